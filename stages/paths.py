@@ -20,6 +20,7 @@ LABEL_DOCUMENTS = LABELS / "documents.parquet"  # part, document_id, subject_id:
 ARCHITECTURE = LABELS / "architecture.json"  # what train_classifier builds
 HEAD_SYNONYMS = LABELS / "synonyms.json"  # code -> phrases for an MSAM head, {} for a plain one
 JOINT = LABELS / "joint.json"  # {"joint": true} for *_CLQ
+CORPUS = LABELS / "corpus.json"  # format and subset: a model of one subset never starts a run on another
 
 ENCODER = Path("models/encoder")
 CLASSIFIER = Path("models/classifier")

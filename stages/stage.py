@@ -27,7 +27,7 @@ def run(main: Callable[[], None]) -> NoReturn:
     except OSError as error:
         if error.errno != errno.ENOSPC:
             raise
-        sys.exit(f"{name}: no space left on the disk while writing {error.filename or 'an output'}; free some and rerun")
+        sys.exit(f"{name}: no space left on the disk ({error.filename or 'an output'}); free some and rerun")
     except MemoryError:
         sys.exit(f"{name}: out of memory")
     except KeyboardInterrupt:
