@@ -1,10 +1,10 @@
 """The parameters of the pipeline: typed, checked once, with an error that names the key, the value and the choices."""
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from ruamel.yaml import YAML, YAMLError
 
 from stages import paths
 from stages.errors import InputError
@@ -125,6 +125,10 @@ class Quantifier(Section):
     seed: Seed
 
 
+class Baselines(Section):
+    enabled: bool
+
+
 class Evaluate(Section):
     bins: Positive
     k: Annotated[list[Positive], Field(min_length=1)]
@@ -149,6 +153,7 @@ class Params(Section):
     train: Train
     clq: Clq
     quantifier: Quantifier
+    baselines: Baselines
     evaluate: Evaluate
     compute: Compute
 
@@ -156,12 +161,17 @@ class Params(Section):
 def load(path: Path = paths.PARAMS) -> Params:
     """Read and check params.yaml. Raises InputError naming key, value and what would be right."""
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+        content = parse(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise InputError(f"{path} does not exist; run from the repository's root") from None
-    except yaml.YAMLError as error:
+    except YAMLError as error:
         raise InputError(f"{path} is not valid YAML: {' '.join(str(error).split())}") from None
     return check(content, str(path))
+
+
+def parse(text: str) -> Any:
+    """The content of a YAML text; by YAML 1.2, where `2e-05`, as DVC writes it, is a number."""
+    return YAML(typ="safe", pure=True).load(text)
 
 
 def check(content: object, source: str) -> Params:

@@ -17,6 +17,7 @@ from stages.errors import InputError
 from stages.stage import run
 
 PRESETS = Path("presets")
+NULL = "tag:yaml.org,2002:null"
 
 
 def leaves(tree: Mapping[str, Any], prefix: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Any]]:
@@ -31,8 +32,8 @@ def leaves(tree: Mapping[str, Any], prefix: tuple[str, ...] = ()) -> Iterator[tu
 def apply(text: str, changes: Iterator[tuple[tuple[str, ...], Any]]) -> str:
     """`text` of a params.yaml with the settings changed and its comments kept. Raises InputError for an unknown key."""
     yaml = YAML()
-    yaml.preserve_quotes = True
     yaml.width = 1000
+    yaml.representer.add_representer(type(None), lambda dumper, _: dumper.represent_scalar(NULL, "null"))
     content = yaml.load(text)
     for path, value in changes:
         section = content
@@ -40,10 +41,13 @@ def apply(text: str, changes: Iterator[tuple[tuple[str, ...], Any]]) -> str:
             section = section.get(step) if isinstance(section, Mapping) else None
         if not isinstance(section, Mapping) or path[-1] not in section:
             raise InputError(f"{'.'.join(path)}: no such key in {paths.PARAMS}")
-        if section[path[-1]] != value:
+        if isinstance(value, list):
+            section[path[-1]][:] = value
+        else:
             section[path[-1]] = value
-    params.check(YAML(typ="safe").load(dump(yaml, content)), str(paths.PARAMS))
-    return dump(yaml, content)
+    changed = dump(yaml, content)
+    params.check(params.parse(changed), str(paths.PARAMS))
+    return changed
 
 
 def dump(yaml: YAML, content: Any) -> str:
@@ -68,7 +72,7 @@ def main() -> None:
     available = sorted(path.stem for path in PRESETS.glob("*.yaml"))
     if len(sys.argv) < 2 or sys.argv[1] not in available:
         raise InputError(f"name one of {', '.join(available)} (and settings as section.key=value)")
-    preset = YAML(typ="safe").load((PRESETS / f"{sys.argv[1]}.yaml").read_text(encoding="utf-8"))
+    preset = YAML().load((PRESETS / f"{sys.argv[1]}.yaml").read_text(encoding="utf-8"))
     changes = [*leaves(preset), *map(override, sys.argv[2:])]
     changed = apply(paths.PARAMS.read_text(encoding="utf-8"), changes)
     with files.whole_file(paths.PARAMS) as partial:
