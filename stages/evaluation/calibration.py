@@ -1,0 +1,152 @@
+"""How far probabilities can be taken at their word: calibration errors, Brier score, log loss.
+
+Targets are `(N, C)`, dense or sparse; probabilities and logits `(N, C)`. No documents at all: every error is 0.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+import scipy.sparse as sp
+
+from stages.evaluation import ranking
+from stages.evaluation.classification import mean, ratio
+
+
+@dataclass(frozen=True)
+class Bins:
+    """Cells by code and equal-width bin of probability, each (C, bins + 1), the last for probability 1 alone.
+
+    `cells`: how many; `probability`: the sum of their probabilities; `positives`: how many are true.
+    """
+
+    cells: np.ndarray
+    probability: np.ndarray
+    positives: np.ndarray
+
+    @classmethod
+    def of(cls, targets: np.ndarray | sp.csr_array, probabilities: np.ndarray, bins: int) -> "Bins":
+        """Sort every cell into `bins` bins of equal width on [0, 1], closed on the left."""
+        shape = (probabilities.shape[1], bins + 1)
+        positives = probabilities[cells := ranking.positive_cells(targets, probabilities.shape)]
+        flat = np.ravel_multi_index((cells[1], bin_of(positives, bins)), shape)
+        binned = cls(np.zeros(shape), np.zeros(shape), np.bincount(flat, minlength=np.prod(shape)).reshape(shape))
+        codes = np.arange(shape[0]) * shape[1]
+        for rows in ranking.row_blocks(probabilities.shape):
+            flat = (codes + bin_of(probabilities[rows], bins)).ravel()
+            binned.cells[:] += np.bincount(flat, minlength=np.prod(shape)).reshape(shape)
+            weights = probabilities[rows].ravel()
+            binned.probability[:] += np.bincount(flat, weights, minlength=np.prod(shape)).reshape(shape)
+        return binned
+
+    def pooled(self) -> "Bins":
+        """The bins of all codes together, (1, bins + 1)."""
+        return Bins(*(part.sum(axis=0, keepdims=True) for part in (self.cells, self.probability, self.positives)))
+
+
+def bin_of(probabilities: np.ndarray, bins: int) -> np.ndarray:
+    """The equal-width bin of each probability: [0, 1/bins) is 0, ..., exactly 1 has bin `bins` to itself."""
+    edges = np.linspace(0, 1, bins + 1, dtype=probabilities.dtype)
+    return np.searchsorted(edges, probabilities, side="right") - 1
+
+
+def calibration_errors(bins: Bins) -> np.ndarray:
+    """Expected calibration error per code (C,): sum over bins of share x |mean probability - observed rate|.
+
+    share x |mean probability - observed rate| = |sum of probabilities - positives| / N.
+    """
+    return ratio(np.abs(bins.probability - bins.positives).sum(axis=1), bins.cells.sum(axis=1))
+
+
+def mece(targets: np.ndarray | sp.csr_array, probabilities: np.ndarray, bins: int = 20) -> float:
+    """The mean over all codes of the expected calibration error of the positive probability (the paper's MECE)."""
+    return mean(calibration_errors(Bins.of(targets, probabilities, bins)))
+
+
+def ece(targets: np.ndarray | sp.csr_array, probabilities: np.ndarray, bins: int = 20) -> float:
+    """The expected calibration error of the positive probability over all decisions, codes pooled."""
+    return mean(calibration_errors(Bins.of(targets, probabilities, bins).pooled()))
+
+
+def equal_mass_error(scores: np.ndarray, positives: np.ndarray, bins: int) -> float:
+    """Expected calibration error over bins of equally many cells; equal scores stay in one bin.
+
+    `scores` of all cells, `positives` those of the positive ones, both ascending.
+    """
+    if not len(scores):
+        return 0.0
+    edges = scores[np.arange(bins) * len(scores) // bins]
+    firsts = np.unique(np.searchsorted(scores, edges, "left"))
+    probability = np.add.reduceat(scores, firsts, dtype=np.float64)
+    found = np.searchsorted(scores[firsts], positives, "right") - 1
+    return float(np.abs(probability - np.bincount(found, minlength=len(firsts))).sum() / len(scores))
+
+
+def mece_equal_mass(targets: np.ndarray | sp.csr_array, probabilities: np.ndarray, bins: int = 20) -> float:
+    """MECE with bins of equally many documents, code by code."""
+    curves = ranking.scores_by_code(targets, probabilities)
+    return mean(np.array([equal_mass_error(scores, positives, bins) for scores, positives in curves]))
+
+
+def ece_equal_mass(targets: np.ndarray | sp.csr_array, probabilities: np.ndarray, bins: int = 20) -> float:
+    """Expected calibration error over all decisions, with bins of equally many cells."""
+    return equal_mass_error(*ranking.pooled_scores(targets, probabilities), bins)
+
+
+def brier(targets: np.ndarray | sp.csr_array, probabilities: np.ndarray) -> float:
+    """Brier score: the mean over cells of (p - y)^2 = (sum of p^2 + sum over positives of 1 - 2 p) / cells."""
+    positives = probabilities[ranking.positive_cells(targets, probabilities.shape)].astype(np.float64)
+    total = (1 - 2 * positives).sum()
+    for rows in ranking.row_blocks(probabilities.shape):
+        total += np.square(probabilities[rows], dtype=np.float64).sum()
+    return float(ratio(total, probabilities.size))
+
+
+def log_loss(targets: np.ndarray | sp.csr_array, logits: np.ndarray) -> float:
+    """Mean over cells of -log P(y) = (sum of log(1 + exp z) - sum over positives of z) / cells, from logits z."""
+    total = -logits[ranking.positive_cells(targets, logits.shape)].sum(dtype=np.float64)
+    for rows in ranking.row_blocks(logits.shape):
+        total += softplus(logits[rows]).sum(dtype=np.float64)
+    return float(ratio(total, logits.size))
+
+
+def softplus(logits: np.ndarray) -> np.ndarray:
+    """log(1 + exp z) without overflow."""
+    return np.maximum(logits, 0) + np.log1p(np.exp(-np.abs(logits)))
+
+
+def calibration_metrics(
+    targets: np.ndarray | sp.csr_array, logits: np.ndarray, probabilities: np.ndarray, bins: int
+) -> dict[str, float]:
+    """All calibration metrics of one set of predictions: `probabilities` is the sigmoid of `logits`."""
+    binned = Bins.of(targets, probabilities, bins)
+    return {
+        "mece": mean(calibration_errors(binned)),
+        "mece_equal_mass": mece_equal_mass(targets, probabilities, bins),
+        "ece": mean(calibration_errors(binned.pooled())),
+        "ece_equal_mass": ece_equal_mass(targets, probabilities, bins),
+        "brier": brier(targets, probabilities),
+        "log_loss": log_loss(targets, logits),
+    }
+
+
+def reliability(bins: Bins) -> pd.DataFrame:
+    """The reliability diagram over all decisions: one row a bin that holds cells.
+
+    Columns: mean_probability, observed_rate, perfect (= mean_probability, the diagonal), cells. The bin of
+    probability 1 is part of the last one.
+    """
+    pooled = pd.DataFrame(
+        {name: part[0] for name, part in vars(bins.pooled()).items()}
+        | {"bin": np.minimum(np.arange(bins.cells.shape[1]), bins.cells.shape[1] - 2)}
+    )
+    pooled = pooled.groupby("bin").sum().query("cells > 0")
+    rate = pooled.probability / pooled.cells
+    return pd.DataFrame(
+        {
+            "mean_probability": rate,
+            "observed_rate": pooled.positives / pooled.cells,
+            "perfect": rate,
+            "cells": pooled.cells.astype(int),
+        }
+    ).reset_index(drop=True)

@@ -1,0 +1,93 @@
+"""Scores in order, and where the positives stand among them: what rank metrics, AUC and thresholds are made of.
+
+Targets are `(N, C)`, dense or sparse, not 0 where the document has the code; probabilities are `(N, C)`.
+"""
+
+from collections.abc import Iterator
+
+import numpy as np
+import scipy.sparse as sp
+
+BLOCK_CELLS = 1 << 21  # cells worked on at once: bounds the memory of every pass over (N, C)
+
+
+def positive_cells(targets: np.ndarray | sp.csr_array, shape: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:
+    """Documents (P,) and codes (P,) of the positive cells, document by document, codes ascending.
+
+    Raises ValueError where `targets` has another shape than the `shape` of what it is compared with.
+    """
+    if targets.shape != shape:
+        raise ValueError(f"targets of shape {targets.shape} do not fit predictions of shape {shape}")
+    if not sp.issparse(targets):
+        return np.nonzero(targets)
+    targets = sp.csr_array(targets, copy=True)
+    targets.sum_duplicates()
+    targets.eliminate_zeros()
+    return np.repeat(np.arange(shape[0]), np.diff(targets.indptr)), targets.indices.astype(np.intp)
+
+
+def row_blocks(shape: tuple[int, int]) -> Iterator[slice]:
+    """Slices of documents that together cover (N, C), each of about `BLOCK_CELLS` cells."""
+    step = max(1, BLOCK_CELLS // max(1, shape[1]))
+    for start in range(0, shape[0], step):
+        yield slice(start, start + step)
+
+
+def pooled_scores(targets: np.ndarray | sp.csr_array, probabilities: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """All scores (N * C,) and those of the positives (P,), both ascending."""
+    cells = positive_cells(targets, probabilities.shape)
+    return np.sort(probabilities, axis=None), np.sort(probabilities[cells])
+
+
+def scores_by_code(
+    targets: np.ndarray | sp.csr_array, probabilities: np.ndarray
+) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """For each code its scores (N,) and those of its positives, both ascending."""
+    documents, codes = positive_cells(targets, probabilities.shape)
+    by_code = np.argsort(codes, kind="stable")
+    documents = np.split(documents[by_code], np.searchsorted(codes[by_code], np.arange(1, probabilities.shape[1])))
+    step = max(1, BLOCK_CELLS // max(1, probabilities.shape[0]))
+    for start in range(0, probabilities.shape[1], step):
+        columns = np.ascontiguousarray(probabilities[:, start : start + step].T)
+        positives = [np.sort(column[documents[start + at]]) for at, column in enumerate(columns)]
+        columns.sort(axis=1)
+        yield from zip(columns, positives, strict=True)
+
+
+def auc(scores: np.ndarray, positives: np.ndarray) -> float:
+    """Area under the ROC curve: P(score of a positive > of a negative) + P(equal) / 2; nan without both kinds.
+
+    `scores` of all, `positives` those of the positives, both ascending. By counting pairs (Mann-Whitney).
+    """
+    pairs = len(positives) * (len(scores) - len(positives))
+    if not pairs:
+        return float("nan")
+    below = np.searchsorted(scores, positives, "left").sum() + np.searchsorted(scores, positives, "right").sum()
+    return float((below - len(positives) ** 2) / 2 / pairs)
+
+
+def positive_ranks(targets: np.ndarray | sp.csr_array, probabilities: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Documents (P,) of the positive cells, and their rank (P,) among the document's codes, best first.
+
+    Rank 1 is the highest probability; of equal ones the lower column goes first, so ranks within a document
+    are distinct. Within a document, ranks ascend.
+    """
+    documents, codes = positive_cells(targets, probabilities.shape)
+    firsts = np.searchsorted(documents, np.arange(probabilities.shape[0] + 1))
+    ranks = np.empty(len(documents), dtype=np.intp)
+    for rows in row_blocks(probabilities.shape):
+        block = probabilities[rows]
+        for document, (row, ascending) in enumerate(zip(block, np.sort(block, axis=1), strict=True), rows.start):
+            cells = slice(firsts[document], firsts[document + 1])
+            ranks[cells] = np.sort(_ranks(row, ascending, codes[cells]))
+    return documents, ranks
+
+
+def _ranks(row: np.ndarray, ascending: np.ndarray, codes: np.ndarray) -> np.ndarray:
+    """The rank of each of `codes` in one document's scores `row`, of which `ascending` is the sorted form."""
+    scores = row[codes]
+    upto = np.searchsorted(ascending, scores, "right")
+    ranks = len(row) - upto + 1
+    for tied in np.flatnonzero(upto - np.searchsorted(ascending, scores, "left") > 1):
+        ranks[tied] += np.count_nonzero(row[: codes[tied]] == scores[tied])
+    return ranks
