@@ -48,6 +48,9 @@ class Architecture:
         for name in ("chunk_length", "window"):
             if (getattr(self, name) or 0) % 2:
                 raise InputError(f"architecture.{name}: {getattr(self, name)} is odd; it must be even")
+        if self.encoder == "LE" and self.max_positions % self.window:
+            wrong = f"{self.max_positions} is no multiple of the window of {self.window} tokens"
+            raise InputError(f"architecture.max_positions: {wrong}; it must be one")
         if self.encoder == "CE" and self.max_tokens <= self.chunk_length:
             wrong = f"{self.max_tokens} leaves no room for a chunk of {self.chunk_length} tokens"
             raise InputError(f"architecture.max_tokens: {wrong}; it must be larger")
