@@ -1,0 +1,155 @@
+"""All quantifiers side by side, on the paper's uniform groups and on groups of shifted prevalence."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+import scipy.sparse as sp
+
+from stages.quantification.errors import mean_errors, sample_errors
+from stages.quantification.quantifiers import PrevalenceMLP, adjusted, expectation_maximisation, rates
+from stages.quantification.sampling import (
+    group_means,
+    mean_of_means,
+    shifted_groups,
+    sizes_of,
+    training_groups,
+    uniform_groups,
+)
+
+SIZE_EDGES = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10000)  # lower ends of the bands of group sizes
+SMALLEST_SHOWN = 20  # documents: plots show no smaller group, in which single documents could be told
+POINTS = 1000  # of the plot of true against estimated prevalence
+
+
+class Evidence(NamedTuple):
+    """What a model says of the documents of one part, and what is true of them."""
+
+    probabilities: np.ndarray  # float32 (N, C)
+    targets: sp.csr_array  # (N, C), 0 or 1
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """What `compare` found."""
+
+    metrics: dict[str, dict[str, dict[str, float]]]  # val, test, test_shifted -> method -> ae, rae
+    by_band: pd.DataFrame  # method, band, codes, ae, rae: test, codes by training frequency
+    by_size: pd.DataFrame  # method, documents (mean size in the band), samples, ae, rae: test, groups by size
+    points: pd.DataFrame  # method, true, estimated: single groups and codes of test, drawn at random
+
+
+def compare(
+    val: Evidence,
+    test: Evidence,
+    networks: Mapping[str, PrevalenceMLP],
+    *,
+    prior: np.ndarray,
+    bands: Mapping[str, np.ndarray],
+    train_samples: int,
+    test_samples: int,
+    seed: int,
+) -> Comparison:
+    """The errors of every quantifier in groups of validation and of test documents.
+
+    `networks` names the trained networks (`mlp`, and `clq` for a joint model); `prior` (C,) is the prevalence that the
+    classifier learned at (EMQ starts there); `bands` are boolean masks (C,) of codes by training frequency. What
+    quantifiers must know of the classifier comes from the validation documents, so their figures on `val` are
+    optimistic, those on `test` are not.
+    """
+    known = _Known.of(val, networks, prior, train_samples, seed)
+    draws = {
+        "val": (val, uniform_groups(len(val.probabilities), test_samples, np.random.default_rng([seed, 2]))),
+        "test": (test, uniform_groups(len(test.probabilities), test_samples, np.random.default_rng([seed, 3]))),
+        "test_shifted": (test, shifted_groups(test.targets, test_samples, np.random.default_rng([seed, 4]))),
+    }
+    metrics: dict = {}
+    by_band, by_size, points = [], [], []
+    for draw, (part, groups) in draws.items():
+        true, sizes = group_means(groups, part.targets), sizes_of(groups)
+        metrics[draw] = {}
+        for method, estimated in known.estimates(part, groups):
+            metrics[draw][method] = mean_errors(true, estimated, sizes)
+            if draw == "test":
+                by_band.append(_by_band(true, estimated, sizes, bands).assign(method=method))
+                by_size.append(_by_size(true, estimated, sizes).assign(method=method))
+                points.append(_points(true, estimated, sizes, seed).assign(method=method))
+    return Comparison(metrics, *(_method_first(tables) for tables in (by_band, by_size, points)))
+
+
+@dataclass(frozen=True)
+class _Known:
+    """What the quantifiers know before they see a group."""
+
+    lazy: np.ndarray  # (C,) mean PCC of the training samples
+    decision_rates: tuple[np.ndarray, np.ndarray]
+    probability_rates: tuple[np.ndarray, np.ndarray]
+    prior: np.ndarray
+    networks: Mapping[str, PrevalenceMLP]
+
+    @classmethod
+    def of(cls, val: Evidence, networks: Mapping[str, PrevalenceMLP], prior: np.ndarray, samples: int, seed: int):
+        groups = training_groups(len(val.probabilities), samples, seed)
+        return cls(
+            lazy=mean_of_means(groups, val.probabilities),
+            decision_rates=rates(decisions(val.probabilities), val.targets),
+            probability_rates=rates(val.probabilities, val.targets),
+            prior=prior,
+            networks=networks,
+        )
+
+    def estimates(self, part: Evidence, groups: np.ndarray) -> Iterator[tuple[str, np.ndarray]]:
+        """Each method's name and its estimates (S, C), one after the other so that only one is in memory."""
+        pcc = group_means(groups, part.probabilities)
+        cc = group_means(groups, decisions(part.probabilities))
+        yield "lazy", np.broadcast_to(self.lazy, pcc.shape)
+        yield "cc", cc
+        yield "pcc", pcc
+        for name, network in self.networks.items():
+            yield name, network.estimate(pcc)
+        yield "acc", adjusted(cc, *self.decision_rates)
+        yield "pacc", adjusted(pcc, *self.probability_rates)
+        yield "emq", expectation_maximisation(groups, part.probabilities, self.prior)
+
+
+def decisions(probabilities: np.ndarray) -> sp.csr_array:
+    """The codes that are assigned: probability above 0.5; sparse (N, C)."""
+    return sp.csr_array(probabilities > 0.5)
+
+
+def _by_band(
+    true: np.ndarray, estimated: np.ndarray, sizes: np.ndarray, bands: Mapping[str, np.ndarray]
+) -> pd.DataFrame:
+    """AE and RAE of the codes of each frequency band; bands without codes are left out."""
+    rows = [
+        {"band": band, "codes": int(mask.sum()), **mean_errors(true[:, mask], estimated[:, mask], sizes)}
+        for band, mask in bands.items()
+        if mask.any()
+    ]
+    return pd.DataFrame(rows, columns=["band", "codes", "ae", "rae"])
+
+
+def _by_size(true: np.ndarray, estimated: np.ndarray, sizes: np.ndarray) -> pd.DataFrame:
+    """AE and RAE of the groups of similar size; bands without groups are left out."""
+    absolute, relative = sample_errors(true, estimated, sizes)
+    band = np.digitize(sizes, SIZE_EDGES)
+    table = pd.DataFrame({"documents": sizes, "ae": absolute, "rae": relative})
+    grouped = table.groupby(band)
+    return grouped.mean().assign(samples=grouped.size()).reset_index(drop=True)[["documents", "samples", "ae", "rae"]]
+
+
+def _points(true: np.ndarray, estimated: np.ndarray, sizes: np.ndarray, seed: int) -> pd.DataFrame:
+    """True and estimated prevalence of some single groups and codes, the same for every method."""
+    shown = np.flatnonzero(sizes >= SMALLEST_SHOWN)
+    rng = np.random.default_rng([seed, 5])
+    cells = rng.choice(shown.size * true.shape[1], min(POINTS, shown.size * true.shape[1]), replace=False)
+    rows, columns = np.divmod(np.sort(cells), true.shape[1])
+    rows = shown[rows]
+    return pd.DataFrame({"true": true[rows, columns], "estimated": estimated[rows, columns]})
+
+
+def _method_first(tables: list[pd.DataFrame]) -> pd.DataFrame:
+    table = pd.concat(tables, ignore_index=True)
+    return table[["method", *table.columns.drop("method")]]

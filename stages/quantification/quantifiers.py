@@ -1,0 +1,194 @@
+"""What estimates the prevalence of every code in a group of documents.
+
+The counting quantifiers read a group's decisions (CC) or probabilities (PCC); the adjusted ones (ACC, PACC, EMQ)
+correct them, code by code, by what is known of the classifier from documents that it was not trained on; the MLP learns
+the correction for all codes together.
+"""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import scipy.sparse as sp
+import torch
+from safetensors.torch import load_file, save_file
+from scipy.special import expit, logit
+from torch import Tensor, nn
+from torch.nn.functional import huber_loss
+from tqdm import tqdm
+
+from stages.errors import InputError
+from stages.files import read_json, write_json
+from stages.quantification.sampling import group_means
+
+HELD_OUT = 0.2  # share of the samples that early stopping looks at
+
+# Shifts of the log odds of a code's prevalence at which EMQ is evaluated: denser near 0, where most answers lie.
+SHIFTS = 8 * np.sinh(np.linspace(-3, 3, 41)) / np.sinh(3)
+
+
+class PrevalenceMLP(nn.Module):
+    """Estimated prevalences (..., C) from mean probabilities (..., C): two linear layers, a sigmoid after each."""
+
+    def __init__(self, codes: int, hidden: int) -> None:
+        super().__init__()
+        self.hidden = nn.Linear(codes, hidden)
+        self.output = nn.Linear(hidden, codes)
+
+    def forward(self, pcc: Tensor) -> Tensor:
+        return torch.sigmoid(self.output(torch.sigmoid(self.hidden(pcc))))
+
+    @torch.inference_mode()
+    def estimate(self, pcc: np.ndarray) -> np.ndarray:
+        """The same on arrays: float32 (S, C) -> float32 (S, C)."""
+        given = torch.from_numpy(np.asarray(pcc, dtype=np.float32)).to(self.hidden.weight.device)
+        return self(given).cpu().numpy()
+
+
+def save_mlp(model: PrevalenceMLP, folder: Path) -> None:
+    """Write `model.safetensors` and `config.json` into `folder`."""
+    weights = {name: weight.cpu().contiguous() for name, weight in model.state_dict().items()}
+    save_file(weights, folder / "model.safetensors")
+    write_json(folder / "config.json", {"codes": model.hidden.in_features, "hidden": model.hidden.out_features})
+
+
+def load_mlp(folder: Path) -> PrevalenceMLP:
+    """Read the network that `save_mlp` wrote. Raises InputError where it is missing or its parts don't fit."""
+    config = read_json(folder / "config.json")
+    path = folder / "model.safetensors"
+    try:
+        model = PrevalenceMLP(config["codes"], config["hidden"])
+        model.load_state_dict(load_file(path))
+    except FileNotFoundError:
+        raise InputError(f"{path} does not exist; `dvc repro` makes it") from None
+    except (KeyError, RuntimeError) as error:
+        raise InputError(f"{path} and config.json don't belong together ({' '.join(str(error).split())})") from None
+    return model.eval()
+
+
+def shuffled(samples: int, seed: int) -> Iterator[np.ndarray]:
+    """One random order of the samples per epoch, without end."""
+    rng = np.random.default_rng(seed)
+    while True:
+        yield rng.permutation(samples)
+
+
+def hold_out(pcc: np.ndarray, prevalence: np.ndarray, seed: int) -> tuple[tuple, tuple]:
+    """Split samples at random: four fifths to train on, one fifth for early stopping; each as (PCC, prevalence)."""
+    held = max(1, round(HELD_OUT * len(pcc)))
+    if held == len(pcc):
+        raise InputError("quantifier.train_samples: early stopping on held-out samples needs 2 samples at least")
+    order = np.random.default_rng([seed, 1]).permutation(len(pcc))
+    return tuple((pcc[rows], prevalence[rows]) for rows in (np.sort(order[held:]), np.sort(order[:held])))
+
+
+def fit_mlp(
+    model: PrevalenceMLP,
+    pcc: np.ndarray,
+    prevalence: np.ndarray,
+    orders: Iterator[np.ndarray],
+    *,
+    held_out: tuple[np.ndarray, np.ndarray] | None = None,
+    learning_rate: float = 2e-4,
+    delta: float = 0.5,
+    batch_size: int = 32,
+    epochs: int = 300,
+    patience: int = 5,
+) -> list[dict[str, float]]:
+    """Train `model`, where it lies, to give the true prevalences (S, C) of samples from their PCC (S, C).
+
+    AdamW on the Huber loss summed over a batch; `orders` yields the order of the samples for each epoch. Stops after
+    more than `patience` epochs in a row whose loss is above the best so far, and leaves the model as it was after the
+    best epoch. The loss that counts is that of the `held_out` samples; without any it is the training loss, as in the
+    authors' program. Both are means over batches' worth of samples. Returns the losses of every epoch.
+    """
+    device = model.hidden.weight.device
+    given, wanted = (torch.from_numpy(np.asarray(array, dtype=np.float32)).to(device) for array in (pcc, prevalence))
+    if held_out is not None:
+        held_given, held_wanted = (
+            torch.from_numpy(np.asarray(array, dtype=np.float32)).to(device) for array in held_out
+        )
+    optimizer = torch.optim.AdamW(model.parameters(), lr=learning_rate, fused=True)
+    best, best_weights, epochs_above = float("inf"), None, 0
+    history = []
+    for epoch in tqdm(range(epochs), desc="train_quantifier", unit="epoch", disable=None, mininterval=1):
+        batches = torch.from_numpy(np.asarray(next(orders), dtype=np.int64)).to(device).split(batch_size)
+        total = torch.zeros((), device=device)
+        for batch in batches:
+            loss = huber_loss(model(given[batch]), wanted[batch], reduction="sum", delta=delta)
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+            total += loss.detach()
+        losses = {"epoch": epoch, "train_loss": total.item() / len(batches)}
+        if held_out is not None:
+            with torch.inference_mode():
+                held_loss = huber_loss(model(held_given), held_wanted, reduction="sum", delta=delta).item()
+            losses["val_loss"] = held_loss * batch_size / len(held_given)
+        history.append(losses)
+        current = losses["train_loss" if held_out is None else "val_loss"]
+        if current <= best:
+            best, epochs_above = current, 0
+            best_weights = {name: weight.clone() for name, weight in model.state_dict().items()}
+        else:
+            epochs_above += 1
+            if epochs_above > patience:
+                break
+    if best_weights is None:
+        raise InputError("the quantifier's loss is not a number: lower quantifier.learning_rate in params.yaml")
+    model.load_state_dict(best_weights)
+    return history
+
+
+def rates(values: np.ndarray | sp.sparray, targets: sp.csr_array) -> tuple[np.ndarray, np.ndarray]:
+    """The mean of `values` (N, C) over the documents with and without each code: two arrays (C,), NaN without any.
+
+    Of decisions these are the true- and the false-positive rate, of probabilities their soft forms.
+    """
+    carriers = np.asarray(targets.sum(axis=0), dtype=np.float64)
+    total = np.asarray(values.sum(axis=0), dtype=np.float64)
+    with_code = np.asarray(targets.astype(np.float64).multiply(values).sum(axis=0))
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return with_code / carriers, (total - with_code) / (targets.shape[0] - carriers)
+
+
+def adjusted(estimate: np.ndarray, true_rate: np.ndarray, false_rate: np.ndarray) -> np.ndarray:
+    """ACC and PACC: solve estimate = p tpr + (1 - p) fpr for the prevalence p, cut to [0, 1]; (S, C).
+
+    `estimate` is CC with the rates of decisions, or PCC with those of probabilities (Forman 2008; Bella et al. 2010).
+    A code whose rates are unknown, equal or the wrong way round cannot be adjusted and keeps its estimate.
+    """
+    with np.errstate(invalid="ignore", divide="ignore"):
+        solved = np.clip((estimate - false_rate) / (true_rate - false_rate), 0.0, 1.0)
+    return np.where(true_rate > false_rate, solved, estimate)
+
+
+def expectation_maximisation(groups: np.ndarray, probabilities: np.ndarray, prior: np.ndarray) -> np.ndarray:
+    """EMQ: the prevalences under which each group's probabilities are most likely; (S, C).
+
+    `probabilities` (N, C) are those of a classifier that learned at prevalence `prior` (C,). Were the prevalence q
+    instead, with log odds moved by t, a document's probability would be f(t) = sigmoid(logit p + t); the algorithm of
+    Saerens, Latinne and Decaestecker (2002) repeats q <- mean f(t) until nothing changes. Its fixed point is where
+    (mean f(t) - q) / (q (1 - q)), the slope of a concave likelihood, changes its sign. So the slope is computed at a
+    fixed ladder of shifts, one matrix product each for all groups and codes together, and its zero interpolated. Shifts
+    end at -8 and 8; a code that no document or every document had when the classifier learned keeps its PCC.
+    """
+    known = (prior > 0) & (prior < 1)
+    prior_odds = logit(np.where(known, prior, 0.5))
+    evidence = logit(np.clip(probabilities, 1e-7, 1 - 1e-7).astype(np.float32, copy=False))
+
+    shape = (len(groups), len(prior))
+    shift = np.full(shape, SHIFTS[0])  # where the slope is negative from the start
+    previous = np.full(shape, -1.0)
+    for below, at in zip([None, *SHIFTS[:-1]], SHIFTS, strict=True):
+        prevalence = expit(prior_odds + at)
+        moved = expit(evidence + np.float32(at))
+        slope = (group_means(groups, moved) - prevalence) / (prevalence * (1 - prevalence))
+        if below is not None:
+            crossing = (previous > 0) & (slope <= 0)
+            np.copyto(
+                shift, below + (at - below) * previous / np.where(crossing, previous - slope, 1.0), where=crossing
+            )
+        previous = slope
+    shift[previous > 0] = SHIFTS[-1]
+    return np.where(known, expit(prior_odds + shift), group_means(groups, probabilities))

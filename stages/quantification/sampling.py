@@ -1,0 +1,98 @@
+"""Groups of documents: how they are drawn, and what a group's mean of anything is.
+
+All groups of one draw are one boolean matrix (S, N): sample s holds document i. Members of a group are drawn without
+replacement, so nothing is lost, and the means of all groups are one matrix product.
+"""
+
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+import scipy.sparse as sp
+
+BLOCK = 512  # groups at a time: a block of memberships as floats is at most 512 x N x 8 bytes
+
+
+def members_of(index_lists: Iterable[Sequence[int]], documents: int) -> np.ndarray:
+    """The boolean matrix (S, N) of groups that are given as lists of document indices in 0 ... `documents` - 1."""
+    index_lists = list(index_lists)
+    groups = np.zeros((len(index_lists), documents), dtype=bool)
+    for row, indices in zip(groups, index_lists, strict=True):
+        row[np.asarray(indices, dtype=np.int64)] = True
+    return groups
+
+
+def uniform_groups(documents: int, samples: int, rng: np.random.Generator) -> np.ndarray:
+    """Draw groups as the paper does: the size uniform in 1 ... N, the members without replacement; (S, N) booleans."""
+    sizes = rng.integers(1, documents, size=samples, endpoint=True)
+    return members_of((rng.choice(documents, size, replace=False, shuffle=False) for size in sizes), documents)
+
+
+def training_groups(documents: int, samples: int, seed: int) -> np.ndarray:
+    """The groups of the validation documents that quantifiers learn from, (S, N) booleans."""
+    return uniform_groups(documents, samples, np.random.default_rng([seed, 0]))
+
+
+def shifted_groups(targets: sp.csr_array, samples: int, rng: np.random.Generator) -> np.ndarray:
+    """Draw groups of forced prevalence, as the artificial-prevalence protocol does; (S, N) booleans.
+
+    Each group is built around one code, drawn from those that some documents of `targets` (N, C) carry and some do
+    not: its prevalence is drawn uniformly from [0, 1], the size uniformly from what the documents at hand allow, and
+    the members without replacement among the documents with and without the code. The other codes follow as they
+    co-occur. Where no code has both kinds of documents there is nothing to shift, and the groups are uniform ones.
+    The multi-label form is that of Moreo, Francisco and Sebastiani (2023), "Multi-Label Quantification".
+    """
+    documents = targets.shape[0]
+    columns = sp.csc_array(targets)
+    carriers = np.diff(columns.indptr)
+    movable = np.flatnonzero((carriers > 0) & (carriers < documents))
+    if movable.size == 0:
+        return uniform_groups(documents, samples, rng)
+
+    groups = np.zeros((samples, documents), dtype=bool)
+    for row in groups:
+        code = rng.choice(movable)
+        carries = np.zeros(documents, dtype=bool)
+        carries[columns.indices[columns.indptr[code] : columns.indptr[code + 1]]] = True
+        with_code, without_code = np.flatnonzero(carries), np.flatnonzero(~carries)
+        prevalence = rng.uniform()
+        most = int(
+            min(with_code.size / max(prevalence, 1e-9), without_code.size / max(1 - prevalence, 1e-9), documents)
+        )
+        size = rng.integers(1, max(most, 1), endpoint=True)
+        positives = min(round(size * prevalence), with_code.size)
+        negatives = min(size - positives, without_code.size)
+        row[rng.choice(with_code, positives, replace=False, shuffle=False)] = True
+        row[rng.choice(without_code, negatives, replace=False, shuffle=False)] = True
+    return groups
+
+
+def sizes_of(groups: np.ndarray) -> np.ndarray:
+    """The number of documents of each group, (S,)."""
+    return groups.sum(axis=1)
+
+
+def group_means(groups: np.ndarray, values: np.ndarray | sp.sparray) -> np.ndarray:
+    """The mean of `values` (N, C) over the members of each group, (S, C).
+
+    The true prevalence, CC and PCC of a group are this mean of its labels, its decisions and its probabilities. Dense
+    float32 values give float32 means, all others float64; a sparse matrix takes time only for its stored entries.
+    """
+    dense = not sp.issparse(values)
+    dtype = np.float32 if dense and values.dtype == np.float32 else np.float64
+    values = values.astype(dtype, copy=False) if dense else sp.csr_array(values.T, dtype=dtype)
+    sizes = sizes_of(groups)
+    means = np.empty((len(groups), values.shape[1] if dense else values.shape[0]), dtype=dtype)
+    for start in range(0, len(groups), BLOCK):
+        rows = slice(start, start + BLOCK)
+        if dense:
+            np.matmul(groups[rows].astype(dtype), values, out=means[rows])
+        else:
+            means[rows] = (values @ np.ascontiguousarray(groups[rows].T, dtype=dtype)).T
+        means[rows] /= sizes[rows, None]
+    return means
+
+
+def mean_of_means(groups: np.ndarray, values: np.ndarray) -> np.ndarray:
+    """The mean over groups of the groups' means of dense `values` (N, C), without the means themselves; (C,)."""
+    weights = (1.0 / (len(groups) * sizes_of(groups))) @ groups
+    return weights @ values
