@@ -11,6 +11,8 @@ SPLIT_STATISTICS = Path("metrics/splits.json")
 CANDIDATES = Path("data/synonyms/candidates.json")  # code -> candidate phrases
 EMBEDDINGS = Path("data/synonyms/embeddings.safetensors")  # one row a candidate, codes in sorted order
 SELECTED = Path("data/synonyms/selected.json")  # code -> M phrases
+SELECTION = Path("data/synonyms/selection.csv")  # per code: objective, proven bound, gap, method
+SELECTED_TABLE = Path("data/synonyms/selected.md")  # what was chosen, to be read
 POOL_STATISTICS = Path("metrics/pools.json")
 SYNONYM_STATISTICS = Path("metrics/synonyms.json")
 
@@ -34,6 +36,7 @@ CALIBRATION = Path("metrics/calibration.json")
 QUANTIFICATION = Path("metrics/quantification.json")
 BASELINES = Path("metrics/baselines.json")
 PLOTS = Path("metrics/plots")
+DIVERSITY = PLOTS / "diversity.csv"  # mean diversity against M
 
 PARTS = ("train", "val", "test")
 

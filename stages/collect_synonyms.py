@@ -1,0 +1,59 @@
+"""Collect the candidate synonyms of every code from the pools that params.yaml names."""
+
+import logging
+from pathlib import Path
+
+from stages import params, paths
+from stages.errors import InputError
+from stages.files import read_json, write_json
+from stages.stage import run
+from stages.synonyms import pools
+
+log = logging.getLogger("stages.collect_synonyms")
+
+# What each pool describes; the same string can be a code of both revisions and mean different things.
+REVISION = {"umls": "ICD-9-CM", "wikipedia": "ICD-9-CM", "icd10cm": "ICD-10-CM"}
+CODED_IN = {"mimic3": "ICD-9-CM", "codiesp": "ICD-10-CM"}
+
+
+def main() -> None:
+    config = params.load()
+    wanted = config.synonyms
+    for name in wanted.pools:
+        if REVISION.get(name, CODED_IN[config.data.format]) != CODED_IN[config.data.format]:
+            wrong = f"synonyms.pools: {name} describes {REVISION[name]} codes"
+            raise InputError(f"{wrong}; data.format {config.data.format} is coded in {CODED_IN[config.data.format]}")
+    codes = read_json(paths.CODES)
+    gathered = gather(wanted.pools, codes, Path(wanted.pool_dir), wanted.max_characters)
+    combined = pools.combine(gathered, codes, wanted.max_characters)
+    candidates = pools.draw(combined, wanted.max_candidates, wanted.seed)
+    report(candidates)
+    write_json(paths.CANDIDATES, candidates)
+    write_json(paths.POOL_STATISTICS, pools.pool_statistics(gathered, combined, candidates))
+
+
+def gather(names: list[str], codes: dict[str, dict], folder: Path, max_characters: int) -> dict[str, pools.Pool]:
+    """The pools `names`, in their order. Titles stand in for what UMLS lacks, where both are asked for."""
+    files = {name: pools.read_pool(name, folder) or {} for name in names if name in pools.FILES}
+    gathered = {}
+    for name in names:
+        if name == "titles":
+            gathered[name] = pools.titles_pool(codes, lacking=files.get("umls"))
+        elif name == "icd10cm":
+            gathered[name] = pools.icd10cm_pool(codes, max_characters)
+        else:
+            gathered[name] = files[name]
+    return gathered
+
+
+def report(candidates: pools.Pool) -> None:
+    """Say how many candidates there are, and which codes have none."""
+    log.info("%d candidates for %d codes", sum(map(len, candidates.values())), len(candidates))
+    without = [code for code, phrases in candidates.items() if not phrases]
+    if without:
+        first = ", ".join(without[:10]) + (", ..." if len(without) > 10 else "")
+        log.warning("%d codes have no candidate and get the phrase `unknown`: %s", len(without), first)
+
+
+if __name__ == "__main__":
+    run(main)

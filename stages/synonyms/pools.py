@@ -1,0 +1,202 @@
+"""The pools that candidate synonyms come from, and how they are combined (the paper's section on label embeddings).
+
+A pool is {code: phrases}; codes are dotted ICD codes. The files of `umls` and `wikipedia` are licensed or published
+elsewhere and read from where the user put them; data/pools/README.md says where they come from.
+"""
+
+import hashlib
+import json
+import logging
+import random
+from collections import Counter
+from collections.abc import Iterable
+from pathlib import Path
+from statistics import mean, median
+
+import yaml
+
+from stages.errors import InputError
+from stages.synonyms.normalise import normalise_all
+
+log = logging.getLogger(__name__)
+
+Pool = dict[str, list[str]]
+
+FILES = {
+    "umls": "icd_mimic3_random_sort.json",
+    "wikipedia": "labels_descriptions_wikipedia.txt",
+    "authored": "authored.yaml",
+}
+# Checksums of the published files. The UMLS file is known by the name that git gives its content.
+CHECKSUMS = {
+    "umls": ("git blob", "ed30f4093b793961244c6542d006e9f8d38d1eaf"),
+    "wikipedia": ("md5", "5c4f1140805bb4aea27ba9ea67f7fd66"),
+}
+# Pools of phrases that are broader than the code, so that neighbouring codes share many of them.
+BROAD = ("wikipedia",)
+
+# The lines of the Wikipedia file: the fifty codes of MIMIC-III-50, diagnoses first, then procedures.
+WIKIPEDIA_CODES = """
+038.9 244.9 250.00 272.0 272.4 276.1 276.2 285.1 285.9 287.5 305.1 311 401.9 403.90 410.71 412 414.01 424.0 427.31
+428.0 486 496 507.0 511.9 518.81 530.81 584.9 585.9 599.0 995.92 V15.82 V45.81 V58.61
+33.24 36.15 37.22 37.23 38.91 38.93 39.61 39.95 45.13 88.56 88.72 96.04 96.6 96.71 96.72 99.04 99.15
+""".split()  # noqa: SIM905 (a list of fifty strings is no easier to read)
+
+
+def read_pool(name: str, folder: Path) -> Pool | None:
+    """The pool `name` (a key of FILES) from its file in `folder`; None, and one line in the log, where there is none.
+
+    Raises InputError where the file has not the form of the published one; other content is only warned of.
+    """
+    path = Path(folder) / FILES[name]
+    if not path.is_file():
+        log.warning("pool %s: %s does not exist, so this pool adds nothing (see data/pools/README.md)", name, path)
+        return None
+    content = path.read_bytes()
+    if name in CHECKSUMS:
+        _compare_checksum(name, path, content)
+    try:
+        text = content.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise InputError(f"{path} is not UTF-8 text ({error})") from None
+    return {"umls": parse_umls, "wikipedia": parse_wikipedia, "authored": parse_authored}[name](text, path)
+
+
+def parse_umls(text: str, path: Path) -> Pool:
+    """The UMLS synonyms that MSMN published: a JSON object, code -> list of strings."""
+    try:
+        content = json.loads(text)
+    except json.JSONDecodeError as error:
+        raise InputError(f"{path} is not valid JSON, perhaps cut short ({error})") from None
+    return _checked(content, path)
+
+
+def parse_wikipedia(text: str, path: Path) -> Pool:
+    """Phrases from ICD-9 ancestors, Wikidata and Wikipedia: one line a code of MIMIC-III-50, split by ` </s> `."""
+    lines = text.splitlines()
+    if len(lines) != len(WIKIPEDIA_CODES):
+        raise InputError(f"{path} has {len(lines)} lines; the published file has {len(WIKIPEDIA_CODES)}")
+    return {code: line.split("</s>") for code, line in zip(WIKIPEDIA_CODES, lines, strict=True)}
+
+
+def parse_authored(text: str, path: Path) -> Pool:
+    """The authored file: YAML, code -> a mapping that has a list `synonyms` (its other keys are not read here)."""
+    try:
+        content = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise InputError(f"{path} is not valid YAML: {' '.join(str(error).split())}") from None
+    if not isinstance(content, dict) or not all(isinstance(entry, dict) for entry in content.values()):
+        raise InputError(f"{path} should map each code to a mapping with the key synonyms")
+    return _checked({code: entry.get("synonyms", []) for code, entry in content.items()}, path)
+
+
+def titles_pool(codes: dict[str, dict], lacking: Pool | None = None) -> Pool:
+    """Lower-cased titles of the codes (`codes.json`), only of those that the pool `lacking` has not, where given."""
+    return {
+        code: [title.lower() for title in entry["titles"]]
+        for code, entry in codes.items()
+        if lacking is None or code not in lacking
+    }
+
+
+def icd10cm_pool(codes: Iterable[str], max_characters: int) -> Pool:
+    """ICD-10-CM's title and inclusion terms of every code that it knows, then the titles of its ancestors.
+
+    Ancestors up to the category count; one that is shared with another code of `codes` is left out.
+    """
+    import simple_icd_10_cm as icd10cm  # reads the whole classification: two seconds
+
+    own, broader = {}, {}
+    for code in codes:
+        if not icd10cm.is_valid_item(code):
+            continue
+        own[code] = [icd10cm.get_description(code), *icd10cm.get_includes(code), *icd10cm.get_inclusion_term(code)]
+        ancestors = [item for item in icd10cm.get_ancestors(code) if icd10cm.is_category_or_subcategory(item)]
+        broader[code] = [icd10cm.get_description(item) for item in ancestors]
+    own, broader = ({c: normalise_all(p, max_characters) for c, p in pool.items()} for pool in (own, broader))
+    specific = without_shared(broader, own)
+    return {code: own[code] + specific[code] for code in own}
+
+
+def without_shared(pool: Pool, others: Pool | None = None) -> Pool:
+    """The pool less every phrase that also belongs to another code, in the pool itself or in `others`."""
+    owners = Counter()
+    for code in pool:
+        owners.update({*pool[code], *(others or {}).get(code, [])})
+    owners.update(phrase for code in set(others or {}) - set(pool) for phrase in set(others[code]))
+    return {code: [phrase for phrase in phrases if owners[phrase] == 1] for code, phrases in pool.items()}
+
+
+def combine(pools: dict[str, Pool], codes: Iterable[str], max_characters: int) -> Pool:
+    """The candidates of every code: normalised, each phrase once, in the order of the pools and within them."""
+    prepared = {name: {c: normalise_all(p, max_characters) for c, p in pool.items()} for name, pool in pools.items()}
+    for name in BROAD:
+        if name in prepared:
+            prepared[name] = without_shared(prepared[name])
+    return {
+        code: list(dict.fromkeys(phrase for pool in prepared.values() for phrase in pool.get(code, [])))
+        for code in sorted(codes)
+    }
+
+
+def draw(candidates: Pool, most: int, seed: int) -> Pool:
+    """At most `most` candidates a code, drawn without replacement; the draw of one code knows nothing of the others."""
+    return {
+        code: phrases if len(phrases) <= most else _draw(phrases, most, f"{seed} {code}")
+        for code, phrases in candidates.items()
+    }
+
+
+def pool_statistics(pools: dict[str, Pool], combined: Pool, candidates: Pool) -> dict:
+    """Of every pool and of all together: codes covered and the distribution of phrases over these.
+
+    `combined` is before the draw, `candidates` after it.
+    """
+    return {
+        "pools": {name: _distribution([pool.get(code, []) for code in candidates]) for name, pool in pools.items()},
+        "candidates": _distribution(candidates.values()),
+        "codes": len(candidates),
+        "codes_without_candidates": sum(not phrases for phrases in candidates.values()),
+        "codes_drawn_from": sum(len(combined[code]) > len(candidates[code]) for code in candidates),
+    }
+
+
+def _draw(phrases: list[str], most: int, seed: str) -> list[str]:
+    """`most` of the phrases, in their own order."""
+    return [phrases[i] for i in sorted(random.Random(seed).sample(range(len(phrases)), most))]
+
+
+def _distribution(lists: Iterable[list[str]]) -> dict:
+    sizes = [len(phrases) for phrases in lists if phrases]
+    if not sizes:
+        return {"codes_covered": 0}
+    return {
+        "codes_covered": len(sizes),
+        "phrases": sum(sizes),
+        "min": min(sizes),
+        "median": median(sizes),
+        "mean": mean(sizes),
+        "max": max(sizes),
+    }
+
+
+def _checked(content: object, path: Path) -> Pool:
+    """`content` if it is {code: list of strings}; raises InputError with the first place where it is not."""
+    if not isinstance(content, dict) or not content:
+        raise InputError(f"{path} should be a mapping from codes to lists of phrases")
+    for code, phrases in content.items():
+        if not isinstance(code, str):
+            raise InputError(f"{path}: the code {code!r} is not a string; put it in quotes")
+        if not isinstance(phrases, list) or not all(isinstance(phrase, str) for phrase in phrases):
+            raise InputError(f"{path}: code {code} should have a list of strings")
+    return content
+
+
+def _compare_checksum(name: str, path: Path, content: bytes) -> None:
+    kind, expected = CHECKSUMS[name]
+    if kind == "md5":
+        found = hashlib.md5(content, usedforsecurity=False).hexdigest()
+    else:
+        found = hashlib.sha1(b"blob %d\0" % len(content) + content, usedforsecurity=False).hexdigest()
+    if found != expected:
+        log.warning("pool %s: %s is not the published file: its %s is %s, not %s", name, path, kind, found, expected)
