@@ -1,0 +1,153 @@
+"""MIMIC-III v1.4: discharge summaries joined with ICD-9 codes, one document an admission."""
+
+import logging
+from collections import Counter
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import pyarrow.compute as pc
+from tqdm import tqdm
+
+from stages.corpus import tables, text
+from stages.corpus.document import Code, Corpus, Document
+from stages.corpus.icd import MIMIC_50, Kind, dotted
+from stages.errors import InputError
+
+log = logging.getLogger(__name__)
+
+CATEGORY = "Discharge summary"
+CODE_TABLES: dict[Kind, str] = {"procedure": "PROCEDURES_ICD", "diagnosis": "DIAGNOSES_ICD"}
+TITLE_TABLES: dict[Kind, str] = {"procedure": "D_ICD_PROCEDURES", "diagnosis": "D_ICD_DIAGNOSES"}
+CLEANERS: dict[str, Callable[[str], str]] = {
+    "top50": text.fold_white_space,
+    "full": text.fold_white_space,
+    "clean": text.lower_alphanumeric,
+}
+MISSING = {"", "nan", "null"}  # codes that are none, in lower case
+
+
+class Admission(NamedTuple):
+    """A hospital stay; rows are ordered by it."""
+
+    subject: int
+    admission: int
+
+
+def load(folder: Path, subset: str, min_documents: int) -> Corpus:
+    """The documents of a subset (`top50`, `full` or `clean`), ordered by subject and admission.
+
+    `clean` keeps the codes of at least `min_documents` documents. Raises InputError where the files are at fault.
+    """
+    codes, kinds = read_codes(folder)
+    titles = read_titles(folder)
+    notes, counts = read_notes(folder)
+    _check_agreement(folder, notes.keys(), codes.keys())
+    admissions = sorted(notes.keys() & codes.keys())
+    counts |= {"admissions_with_notes": len(notes), "admissions_without_codes": len(notes) - len(admissions)}
+
+    kept = kept_codes((codes[admission] for admission in admissions), subset, min_documents)
+    documents = []
+    cleaned = CLEANERS[subset]
+    for admission in tqdm(admissions, desc="cleaning", unit=" documents", disable=None):
+        raw = " ".join(notes.pop(admission))
+        if own := [code for code in codes[admission] if code in kept]:
+            documents.append(Document(str(admission.admission), str(admission.subject), cleaned(raw), own))
+    counts["documents_without_kept_code"] = len(admissions) - len(documents)
+    known = {code: Code(kinds[code], titles.get((kinds[code], code), [])) for code in sorted(kept & kinds.keys())}
+    return Corpus(documents, known, counts)
+
+
+def kept_codes(documents: Iterator[list[str]], subset: str, min_documents: int) -> set[str]:
+    """The codes that a subset keeps, given the code lists of all documents."""
+    if subset == "top50":
+        return set(MIMIC_50)
+    occurrences = Counter(code for codes in documents for code in codes)
+    least = min_documents if subset == "clean" else 1
+    return {code for code, count in occurrences.items() if count >= least}
+
+
+def read_notes(folder: Path) -> tuple[dict[Admission, list[str]], dict[str, int]]:
+    """The discharge summaries and addenda of each admission, in file order, and how many notes there were."""
+    path = tables.find(folder, "NOTEEVENTS")
+    notes: dict[Admission, list[str]] = {}
+    counts = {"notes": 0, "discharge_summaries": 0}
+    subject_of: dict[int, int] = {}
+    columns = ("ROW_ID", "SUBJECT_ID", "HADM_ID", "CATEGORY", "TEXT")
+    with tqdm(desc="reading notes", unit=" notes", unit_scale=True, disable=None) as bar:
+        for batch in tables.read(path, columns):
+            bar.update(batch.num_rows)
+            counts["notes"] += batch.num_rows
+            summaries = batch.filter(pc.equal(batch.column("CATEGORY"), CATEGORY))
+            counts["discharge_summaries"] += summaries.num_rows
+            subjects, admissions = (tables.integers(path, summaries, name) for name in ("SUBJECT_ID", "HADM_ID"))
+            for name, ids in (("SUBJECT_ID", subjects), ("HADM_ID", admissions)):
+                if ids.null_count:
+                    row = summaries.column("ROW_ID").filter(pc.is_null(ids))[0]
+                    raise InputError(f"{path}: the discharge summary with ROW_ID {row} has no {name}")
+            rows = zip(subjects.to_pylist(), admissions.to_pylist(), summaries.column("TEXT").to_pylist(), strict=True)
+            for subject, admission, note in rows:
+                if subject_of.setdefault(admission, subject) != subject:
+                    raise InputError(
+                        f"{path}: admission {admission} belongs to two subjects, {subject_of[admission]} and {subject}"
+                    )
+                notes.setdefault(Admission(subject, admission), []).append(note)
+    if not notes:
+        raise InputError(f"{path} has {counts['notes']} notes, but none of the category {CATEGORY!r}")
+    return notes, counts
+
+
+def read_codes(folder: Path) -> tuple[dict[Admission, list[str]], dict[str, Kind]]:
+    """The sorted codes of each admission, procedures and diagnoses together, and the kind of each code.
+
+    Codes are stripped, missing ones dropped, and what an admission's table repeats counts once; then they take
+    their dots.
+    """
+    codes: dict[Admission, list[str]] = {}
+    kinds: dict[str, Kind] = {}
+    for kind, name in CODE_TABLES.items():
+        path = tables.find(folder, name)
+        recorded: dict[Admission, dict[str, None]] = {}
+        for batch in tables.read(path, ("ROW_ID", "SUBJECT_ID", "HADM_ID", "ICD9_CODE")):
+            subjects, admissions = (tables.integers(path, batch, name) for name in ("SUBJECT_ID", "HADM_ID"))
+            stripped = pc.utf8_trim_whitespace(batch.column("ICD9_CODE"))
+            for subject, admission, code in zip(
+                subjects.to_pylist(), admissions.to_pylist(), stripped.to_pylist(), strict=True
+            ):
+                if code.lower() not in MISSING:
+                    recorded.setdefault(Admission(subject, admission), {})[code] = None
+        dots = {code: dotted(code, kind) for own in recorded.values() for code in own}
+        for admission, own in recorded.items():
+            codes.setdefault(admission, []).extend(dots[code] for code in own)
+        for code in dots.values():
+            kinds.setdefault(code, kind)
+    for own in codes.values():
+        own.sort()
+    return codes, kinds
+
+
+def read_titles(folder: Path) -> dict[tuple[Kind, str], list[str]]:
+    """The long and the short title of each code, by kind and dotted code."""
+    titles: dict[tuple[Kind, str], list[str]] = {}
+    for kind, name in TITLE_TABLES.items():
+        path = tables.find(folder, name)
+        for batch in tables.read(path, ("ICD9_CODE", "LONG_TITLE", "SHORT_TITLE")):
+            for code, *names in zip(*(column.to_pylist() for column in batch.columns), strict=True):
+                titles[kind, dotted(code.strip(), kind)] = list(dict.fromkeys(name for name in names if name))
+    return titles
+
+
+def _check_agreement(folder: Path, noted: set[Admission], coded: set[Admission]) -> None:
+    """Raise InputError unless the code tables tell of the same admissions as the notes."""
+    subject_of = {admission: subject for subject, admission in noted}
+    for subject, admission in coded:
+        if subject_of.get(admission, subject) != subject:
+            raise InputError(
+                f"{folder}: admission {admission} belongs to subject {subject_of[admission]} in NOTEEVENTS, but to "
+                f"{subject} in DIAGNOSES_ICD or PROCEDURES_ICD; the files should come from one release"
+            )
+    if not noted & coded:
+        raise InputError(
+            f"{folder}: none of the {len(noted)} admissions with a discharge summary in NOTEEVENTS has a code in "
+            "DIAGNOSES_ICD or PROCEDURES_ICD; the files should come from one release"
+        )
