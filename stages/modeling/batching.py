@@ -1,0 +1,177 @@
+"""Documents as the encoder takes them: tokenised once, ordered by length, packed into passes by a budget of chunks.
+
+An optimiser step is a fixed number of documents. How many forward and backward passes it takes depends on memory
+alone: a pass holds the chunks of as many of its documents as the chunk budget allows, flattened into one encoder batch.
+"""
+
+import itertools
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import NamedTuple, TypeVar
+
+import numpy as np
+import scipy.sparse as sp
+import torch
+from tqdm import tqdm
+from transformers import PreTrainedTokenizerBase
+
+from stages.modeling import chunking
+from stages.modeling.architecture import Architecture
+from stages.modeling.chunking import SpecialIds
+
+Item = TypeVar("Item")
+
+MEGABATCH_STEPS = 50  # documents are sorted by length within so many steps
+
+
+class Batch(NamedTuple):
+    """The chunks of several documents, one after the other: what one call of the model takes."""
+
+    input_ids: torch.Tensor  # (R, T)
+    attention_mask: torch.Tensor  # (R, T)
+    document: torch.Tensor  # (R,) which document a row belongs to, 0 ... documents - 1, sorted
+    documents: int
+
+    def to(self, device: torch.device) -> "Batch":
+        """The batch on `device`, without waiting for the copy where the memory is pinned."""
+        return Batch(*(part.to(device, non_blocking=True) for part in self[:3]), self.documents)
+
+    def pinned(self) -> "Batch":
+        """The batch in page-locked memory, from which a GPU copies beside its work."""
+        return Batch(*(part.pin_memory() for part in self[:3]), self.documents)
+
+
+@dataclass(frozen=True)
+class Documents:
+    """The tokenised documents of one part, and their targets.
+
+    `tokens` holds all documents' ids one after the other (an array or a memory map), document i at
+    `offsets[i]:offsets[i + 1]`; `targets` is a sparse (N, C) matrix; `shapes` (N, 2) holds the rows and the row
+    length of each document as the encoder sees it.
+    """
+
+    ids: Sequence[str]
+    tokens: np.ndarray
+    offsets: np.ndarray
+    targets: sp.csr_array
+    architecture: Architecture
+    special: SpecialIds
+    shapes: np.ndarray
+
+    @classmethod
+    def of(
+        cls,
+        ids: Sequence[str],
+        tokens: np.ndarray,
+        offsets: np.ndarray,
+        targets: sp.csr_array,
+        architecture: Architecture,
+        special: SpecialIds,
+    ) -> "Documents":
+        """The documents with their shapes, found by chunking each once."""
+        shapes = np.array(
+            [
+                chunking.document_rows(tokens[start:end], architecture, special)[0].shape
+                for start, end in itertools.pairwise(offsets)
+            ],
+            dtype=np.int64,
+        ).reshape(-1, 2)
+        return cls(ids, tokens, offsets, targets, architecture, special, shapes)
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def passes(self, indices: Sequence[int], chunk_budget: int) -> list[np.ndarray]:
+        """The documents `indices` cut into passes within the chunk budget."""
+        return pack(indices, self.shapes, chunk_budget, self.architecture)
+
+    def batch(self, indices: Sequence[int]) -> Batch:
+        """The chunks of the documents `indices`, padded to the longest row among them."""
+        rows, masks = [], []
+        length = int(self.shapes[indices, 1].max())
+        for index in indices:
+            ids = self.tokens[self.offsets[index] : self.offsets[index + 1]]
+            document_rows, mask = chunking.document_rows(ids, self.architecture, self.special)
+            missing = length - document_rows.shape[1]
+            rows.append(np.pad(document_rows, ((0, 0), (0, missing)), constant_values=self.special.pad))
+            masks.append(np.pad(mask, ((0, 0), (0, missing))))
+        document = np.repeat(np.arange(len(indices)), [len(part) for part in rows])
+        return Batch(
+            torch.from_numpy(np.concatenate(rows).astype(np.int64)),
+            torch.from_numpy(np.concatenate(masks).astype(np.int64)),
+            torch.from_numpy(document),
+            len(indices),
+        )
+
+    def dense_targets(self, indices: Sequence[int]) -> torch.Tensor:
+        """The targets of the documents `indices`: float32 (n, C)."""
+        return torch.from_numpy(self.targets[indices].toarray().astype(np.float32))
+
+
+def tokenise(texts: Sequence[str], tokenizer: PreTrainedTokenizerBase) -> tuple[np.ndarray, np.ndarray]:
+    """The ids of all texts, one after the other (int32), and where each begins: (N + 1,) offsets."""
+    tokens, lengths = [np.zeros(0, np.int32)], [0]
+    for start in tqdm(range(0, len(texts), 256), desc="tokenising", unit_scale=256, unit="document", disable=None):
+        encoded = tokenizer(list(texts[start : start + 256]), verbose=False, return_attention_mask=False)["input_ids"]
+        tokens += [np.array(ids, np.int32) for ids in encoded]
+        lengths += [len(ids) for ids in encoded]
+    return np.concatenate(tokens), np.cumsum(lengths)
+
+
+def epoch_steps(shapes: np.ndarray, batch_documents: int, seed: int, epoch: int) -> list[np.ndarray]:
+    """The documents of each optimiser step of an epoch: every document once, documents of like length together.
+
+    The documents are shuffled, sorted by length within megabatches, cut into steps, and the steps shuffled; the
+    step with the longest document comes first, so that a lack of memory shows at once. The last step cut may
+    hold fewer documents. Depends on nothing but the arguments.
+    """
+    generator = np.random.default_rng([seed, epoch])
+    tokens = shapes.prod(axis=1)
+    order = generator.permutation(len(shapes))
+    steps = []
+    for start in range(0, len(order), batch_documents * MEGABATCH_STEPS):
+        megabatch = order[start : start + batch_documents * MEGABATCH_STEPS]
+        megabatch = megabatch[np.argsort(tokens[megabatch], kind="stable")]
+        cuts = [megabatch[at : at + batch_documents] for at in range(0, len(megabatch), batch_documents)]
+        steps += [cuts[at] for at in generator.permutation(len(cuts))]
+    longest = int(np.argmax([tokens[step].max() for step in steps]))
+    return [steps[longest], *steps[:longest], *steps[longest + 1 :]]
+
+
+def pack(indices: Sequence[int], shapes: np.ndarray, chunk_budget: int, architecture: Architecture) -> list[np.ndarray]:
+    """Cut documents, in their order, into passes of at most `chunk_budget` chunks (for LE: windows).
+
+    What counts is the padded pass: rows x longest row. A document larger than the budget is a pass of its own. Where
+    padding takes part ("original"), only rows of equal length share a pass.
+    """
+    chunk_tokens = architecture.chunk_length if architecture.encoder == "CE" else architecture.window
+    passes: list[list[int]] = []
+    rows = longest = 0
+    for index in indices:
+        document_rows, length = (int(size) for size in shapes[index])
+        fits = (rows + document_rows) * max(longest, length) <= chunk_budget * chunk_tokens
+        alike = architecture.padding == "masked" or length == longest
+        if passes and fits and alike:
+            rows, longest = rows + document_rows, max(longest, length)
+        else:
+            passes.append([])
+            rows, longest = document_rows, length
+        passes[-1].append(int(index))
+    return [np.array(part) for part in passes]
+
+
+def by_length(shapes: np.ndarray) -> np.ndarray:
+    """The documents from the longest to the shortest, for prediction with little padding."""
+    return np.argsort(-shapes.prod(axis=1), kind="stable")
+
+
+def prefetched(items: Iterable[Item], depth: int = 4) -> Iterator[Item]:
+    """The items, made by a thread that runs up to `depth` ahead of the one that takes them."""
+    source = iter(items)
+    with ThreadPoolExecutor(1) as thread:
+        coming = deque(thread.submit(next, source, None) for _ in range(depth))
+        while (item := coming.popleft().result()) is not None:
+            coming.append(thread.submit(next, source, None))
+            yield item

@@ -1,0 +1,141 @@
+"""Joint classification and quantification (CLQ): the classifier's loss plus the quantifier's on a growing group.
+
+The training documents come in groups of random size. Within a group, sums run over the documents seen so far: of
+their probabilities p and of their labels y. The k-th document of a group adds to its classification loss
+
+    lambda * Huber_delta( MLP(sum p / k), sum y / k )       mean over codes,
+
+where only its own p carries gradient (the paper's section on joint learning).
+
+Several documents of one pass take part one after the other, in their order, exactly as if each came alone: a
+cumulative sum gives each its own totals. Under data parallelism each process has its own groups over the documents
+that it sees.
+"""
+
+import random
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from stages.modeling.objectives import BinaryCrossEntropy
+
+
+class GroupMemory:
+    """The sums over the documents seen so far of the present group, for one process.
+
+    Group sizes are uniform in [1, `documents`] and follow from (seed, process, epoch, number of the group) alone.
+    """
+
+    def __init__(self, documents: int, codes: int, seed: int, process: int = 0) -> None:
+        self.documents = documents
+        self.seed = seed
+        self.process = process
+        self.sums = torch.zeros(2, codes)  # of probabilities and of labels
+        self.begin_epoch(0)
+
+    def begin_epoch(self, epoch: int) -> None:
+        """Drop the unfinished group and draw the epoch's first."""
+        self.epoch = epoch
+        self.group = -1
+        self._begin_group()
+
+    def _begin_group(self) -> None:
+        self.group += 1
+        self.size = self._draw()
+        self.seen = 0
+        self.sums = torch.zeros_like(self.sums)
+
+    def _draw(self) -> int:
+        return random.Random(f"{self.seed}/{self.process}/{self.epoch}/{self.group}").randint(1, self.documents)
+
+    def add(self, probabilities: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
+        """Take in documents one after the other; their group's mean probability and prevalence at each.
+
+        Parameters are (n, C), and so are the results; of a mean's gradient only the document's own probability
+        has a part.
+        """
+        means, prevalences = [], []
+        at = 0
+        while at < len(probabilities):
+            taken = slice(at, at + self.size - self.seen)
+            group_means, group_prevalences = self._add_to_group(probabilities[taken], targets[taken])
+            means.append(group_means)
+            prevalences.append(group_prevalences)
+            at += len(group_means)
+            if self.seen >= self.size:
+                self._begin_group()
+        return torch.cat(means), torch.cat(prevalences)
+
+    def _add_to_group(self, probabilities: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
+        """`add` for documents that all belong to the present group."""
+        count = torch.arange(self.seen + 1, self.seen + len(probabilities) + 1, device=probabilities.device)
+        self.sums = self.sums.to(probabilities.device)
+        with torch.no_grad():
+            added = torch.stack([probabilities, targets])
+            running = torch.cumsum(torch.cat([self.sums[:, None], added], dim=1), dim=1)  # (2, n + 1, C)
+            self.sums = running[:, -1]
+            self.seen += len(probabilities)
+        earlier, running = running[0, :-1], running[:, 1:]
+        return (earlier + probabilities) / count[:, None], running[1] / count[:, None]
+
+    def state(self) -> Tensor:
+        """All that is remembered, as one vector (2 C + 3,), for a checkpoint."""
+        position = torch.tensor([self.epoch, self.group, self.seen], dtype=torch.float64)
+        return torch.cat([position, self.sums.flatten().double().cpu()])
+
+    def restore(self, state: Tensor) -> None:
+        """Go on where `state` was taken."""
+        self.epoch, self.group, self.seen = (int(value) for value in state[:3])
+        self.sums = state[3:].reshape(2, -1).float()
+        self.size = self._draw()
+
+
+class JointLoss(nn.Module):
+    """The CLQ loss: binary cross-entropy + `weight` x Huber of the group's prevalences, both means over codes.
+
+    `quantifier` maps mean probabilities to prevalences, (n, C) -> (n, C), and is trained with the classifier.
+    `keep_memory`: the first evaluation starts from the sums that training left, as in the authors' program.
+    """
+
+    def __init__(
+        self, quantifier: nn.Module, memory: GroupMemory, weight: float, delta: float, keep_memory: bool = False
+    ) -> None:
+        super().__init__()
+        self.quantifier = quantifier
+        self.groups = memory
+        self.weight = weight
+        self.delta = delta
+        self.keep_memory = keep_memory
+        self.classification = BinaryCrossEntropy()
+
+    def forward(self, logits: Tensor, targets: Tensor) -> Tensor:
+        """The loss of each document, in the order in which the group takes them: (n, C), (n, C) -> (n,)."""
+        return self._loss(logits, targets, self.groups)
+
+    def _loss(self, logits: Tensor, targets: Tensor, groups: GroupMemory) -> Tensor:
+        means, prevalences = groups.add(torch.sigmoid(logits), targets)
+        huber = functional.huber_loss(self.quantifier(means), prevalences, reduction="none", delta=self.delta)
+        return self.classification(logits, targets) + self.weight * huber.mean(dim=1)
+
+    def begin_epoch(self, epoch: int) -> None:
+        """Drop the unfinished group."""
+        self.groups.begin_epoch(epoch)
+
+    def memory(self) -> Tensor:
+        """What has to be kept to go on within an epoch."""
+        return self.groups.state()
+
+    def restore(self, memory: Tensor) -> None:
+        """Go on where `memory` was taken."""
+        self.groups.restore(memory)
+
+    @torch.no_grad()
+    def evaluate(self, logits: Tensor, targets: Tensor) -> Tensor:
+        """The mean loss over an evaluated part, which is one group whose sums never start anew."""
+        part = GroupMemory(len(logits), logits.shape[1], self.groups.seed)
+        part.size = part.seen + len(logits) + 1
+        if self.keep_memory and self.groups.epoch == 0:
+            part.sums, part.seen = self.groups.sums, self.groups.seen
+            part.size += part.seen
+        return self._loss(logits, targets, part).mean()

@@ -1,0 +1,55 @@
+"""Where a model is computed: device, precision, threads and processes, through accelerate."""
+
+import logging
+import resource
+
+import torch
+from accelerate import Accelerator, DistributedDataParallelKwargs
+
+from stages.errors import InputError
+
+log = logging.getLogger(__name__)
+
+
+def start(device: str, precision: str, threads: int) -> Accelerator:
+    """Set up computing: `device` auto, cpu or cuda; `precision` auto, float32 or bf16; `threads` of the CPU.
+
+    auto is CUDA where there is one, and bf16 autocast (weights stay float32) where that device has it. Started by
+    `accelerate launch`, each process gets its device. Raises InputError for a device that is not there.
+    """
+    torch.set_num_threads(threads)
+    if device == "cuda" and not torch.cuda.is_available():
+        raise InputError("compute.device: cuda, but no CUDA device is found; use auto or cpu")
+    on_cuda = device != "cpu" and torch.cuda.is_available()
+    if precision == "auto":
+        precision = "bf16" if on_cuda and torch.cuda.is_bf16_supported() else "float32"
+    torch.set_float32_matmul_precision("high")
+    return Accelerator(
+        cpu=not on_cuda,
+        mixed_precision="bf16" if precision == "bf16" else "no",
+        kwargs_handlers=[
+            # The memory of CLQ belongs to each process, and an encoder may have parts that its head doesn't use.
+            DistributedDataParallelKwargs(find_unused_parameters=True, broadcast_buffers=False)
+        ],
+    )
+
+
+def log_peak_memory(accelerator: Accelerator) -> None:
+    """Log the most memory that this process has held."""
+    resident = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
+    if accelerator.device.type == "cuda":
+        reserved = torch.cuda.max_memory_reserved(accelerator.device) / 2**30
+        log.info("peak memory: %.1f GiB, of the GPU %.1f GiB", resident, reserved)
+    else:
+        log.info("peak memory: %.1f GiB", resident)
+
+
+def described(accelerator: Accelerator) -> dict[str, str | int]:
+    """What of the device, the software and the number of processes and threads a result depends on."""
+    return {
+        "device": accelerator.device.type,
+        "precision": accelerator.mixed_precision,
+        "processes": accelerator.num_processes,
+        "threads": torch.get_num_threads(),
+        "torch": torch.__version__,
+    }

@@ -1,0 +1,74 @@
+"""Logits of documents by a trained model."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import numpy as np
+import torch
+from accelerate import Accelerator
+from tqdm import tqdm
+
+from stages.errors import InputError
+from stages.modeling.batching import Batch, Documents, by_length, prefetched
+from stages.modeling.model import CodingModel
+
+PREDICTION_BUDGET = 4  # a pass without gradients holds this many times the chunks of a training pass
+
+
+def predict(
+    model: CodingModel, documents: Documents, chunk_budget: int, accelerator: Accelerator, name: str = "predicting"
+) -> torch.Tensor:
+    """The logits of all documents, float32 (N, C), on the CPU; the processes share the work and all get the result.
+
+    `chunk_budget` is that of training; without gradients a pass holds several times as many chunks.
+    Raises InputError where a GPU's memory is too small for it.
+    """
+    device = accelerator.device
+    was_training = model.training
+    model.eval()
+    logits = torch.zeros(len(documents), documents.targets.shape[1])
+    passes = documents.passes(by_length(documents.shapes), chunk_budget * budget_factor(device))
+    mine = passes[accelerator.process_index :: accelerator.num_processes]
+    results = []
+    bar = tqdm(
+        total=sum(map(len, mine)),
+        desc=name,
+        unit="document",
+        leave=False,
+        disable=None if accelerator.is_main_process else True,
+    )
+    with bar, torch.inference_mode(), memory_named(chunk_budget), accelerator.autocast():
+        for indices, batch in loaded(documents, mine, device):
+            results.append((indices, model(*batch).float()))
+            bar.update(len(indices))
+    for indices, result in results:
+        logits[torch.from_numpy(indices)] = result.cpu()
+    if accelerator.num_processes > 1:
+        logits = accelerator.reduce(logits.to(device), "sum").cpu()
+    model.train(was_training)
+    return logits
+
+
+def budget_factor(device: torch.device) -> int:
+    """How many times the chunks of a training pass a prediction holds; on a CPU the caches set the limit."""
+    return PREDICTION_BUDGET if device.type == "cuda" else 1
+
+
+def loaded(documents: Documents, passes: list[np.ndarray], device: torch.device) -> Iterator[tuple[np.ndarray, Batch]]:
+    """Each pass with its batch on `device`; for a GPU, batches are made ahead and copied beside its work."""
+    if device.type != "cuda":
+        for indices in passes:
+            yield indices, documents.batch(indices)
+        return
+    for indices, batch in prefetched((indices, documents.batch(indices).pinned()) for indices in passes):
+        yield indices, batch.to(device)
+
+
+@contextmanager
+def memory_named(chunk_budget: int) -> Iterator[None]:
+    """Turn a GPU's lack of memory into an InputError that names the parameter to lower."""
+    try:
+        yield
+    except torch.cuda.OutOfMemoryError:
+        wrong = f"the GPU's memory is too small for train.chunk_budget {chunk_budget}"
+        raise InputError(f"{wrong}; lower it: what is learned stays the same") from None

@@ -1,0 +1,339 @@
+"""The training loop: steps of whole documents, validation after every epoch, early stopping, and checkpoints.
+
+What is learned depends on the settings, the seed and the documents, not on how a step is cut into passes, on how many
+processes share it, or on whether the run was killed in between and went on from a checkpoint.
+"""
+
+import logging
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field
+from typing import Any, NamedTuple, Protocol
+
+import numpy as np
+import torch
+from accelerate import Accelerator
+from torch import Tensor, nn
+from tqdm import tqdm
+
+from stages.errors import InputError
+from stages.modeling.batching import Batch, Documents, epoch_steps
+from stages.modeling.checkpoints import Checkpoint, CheckpointFolder
+from stages.modeling.model import CodingModel
+from stages.modeling.prediction import loaded, memory_named, predict
+
+log = logging.getLogger(__name__)
+
+CHECK_STEPS = 50  # on a GPU, steps between two looks at the losses, each of which waits for the device
+CHECKPOINT_SECONDS = 30  # at least so long between two checkpoints within an epoch ...
+CHECKPOINT_SHARE = 0.05  # ... and so long that writing them takes at most this share of the time
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How to train; the names are those of the parameter file."""
+
+    learning_rate: float
+    weight_decay: float
+    epochs: int
+    patience: int
+    batch_documents: int
+    chunk_budget: int
+    clip_norm: float | None
+    keep_checkpoints: int
+    compile: bool
+    seed: int
+
+    def to_dict(self) -> dict[str, Any]:
+        """All that defines the run: every field but the number of checkpoints kept."""
+        return {name: value for name, value in asdict(self).items() if name != "keep_checkpoints"}
+
+
+class Criterion(NamedTuple):
+    """The validation metric that early stopping and the choice of the best epoch go by."""
+
+    metric: str
+    higher_is_better: bool
+
+    def better(self, value: float, best: float | None) -> bool:
+        """Whether `value` beats the best so far."""
+        return best is None or (value > best if self.higher_is_better else value < best)
+
+
+class Objective(Protocol):
+    """The loss, as a module: maybe with weights of its own, maybe with a memory within an epoch."""
+
+    def __call__(self, logits: Tensor, targets: Tensor) -> Tensor: ...
+
+    def begin_epoch(self, epoch: int) -> None: ...
+
+    def memory(self) -> Tensor: ...
+
+    def restore(self, memory: Tensor) -> None: ...
+
+    def evaluate(self, logits: Tensor, targets: Tensor) -> Tensor: ...
+
+
+class Learner(nn.Module):
+    """A model and its objective as one module, so that data parallelism covers the weights of both."""
+
+    def __init__(self, model: CodingModel, objective: Objective) -> None:
+        super().__init__()
+        self.model = model
+        self.objective = objective
+
+    def forward(self, batch: Batch, targets: Tensor | None) -> Tensor:
+        """The loss of each document (n,); without targets a 0 for a process that has no document in a step."""
+        logits = self.model(*batch).float()
+        if targets is None:
+            return 0.0 * logits.sum(dim=1)
+        with torch.autocast(logits.device.type, enabled=False):
+            return self.objective(logits, targets)
+
+
+@dataclass
+class Progress:
+    """Where a run stands. `history` has one row of metrics per finished epoch, `steps` counts within the epoch."""
+
+    epoch: int = 0
+    steps: int = 0
+    best: float | None = None
+    best_epoch: int | None = None
+    history: list[dict[str, float]] = field(default_factory=list)
+
+
+Metrics = Callable[[np.ndarray, np.ndarray], dict[str, float]]
+
+
+class Training:
+    """One run of training: `run` trains `model` (and what the objective has) and leaves the best epoch's weights.
+
+    metrics: of validation logits (N, C) and targets (N, C), by name; `criterion` names one of them. checkpoints: where
+    the run keeps and finds its state. Raises InputError when the loss is no longer a number, or a GPU's memory is
+    too small.
+    """
+
+    def __init__(
+        self,
+        model: CodingModel,
+        objective: Objective,
+        train: Documents,
+        val: Documents,
+        settings: Settings,
+        criterion: Criterion,
+        metrics: Metrics,
+        accelerator: Accelerator,
+        checkpoints: CheckpointFolder,
+    ) -> None:
+        self.settings = settings
+        self.train = train
+        self.val = val
+        self.criterion = criterion
+        self.metrics = metrics
+        self.accelerator = accelerator
+        self.checkpoints = checkpoints
+        self.device = accelerator.device
+        self.learner = Learner(model, objective).to(self.device)
+        if settings.compile:
+            model.encoder.compile(dynamic=True)
+        self.parallel = accelerator.prepare(self.learner)
+        self.optimizer = torch.optim.AdamW(
+            self.learner.parameters(),
+            lr=settings.learning_rate,
+            weight_decay=settings.weight_decay,
+            fused=True,
+        )
+        self.epoch_length = -(-len(train) // settings.batch_documents)
+        # The loss of each step of the epoch, summed over the documents that this process had in it.
+        self.losses = torch.zeros(self.epoch_length, device=self.device)
+        self.progress = Progress()
+        self.best_weights: dict[str, Tensor] = {}
+        self.saved_at = time.monotonic()
+        self.save_seconds = 0.0
+
+    def run(self) -> list[dict[str, float]]:
+        """Train until the last epoch or until patience ends. Returns the metrics of each epoch."""
+        self._resume()
+        while not self._ended():
+            self._train_epoch()
+            self._validate()
+            self._save()
+        self.learner.load_state_dict(self.best_weights)
+        progress = self.progress
+        log.info("best: epoch %d, %s %.4f", progress.best_epoch + 1, self.criterion.metric, progress.best)
+        return progress.history
+
+    def _ended(self) -> bool:
+        progress = self.progress
+        if progress.epoch >= self.settings.epochs:
+            return True
+        return progress.epoch > 0 and progress.epoch - 1 - progress.best_epoch >= self.settings.patience
+
+    def _train_epoch(self) -> None:
+        """Take the steps of the epoch that are still to take."""
+        progress, settings = self.progress, self.settings
+        steps = epoch_steps(self.train.shapes, settings.batch_documents, settings.seed, progress.epoch)
+        if progress.steps == 0:
+            self.learner.objective.begin_epoch(progress.epoch)
+        self.parallel.train()
+        bar = tqdm(
+            total=len(self.train),
+            initial=sum(map(len, steps[: progress.steps])),
+            desc=f"epoch {progress.epoch + 1}/{settings.epochs}",
+            unit="document",
+            leave=False,
+            disable=None if self.accelerator.is_main_process else True,
+        )
+        check_every = CHECK_STEPS if self.device.type == "cuda" else 1
+        with bar, memory_named(settings.chunk_budget):
+            mine = [step[self.accelerator.process_index :: self.accelerator.num_processes] for step in steps]
+            remaining = range(progress.steps, len(steps))
+            passes = [self._passes(mine[at], steps[at]) for at in remaining]
+            batches = loaded(self.train, [part for step in passes for part in step], self.device)
+            for at, step_passes in zip(remaining, passes, strict=True):
+                self._take_step(at, len(steps[at]), len(mine[at]) == 0, len(step_passes), batches)
+                progress.steps = at + 1
+                bar.update(len(steps[at]))
+                if progress.steps % check_every == 0 or progress.steps == len(steps):
+                    self._check_losses(steps)
+                    if progress.steps < len(steps):
+                        self._save_now_and_then()
+
+    def _passes(self, mine: np.ndarray, step: np.ndarray) -> list[np.ndarray]:
+        """The passes of this process; one without a document in the step goes along with the step's first."""
+        return self.train.passes(mine if len(mine) else step[:1], self.settings.chunk_budget)
+
+    def _take_step(self, at: int, documents: int, idle: bool, passes: int, batches) -> None:
+        """One optimiser step: the mean loss over its `documents`, in as many passes as they were cut into."""
+        # Random numbers follow from the place in the run alone, so nothing of the generators need be kept.
+        torch.manual_seed(hash((self.settings.seed, self.progress.epoch, at, self.accelerator.process_index)))
+        share = self.accelerator.num_processes / documents  # gradients are averaged over the processes
+        for number in range(passes):
+            indices, batch = next(batches)
+            targets = None if idle else self.train.dense_targets(indices).to(self.device, non_blocking=True)
+            last = number == passes - 1
+            with torch.enable_grad() if last else self.accelerator.no_sync(self.parallel):
+                loss = self.parallel(batch, targets).sum() * share
+                self.accelerator.backward(loss)
+            self.losses[at] += loss.detach() / share
+        if self.settings.clip_norm is not None:
+            nn.utils.clip_grad_norm_(self.learner.parameters(), self.settings.clip_norm)
+        self._decay_learning_rate(at)
+        self.optimizer.step()
+        self.optimizer.zero_grad()
+
+    def _decay_learning_rate(self, at: int) -> None:
+        """Linear decay from the learning rate to 0 over all epochs, whether or not they will be reached."""
+        taken = self.progress.epoch * self.epoch_length + at
+        remaining = 1 - taken / (self.settings.epochs * self.epoch_length)
+        for group in self.optimizer.param_groups:
+            group["lr"] = self.settings.learning_rate * remaining
+
+    def _check_losses(self, steps: list[np.ndarray]) -> None:
+        """Stop at a loss that is not a finite number, naming the step and its documents."""
+        taken = self.losses[: self.progress.steps]
+        if self.accelerator.num_processes > 1:
+            taken = self.accelerator.reduce(taken, "sum")
+        if bool(torch.isfinite(taken).all()):
+            return
+        at = int(torch.isfinite(taken).logical_not().nonzero()[0])
+        ids = ", ".join(str(self.train.ids[index]) for index in steps[at])
+        raise InputError(
+            f"the loss is not a finite number in epoch {self.progress.epoch + 1}, step {at + 1} (documents {ids}); "
+            "lower the learning rate or clip_norm in params.yaml, or look at these documents"
+        )
+
+    def _validate(self) -> None:
+        """Close the epoch: its row of metrics, and its weights if they are the best so far."""
+        progress = self.progress
+        losses = self.losses
+        if self.accelerator.num_processes > 1:
+            losses = self.accelerator.reduce(losses, "sum")
+        logits = predict(self.learner.model, self.val, self.settings.chunk_budget, self.accelerator, name="validation")
+        targets = self.val.dense_targets(range(len(self.val)))
+        row = {
+            "epoch": progress.epoch + 1,
+            "train_loss": losses.sum().item() / len(self.train),
+            "val_loss": self.learner.objective.evaluate(logits.to(self.device), targets.to(self.device)).item(),
+            **{f"val_{name}": value for name, value in self.metrics(logits.numpy(), targets.numpy()).items()},
+        }
+        progress.history.append(row)
+        value = row[f"val_{self.criterion.metric}"]
+        if self.criterion.better(value, progress.best):
+            progress.best, progress.best_epoch = value, progress.epoch
+            self.best_weights = {
+                name: weight.detach().cpu().clone() for name, weight in self.learner.state_dict().items()
+            }
+        progress.epoch, progress.steps = progress.epoch + 1, 0
+        self.losses.zero_()
+        log.info(", ".join(_shown(name, value) for name, value in row.items()))
+
+    def _save_now_and_then(self) -> None:
+        """Write a checkpoint within an epoch when enough time has gone by; all processes do so together."""
+        due = time.monotonic() - self.saved_at > max(CHECKPOINT_SECONDS, self.save_seconds / CHECKPOINT_SHARE)
+        if self.accelerator.num_processes > 1:
+            due = bool(self.accelerator.reduce(torch.tensor(float(due), device=self.device), "sum"))
+        if due:
+            self._save()
+
+    def _save(self) -> None:
+        """Write a checkpoint; only the first process does, with the memory of each."""
+        began = time.monotonic()
+        memory = self.learner.objective.memory().to(self.device)
+        memories = self.accelerator.gather(memory[None]) if memory.numel() else memory
+        losses = self.losses
+        if self.accelerator.num_processes > 1:
+            losses = self.accelerator.reduce(losses, "sum")
+        if self.accelerator.is_main_process:
+            tensors = {
+                "weights": self.learner.state_dict(),
+                "best": self.best_weights,
+                "optimizer": self._optimizer_tensors(),
+                "progress": {"losses": losses, "memories": memories},
+            }
+            taken = self.progress.epoch * self.epoch_length + self.progress.steps
+            self.checkpoints.save(taken, Checkpoint(asdict(self.progress), tensors))
+        self.accelerator.wait_for_everyone()
+        self.saved_at = time.monotonic()
+        self.save_seconds = self.saved_at - began
+
+    def _optimizer_tensors(self) -> dict[str, Tensor]:
+        """The optimiser's state by `weight name:quantity`."""
+        names = {id(parameter): name for name, parameter in self.learner.named_parameters()}
+        return {
+            f"{names[id(parameter)]}:{quantity}": value
+            for parameter, state in self.optimizer.state.items()
+            for quantity, value in state.items()
+        }
+
+    def _resume(self) -> None:
+        """Go on from the newest whole checkpoint, if there is one."""
+        checkpoint = self.checkpoints.newest()
+        if checkpoint is None:
+            return
+        self.progress = Progress(**checkpoint.state)
+        self.learner.load_state_dict(checkpoint.tensors["weights"])
+        self.best_weights = checkpoint.tensors["best"]
+        parameters = dict(self.learner.named_parameters())
+        for key, value in checkpoint.tensors["optimizer"].items():
+            name, quantity = key.rsplit(":", 1)
+            self.optimizer.state[parameters[name]][quantity] = value.to(self.device)
+        self.losses = checkpoint.tensors["progress"]["losses"].to(self.device)
+        if not self.accelerator.is_main_process:
+            self.losses.zero_()  # the first process holds the sum over all
+        memories = checkpoint.tensors["progress"]["memories"]
+        if memories.numel():
+            self.learner.objective.restore(memories[self.accelerator.process_index])
+        log.info("going on from epoch %d, step %d", self.progress.epoch + 1, self.progress.steps)
+
+
+def micro_f1(logits: np.ndarray, targets: np.ndarray) -> float:
+    """Micro-F1 of the decisions at probability 0.5: 2 tp / (2 tp + fp + fn), 0 where there is nothing to find."""
+    decided = logits > 0
+    found = np.count_nonzero(decided & (targets > 0))
+    total = np.count_nonzero(decided) + np.count_nonzero(targets)
+    return 2 * found / total if total else 0.0
+
+
+def _shown(name: str, value: float) -> str:
+    return f"{name} {value}" if isinstance(value, int) else f"{name} {value:.4f}"

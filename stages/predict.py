@@ -1,0 +1,46 @@
+"""Predict the validation and test documents with the trained classifier."""
+
+from pathlib import Path
+
+from accelerate import Accelerator
+from safetensors.torch import save_file
+from torch import Tensor
+
+from stages import documents, files, params, paths
+from stages.modeling import devices
+from stages.modeling.model import CodingModel, load_model
+from stages.modeling.prediction import predict
+from stages.stage import run
+
+
+def predictions(
+    model: CodingModel, tokenizer_folder: Path, chunk_budget: int, accelerator: Accelerator
+) -> dict[str, Tensor]:
+    """The logits of the validation and of the test documents, each (N, C), by part."""
+    return {
+        part: predict(
+            model, documents.load(part, tokenizer_folder, model.architecture), chunk_budget, accelerator, name=part
+        )
+        for part in ("val", "test")
+    }
+
+
+def write_predictions(folder: Path, logits: dict[str, Tensor]) -> None:
+    """Write the logits of each part into an existing folder."""
+    for part, part_logits in logits.items():
+        save_file({"logits": part_logits}, paths.predictions(folder, part))
+
+
+def main() -> None:
+    settings = params.load()
+    accelerator = devices.start(**settings.compute.model_dump())
+    model = load_model(paths.CLASSIFIER).to(accelerator.device)
+    logits = predictions(model, paths.CLASSIFIER, settings.train.chunk_budget, accelerator)
+    if accelerator.is_main_process:
+        with files.whole_directory(paths.PREDICTIONS) as partial:
+            write_predictions(partial, logits)
+    devices.log_peak_memory(accelerator)
+
+
+if __name__ == "__main__":
+    run(main)
