@@ -1,0 +1,41 @@
+"""Stage baselines: what a lookup of phrases and TF-IDF with logistic regression reach on the test documents."""
+
+import logging
+
+import numpy as np
+import pandas as pd
+import scipy.sparse as sp
+
+from stages import files, params, paths
+from stages.evaluation import baselines, classification
+from stages.stage import run
+
+log = logging.getLogger("stages.baselines")
+
+REPORTED = ("f1_micro", "f1_macro", "precision_micro", "recall_micro")
+
+
+def score(targets: sp.csr_array, decisions: np.ndarray | sp.csr_array) -> dict[str, float]:
+    """The reported metrics of decisions (N, C)."""
+    metrics = classification.decision_metrics(targets, decisions)
+    return {name: metrics[name] for name in REPORTED}
+
+
+def main() -> None:
+    if not params.load().baselines.enabled:
+        files.write_json(paths.BASELINES, {"test": {}})
+        log.info("baselines.enabled is false: nothing done")
+        return
+    codes = files.read_json(paths.LABEL_CODES)
+    texts = {part: pd.read_parquet(paths.split(part), columns=["text"])["text"].tolist() for part in ("train", "test")}
+    targets = {part: files.read_csr(paths.targets(part)) for part in texts}
+    lookup = baselines.PhraseLookup(files.read_json(paths.CANDIDATES), codes).predict(texts["test"])
+    learned = baselines.tfidf_probabilities(texts["train"], targets["train"], texts["test"]) > 0.5
+    measured = {"lookup": score(targets["test"], lookup), "tfidf": score(targets["test"], learned)}
+    files.write_json(paths.BASELINES, {"test": measured})
+    for name, metrics in measured.items():
+        log.info("%s: micro-F1 %.3f, macro-F1 %.3f", name, metrics["f1_micro"], metrics["f1_macro"])
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,62 @@
+"""Two yardsticks that need no encoder: a lookup of the codes' phrases, and TF-IDF with logistic regression."""
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+
+import numpy as np
+import scipy.sparse as sp
+from sklearn.feature_extraction.text import TfidfVectorizer
+from sklearn.linear_model import LogisticRegression
+from tqdm import tqdm
+
+WORD = re.compile(r"[a-z0-9]+")
+
+
+class PhraseLookup:
+    """Assigns a code to every text that contains one of its phrases, word by word, whatever the case.
+
+    `phrases` holds the phrases of each code; `codes` is the column order.
+    """
+
+    def __init__(self, phrases: Mapping[str, Iterable[str]], codes: Sequence[str]) -> None:
+        self.codes = len(codes)
+        self.columns: dict[tuple[str, ...], list[int]] = {}
+        for column, code in enumerate(codes):
+            for words in {tuple(WORD.findall(phrase.lower())) for phrase in phrases[code]} - {()}:
+                self.columns.setdefault(words, []).append(column)
+        self.lengths: dict[str, list[int]] = {}  # first word -> the lengths of the phrases that start with it
+        for words in self.columns:
+            known = self.lengths.setdefault(words[0], [])
+            if len(words) not in known:
+                known.append(len(words))
+
+    def predict(self, texts: Iterable[str]) -> sp.csr_array:
+        """Decisions for texts, (N, C) bool."""
+        rows = [sorted(self._found(WORD.findall(text.lower()))) for text in texts]
+        offsets = np.cumsum([0, *map(len, rows)])
+        indices = np.fromiter((column for row in rows for column in row), np.int64, offsets[-1])
+        return sp.csr_array((np.ones(len(indices), bool), indices, offsets), shape=(len(rows), self.codes))
+
+    def _found(self, words: list[str]) -> set[int]:
+        """The columns of the codes whose phrases stand in a text of these words."""
+        found: set[int] = set()
+        for start, word in enumerate(words):
+            for length in self.lengths.get(word, ()):
+                found.update(self.columns.get(tuple(words[start : start + length]), ()))
+        return found
+
+
+def tfidf_probabilities(train_texts: Sequence[str], targets: sp.csr_array, texts: Sequence[str]) -> np.ndarray:
+    """Probabilities (N, C) by one logistic regression a code on TF-IDF of words and word pairs.
+
+    `targets` (documents, C) belong to `train_texts`. A code that all or none of them carry gets that share.
+    """
+    vectorizer = TfidfVectorizer(ngram_range=(1, 2), min_df=3, sublinear_tf=True, dtype=np.float32)
+    features, unseen = vectorizer.fit_transform(train_texts), vectorizer.transform(texts)
+    carried = targets.toarray().astype(bool)
+    probabilities = np.tile(carried.mean(axis=0), (len(texts), 1))
+    for column in tqdm(range(carried.shape[1]), desc="logistic regression", unit="code", disable=None):
+        if carried[:, column].any() and not carried[:, column].all():
+            model = LogisticRegression(C=10, solver="liblinear", random_state=0)
+            probabilities[:, column] = model.fit(features, carried[:, column]).predict_proba(unseen)[:, 1]
+    return probabilities

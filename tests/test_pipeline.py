@@ -1,0 +1,150 @@
+"""The whole pipeline at small size under DVC, and what it promises: what reruns when, and that bytes repeat."""
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from stages import params, paths, preset
+
+SMALL = (
+    "demo.admissions=160",
+    "encoder.builtin.steps=4",
+    "encoder.builtin.hidden=32",
+    "train.epochs=1",
+    "clq.epochs=1",
+    "quantifier.epochs=2",
+    "quantifier.train_samples=40",
+    "quantifier.test_samples=20",
+    "evaluate.bootstrap=5",
+)
+AFTER_TRAINING = {"predict", "train_quantifier", "train_joint", "evaluate"}
+TRAINING = {"labelize", "train_classifier"} | AFTER_TRAINING
+
+
+class Project:
+    """A copy of the repository in a folder of its own, with the settings of a run of seconds."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        here = Path.cwd()
+        listed = subprocess.run(
+            ["git", "ls-files", "--cached", "--others", "--exclude-standard"],
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        for name in filter(None, listed.stdout.splitlines()):
+            if (here / name).is_file():
+                (root / name).parent.mkdir(parents=True, exist_ok=True)
+                shutil.copy(here / name, root / name)
+        self.base = preset.apply((root / paths.PARAMS).read_text(encoding="utf-8"), map(preset.override, SMALL))
+        self.set()
+        self.run("git", "init", "-q")
+
+    def set(self, *overrides: str) -> None:
+        """Settings of the small run, with `overrides`."""
+        changed = preset.apply(self.base, map(preset.override, overrides))
+        (self.root / paths.PARAMS).write_text(changed, encoding="utf-8")
+
+    def run(self, *command: str, **environment: str) -> subprocess.CompletedProcess:
+        """A command in the project's folder, with this environment's programs first."""
+        programs = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+        environment = {**os.environ, "PATH": programs, "PYTHONPATH": "", **environment}
+        return subprocess.run(command, cwd=self.root, env=environment, capture_output=True, text=True, check=False)
+
+    def repro(self, *arguments: str, **environment: str) -> set[str]:
+        """The stages that `dvc repro` ran, without the check of the parameters, which runs on each change."""
+        done = self.run("dvc", "repro", *arguments, **environment)
+        assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]
+        ran = re.findall(r"Running stage '(?:[\w/]+dvc\.yaml:)?(\w+)'", done.stdout)
+        return set(ran) - {"check_params"}
+
+    def read(self, path: Path) -> dict:
+        return json.loads((self.root / path).read_text(encoding="utf-8"))
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
+    project = Project(tmp_path_factory.mktemp("project"))
+    project.ran_cold = project.repro()
+    return project
+
+
+@pytest.fixture
+def base(project: Project) -> Iterator[Project]:
+    """The project in the state of its cold run, and back in it afterwards (from DVC's run cache)."""
+    yield project
+    project.set()
+    project.repro()
+
+
+def test_cold_run_runs_every_stage_and_ends_in_metrics_and_plots(project: Project):
+    stages = re.findall(r"^  (\w+):$", (project.root / "dvc.yaml").read_text(), re.MULTILINE)
+    assert project.ran_cold >= {stage for stage in stages if (project.root / f"stages/{stage}.py").exists()} - {
+        "check_params"
+    }
+    for metrics in (paths.CLASSIFICATION, paths.CALIBRATION, paths.QUANTIFICATION):
+        assert set(project.read(metrics)) == {"val", "test"}
+    assert 0 <= project.read(paths.CLASSIFICATION)["test"]["f1_micro"] <= 1
+    assert project.run("dvc", "metrics", "show").returncode == 0
+    shown = project.run("dvc", "plots", "show")
+    assert shown.returncode == 0, shown.stderr
+    assert (project.root / "dvc_plots/index.html").exists()
+
+
+def test_nothing_to_do(project: Project):
+    assert project.repro() == set()
+
+
+@pytest.mark.parametrize(
+    ("before", "change", "expected"),
+    [
+        ((), ("synonyms.M=2",), {"select_synonyms"} | TRAINING),
+        ((), ("synonyms.criterion=rand",), {"select_synonyms"} | TRAINING),
+        (("model.type=CE",), ("synonyms.M=2",), {"select_synonyms", "labelize"}),
+        ((), ("model.type=CE_MSAM_CLQ",), {"labelize", "train_joint", "evaluate"}),
+        (("model.type=CE",), ("model.type=LE",), TRAINING),
+        ((), ("clq.lambda=50",), {"train_joint"}),
+        ((), ("quantifier.seed=1",), {"train_quantifier", "train_joint", "evaluate"}),
+        ((), ("evaluate.bins=10",), {"evaluate"}),
+        ((), ("model.window=32",), {"labelize"}),
+    ],
+    ids=lambda case: "+".join(case) if isinstance(case, tuple) else "",
+)
+def test_only_what_is_affected_reruns(base: Project, before: tuple, change: tuple, expected: set):
+    if before:
+        base.set(*before)
+        base.repro()
+    changed = {key.partition("=")[0] for key in change}
+    base.set(*(setting for setting in before if setting.partition("=")[0] not in changed), *change)
+    assert base.repro() == expected
+
+
+def test_forced_rerun_gives_the_same_bytes(base: Project):
+    lock = (base.root / "dvc.lock").read_bytes()
+    assert "evaluate" in base.repro("-f", PYTHONHASHSEED="7", TZ="Asia/Tokyo")
+    assert (base.root / "dvc.lock").read_bytes() == lock
+
+
+def test_a_wrong_setting_stops_before_any_work_and_leaves_outputs(base: Project):
+    text = (base.root / paths.PARAMS).read_text(encoding="utf-8")
+    (base.root / paths.PARAMS).write_text(text.replace("type: CE_MSAM", "type: CA"), encoding="utf-8")
+    before = base.read(paths.CLASSIFICATION)
+    done = base.run("dvc", "repro")
+    assert done.returncode != 0
+    assert "model.type: 'CA' is not one of 'CE', 'CE_MSAM'" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert "Running stage 'labelize'" not in done.stdout
+    assert base.read(paths.CLASSIFICATION) == before
+    assert (base.root / paths.CLASSIFIER).is_dir()
+
+
+def test_small_settings_differ_from_the_demo_only_in_size(project: Project):
+    assert params.check(params.parse(project.base), "params.yaml").model.type == "CE_MSAM"
