@@ -15,6 +15,7 @@ class SelfAttention(nn.Module):
         self.query, self.key, self.value = replaced.query, replaced.key, replaced.value
         self.heads = replaced.num_attention_heads
         self.dropout = replaced.dropout.p
+        self.train(replaced.training)
 
     @property
     def dropout_now(self) -> float:
@@ -22,7 +23,7 @@ class SelfAttention(nn.Module):
         return self.dropout if self.training else 0.0
 
     def forward(self, hidden_states: Tensor, attention_mask: Tensor, **_: object) -> tuple[Tensor, None]:
-        """The context (R, T, d) of token states (R, T, d); attention_mask (R, 1, 1, T) is true where a token is real."""
+        """The context (R, T, d) of states (R, T, d); attention_mask (R, 1, 1, T) is true where a token is real."""
         query, key, value = (
             projection(hidden_states).unflatten(-1, (self.heads, -1))
             for projection in (self.query, self.key, self.value)

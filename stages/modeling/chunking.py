@@ -1,10 +1,10 @@
 """Documents as rows of token ids: overlapping chunks for CE, one long row for LE (section 3 of the paper).
 
-CE: a text of n tokens, [CLS] and [SEP] included, takes the smallest bucket of L tokens that holds it: chunk_length, then
-1 + k S for k = 2, 3, ... below max_tokens, where S = chunk_length - 2. The smallest bucket is one chunk as it is. In a
-larger one, chunks start at i = 0, S/2, S, ...: chunk i is [CLS], the S tokens at positions i + 1 ... i + S, and a closing
-[SEP], unless the last of them is padding or [SEP] already. With the paper's chunk_length of 512 the buckets are 512,
-1021, 1531, ... and the stride is 255.
+CE: a text of n tokens, [CLS] and [SEP] included, takes the smallest bucket of L tokens that holds it: chunk_length,
+then 1 + k S for k = 2, 3, ... below max_tokens, where S = chunk_length - 2. The smallest bucket is one chunk as it
+is. In a larger one, chunks start at i = 0, S/2, S, ...: chunk i is [CLS], the S tokens at positions i + 1 ... i + S,
+and a closing [SEP], unless the last of them is padding or [SEP] already. With the paper's chunk_length of 512 the
+buckets are 512, 1021, 1531, ... and the stride is 255.
 """
 
 from collections.abc import Sequence

@@ -1,12 +1,14 @@
 """The pre-trained encoder: any BERT or MegatronBert, with this project's own self-attention put in."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import torch
 from tokenizers import normalizers
 from torch import Tensor, nn
+from torch.nn.utils.rnn import pad_sequence
 from tqdm import tqdm
 from transformers import AutoConfig, AutoModel, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
 from transformers import logging as transformers_logging
@@ -141,7 +143,7 @@ def token_states(encoder: PreTrainedModel, input_ids: Tensor, attention_mask: Te
     return encoder(input_ids=input_ids, attention_mask=visible).last_hidden_state
 
 
-@torch.inference_mode()
+@torch.no_grad()
 def cls_embeddings(
     encoder: PreTrainedModel,
     tokenizer: PreTrainedTokenizerBase,
@@ -156,17 +158,18 @@ def cls_embeddings(
     was_training, home = encoder.training, next(encoder.parameters()).device
     encoder.eval().to(device)
     limit = min(PHRASE_TOKENS, encoder.config.max_position_embeddings)
-    ids = tokenizer(list(phrases), truncation=True, max_length=limit)["input_ids"]
+    ids = [
+        tokens if len(tokens) <= limit else [*tokens[: limit - 1], tokens[-1]]
+        for tokens in tokenizer(list(phrases), verbose=False)["input_ids"]
+    ]
     by_length = sorted(range(len(ids)), key=lambda index: len(ids[index]))
     embeddings = torch.empty(len(ids), encoder.config.hidden_size)
     starts = range(0, len(ids), PHRASES_AT_ONCE)
     for start in tqdm(starts, desc="label embeddings", unit="batch", disable=None, delay=2):
         chosen = by_length[start : start + PHRASES_AT_ONCE]
-        rows = torch.nn.utils.rnn.pad_sequence(
-            [torch.tensor(ids[index]) for index in chosen], batch_first=True, padding_value=tokenizer.pad_token_id
-        )
-        lengths = torch.tensor([len(ids[index]) for index in chosen])
-        mask = torch.arange(rows.shape[1]) < lengths[:, None]
+        rows = [torch.tensor(ids[index]) for index in chosen]
+        mask = pad_sequence([torch.ones_like(row) for row in rows], batch_first=True)
+        rows = pad_sequence(rows, batch_first=True, padding_value=tokenizer.pad_token_id)
         embeddings[chosen] = token_states(encoder, rows.to(device), mask.to(device))[:, 0].float().cpu()
     encoder.train(was_training).to(home)
     return embeddings
@@ -177,12 +180,15 @@ def _one_line(error: Exception) -> str:
     return str(error).strip().split("\n")[0].split(". ")[0] or type(error).__name__
 
 
-class _quiet_transformers:
-    """Silence transformers' own report on missing weights: this module judges them."""
-
-    def __enter__(self) -> None:
-        self.level = transformers_logging.get_verbosity()
-        transformers_logging.set_verbosity_error()
-
-    def __exit__(self, *_: object) -> None:
-        transformers_logging.set_verbosity(self.level)
+@contextmanager
+def _quiet_transformers() -> Iterator[None]:
+    """Silence transformers' progress bar and its report on missing weights: this module judges them itself."""
+    level, bar = transformers_logging.get_verbosity(), transformers_logging.is_progress_bar_enabled()
+    transformers_logging.set_verbosity_error()
+    transformers_logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        transformers_logging.set_verbosity(level)
+        if bar:
+            transformers_logging.enable_progress_bar()

@@ -1,29 +1,73 @@
-"""The classifier: an encoder over rows of tokens, a head that scores every code, the maximum over a document's rows."""
+"""The classifier: an encoder over rows of tokens, a head that scores every code, the maximum over a document's rows.
 
+H      = encoder(row)                        (T, d), one for each chunk (CE) or for the whole text (LE)
+s[c]   = head(H)[c]                          plain or MSAM, see heads.py and msam.py
+logit  = max over the document's rows of s   (C,)
+"""
+
+import logging
 from pathlib import Path
 
 import torch
+from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
+from stages import files
+from stages.errors import InputError
 from stages.modeling.architecture import Architecture
+from stages.modeling.encoder import bare_encoder, cls_embeddings, load_encoder, load_tokenizer, token_states
+from stages.modeling.heads import MsamHead, PlainHead, document_maximum
+
+log = logging.getLogger(__name__)
+
+ARCHITECTURE, WEIGHTS = "architecture.json", "model.safetensors"
 
 
 class CodingModel(nn.Module):
     """Scores every code for every document.
 
-    Attributes: `architecture`, `tokenizer` (with its own default casing), `encoder`, `head`.
+    `tokenizer` has its own default casing, which phrases are tokenised with; documents take
+    `encoder.load_tokenizer(folder, architecture.lowercase_documents)`.
     """
 
-    architecture: Architecture
+    def __init__(
+        self,
+        architecture: Architecture,
+        tokenizer: PreTrainedTokenizerBase,
+        encoder: PreTrainedModel,
+        head: PlainHead | MsamHead,
+    ) -> None:
+        super().__init__()
+        self.architecture = architecture
+        self.tokenizer = tokenizer
+        self.encoder = encoder
+        self.head = head
 
     def forward(self, input_ids: Tensor, attention_mask: Tensor, document: Tensor, documents: int) -> Tensor:
         """Logits (N, C) of N documents whose rows lie one below the other.
 
         input_ids, attention_mask: (R, T), the rows of `chunking.document_rows`, padded to a common T by the padding id
-        and mask 0. With padding "original" only rows of equal T may be put together, for there padding counts.
-        document: (R,) int64, the document (0 to N - 1, sorted) that a row belongs to. documents: N.
+        and mask 0. document: (R,) int64, the document (0 to N - 1, sorted) that a row belongs to. documents: N.
+        The logits of a document do not depend on what it is batched with.
         """
-        raise NotImplementedError
+        H = token_states(self.encoder, input_ids, attention_mask)
+        logits = self.head(H, self._attended(attention_mask))
+        return document_maximum(logits, document, documents)
+
+    def _attended(self, attention_mask: Tensor) -> Tensor:
+        """The tokens (R, T) that an MSAM head attends to: the real ones; with padding "original" a row's padding too.
+
+        An original row has the length of a chunk, or the next multiple of the window; what a batch adds is left out.
+        """
+        if self.architecture.padding == "masked":
+            return attention_mask.bool()
+        if self.architecture.encoder == "CE":
+            length = torch.full_like(attention_mask[:, 0], self.architecture.chunk_length)
+        else:
+            window = self.architecture.window
+            length = (attention_mask.sum(1) + window - 1) // window * window
+        return torch.arange(attention_mask.shape[1], device=length.device) < length[:, None]
 
 
 def build_model(
@@ -36,16 +80,77 @@ def build_model(
     """A new classifier upon a pre-trained encoder, on the CPU; its new weights are drawn from torch's global generator.
 
     synonyms: for an MSAM head the phrases of each code in label order; their [CLS] embeddings are computed once, on
-    `device`, with the encoder as it is, and stay fixed. Raises InputError for an encoder that lacks what the type needs.
+    `device`, with the encoder as it is, and stay fixed; where codes have fewer than others, zeros fill up. Raises
+    InputError for an encoder that lacks what the architecture needs.
     """
-    raise NotImplementedError
+    tokenizer = load_tokenizer(encoder_folder)
+    encoder, pooler = load_encoder(encoder_folder, architecture)
+    hidden = encoder.config.hidden_size
+    if architecture.head == "msam":
+        if hidden % architecture.heads:
+            wrong = f"the encoder's hidden size {hidden} is no multiple of {architecture.heads} heads"
+            raise InputError(f"{encoder_folder}: {wrong}; choose a divisor of {hidden} for synonyms.M")
+        if synonyms is None or len(synonyms) != codes or not all(synonyms):
+            counted = "none" if synonyms is None else f"{sum(map(bool, synonyms))} with any"
+            raise InputError(f"synonyms: an MSAM head needs some for each of the {codes} codes; there are {counted}")
+        Q = _synonym_vectors(encoder, tokenizer, synonyms, device)
+        return CodingModel(architecture, tokenizer, encoder, _empty_head(architecture, Q, hidden, codes))
+    head = _empty_head(architecture, None, hidden, codes)
+    if architecture.encoder == "CE":
+        # The authors take transformers' sequence classification model: its pooler, and its way of drawing new weights.
+        nn.init.normal_(head.output.weight, std=encoder.config.initializer_range)
+        nn.init.zeros_(head.output.bias)
+        if pooler is None:
+            log.info("%s: the encoder has no pooler; the head starts with a new one", encoder_folder)
+        else:
+            head.dense.load_state_dict(pooler.state_dict())
+    return CodingModel(architecture, tokenizer, encoder, head)
+
+
+def _synonym_vectors(
+    encoder: PreTrainedModel,
+    tokenizer: PreTrainedTokenizerBase,
+    synonyms: list[list[str]],
+    device: torch.device | str,
+) -> Tensor:
+    """Q[c, m], the [CLS] embedding of synonym m of code c: (C, M, d), zeros where a code has fewer than M."""
+    phrases = sorted({phrase for of_code in synonyms for phrase in of_code})
+    place = {phrase: index for index, phrase in enumerate(phrases)}
+    embeddings = cls_embeddings(encoder, tokenizer, phrases, device)
+    Q = torch.zeros(len(synonyms), max(map(len, synonyms)), embeddings.shape[1])
+    for code, of_code in enumerate(synonyms):
+        Q[code, : len(of_code)] = embeddings[[place[phrase] for phrase in of_code]]
+    return Q
+
+
+def _empty_head(architecture: Architecture, Q: Tensor | None, hidden: int, codes: int) -> PlainHead | MsamHead:
+    """The head of an architecture, with new weights."""
+    if architecture.head == "msam":
+        return MsamHead(Q, architecture.heads, architecture.initialisation)
+    return PlainHead(hidden, codes, architecture.dropout, drop_states=architecture.encoder == "LE")
 
 
 def save_model(model: CodingModel, folder: Path) -> None:
-    """Write a model into an existing folder: architecture.json, model.safetensors, encoder config and tokenizer."""
-    raise NotImplementedError
+    """Write a model into an existing folder: its architecture, its weights, its encoder's config and tokenizer."""
+    model.encoder.config.save_pretrained(folder)
+    model.tokenizer.save_pretrained(folder)
+    files.write_json(folder / ARCHITECTURE, model.architecture.to_dict())
+    weights = {name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}
+    with files.whole_file(folder / WEIGHTS) as partial:
+        save_file(weights, partial)
 
 
 def load_model(folder: Path) -> CodingModel:
     """The model that `save_model` wrote, on the CPU, in evaluation mode. Raises InputError where a file is missing."""
-    raise NotImplementedError
+    architecture = Architecture.from_dict(files.read_json(folder / ARCHITECTURE))
+    if not (folder / WEIGHTS).is_file():
+        raise InputError(f"{folder / WEIGHTS} does not exist; `dvc repro` makes it")
+    weights = load_file(folder / WEIGHTS)
+    encoder = bare_encoder(folder, architecture)
+    Q = torch.empty_like(weights["head.Q"]) if architecture.head == "msam" else None
+    codes = len(weights["head.output.weight"]) if Q is None else len(Q)
+    with torch.random.fork_rng(devices=[]):
+        head = _empty_head(architecture, Q, encoder.config.hidden_size, codes)
+    model = CodingModel(architecture, load_tokenizer(folder), encoder, head)
+    model.load_state_dict(weights)
+    return model.eval()

@@ -1,7 +1,8 @@
 """Self-attention in a sliding window (Longformer's local attention) for texts of thousands of tokens.
 
-Token i sees itself and the w / 2 tokens to either side, nothing globally. Queries are cut into blocks of w / 2, so the
-keys that a block can see all lie in the block itself and its two neighbours: time and memory grow linearly with the text.
+Token i sees itself and the w / 2 tokens to either side, nothing globally. Queries are cut into blocks of w / 2, so
+the keys that a block can see all lie in the block itself and its two neighbours: time and memory grow linearly with
+the text.
 """
 
 import torch
@@ -32,8 +33,8 @@ def sliding_window_attention(
 ) -> Tensor:
     """Softmax attention of every token over the visible tokens at a distance of at most `reach`.
 
-    query, key, value: (R, T, heads, d); visible: (R, T) bool. Returns (R, T, heads, d); a token with nothing visible in
-    its reach gets its own value.
+    query, key, value: (R, T, heads, d); visible: (R, T) bool. Returns (R, T, heads, d); a token that sees nothing
+    else gets its own value.
     """
     rows, tokens, heads, size = query.shape
     blocks = -(-tokens // reach)
@@ -66,11 +67,11 @@ def _with_neighbours(blocks: Tensor) -> Tensor:
 
 
 def position_source(old_rows: int, max_positions: int) -> Tensor:
-    """Which row of a position table of `old_rows` each of the max_positions + 2 rows of the longer table is copied from.
+    """Which of a position table's `old_rows` each of the max_positions + 2 rows of the longer table is copied from.
 
     Row 0 stays; rows 1 ... old_rows - 2 are repeated over and over. The end follows the authors' program where that
-    writes anything (it copies from row 1 once more where fewer than a whole repetition is left); the last rows, which it
-    leaves unwritten, go on with the plain repetition.
+    writes anything (it copies from row 1 once more where fewer than a whole repetition is left); the last rows,
+    which it     leaves unwritten, go on with the plain repetition.
     """
     rows, step = max_positions + 2, old_rows - 2
     source = 1 + torch.arange(-1, rows - 1) % step

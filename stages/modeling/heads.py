@@ -1,0 +1,59 @@
+"""From token states to a score of every code: plain heads, the MSAM head, the maximum over a document's rows."""
+
+import torch
+from torch import Tensor, nn
+
+from stages.modeling.msam import MultiSynonymAttention
+
+
+class PlainHead(nn.Module):
+    """Scores from the state h of [CLS]:
+
+        logit = W dropout(tanh(D h + b)) + b'
+
+    with, for LE, one more dropout on h. For CE, D and b are the encoder's own pooler where it has one.
+    """
+
+    def __init__(self, hidden: int, codes: int, dropout: float, drop_states: bool) -> None:
+        super().__init__()
+        self.dense = nn.Linear(hidden, hidden)
+        self.output = nn.Linear(hidden, codes)
+        self.dropout = nn.Dropout(dropout)
+        self.drop_states = drop_states
+
+    def forward(self, H: Tensor, mask: Tensor | None = None) -> Tensor:
+        """Logits (R, C) from token states (R, T, d); what lies behind [CLS] does not count, nor does the mask."""
+        state = H[:, 0]
+        if self.drop_states:
+            state = self.dropout(state)
+        return self.output(self.dropout(torch.tanh(self.dense(state))))
+
+
+class MsamHead(nn.Module):
+    """Scores by multi-synonym attention from fixed synonym vectors Q (C, M, d), a buffer."""
+
+    Q: Tensor
+
+    def __init__(self, Q: Tensor, heads: int, initialisation: str) -> None:
+        super().__init__()
+        self.register_buffer("Q", Q)
+        self.attention = MultiSynonymAttention(Q.shape[-1], heads, initialisation)
+
+    def forward(self, H: Tensor, mask: Tensor | None = None) -> Tensor:
+        """Logits (R, C) from token states (R, T, d); mask (R, T) is true for the tokens attended to, None: all."""
+        return self.attention(self.Q, H, self.Q.mean(1), mask)
+
+
+def document_maximum(logits: Tensor, document: Tensor, documents: int) -> Tensor:
+    """The maximum over the rows of each document: (N, C) from logits (R, C) and the document (R,) of each row.
+
+    As with torch.max along an axis, the gradient goes to one row, the first of equal ones, and NaN wins.
+    """
+    rows, codes = logits.shape
+    place = document[:, None].expand(rows, codes)
+    highest = logits.new_zeros(documents, codes).scatter_reduce(0, place, logits.detach(), "amax", include_self=False)
+    found = (logits == highest[document]) | logits.isnan()
+    number = torch.arange(rows, device=logits.device)[:, None].expand(rows, codes)
+    first = torch.full((documents, codes), rows - 1, device=logits.device)
+    first = first.scatter_reduce(0, place, torch.where(found, number, rows - 1), "amin")
+    return logits.gather(0, first)

@@ -1,0 +1,159 @@
+"""Multi-synonym attention (MSAM, section 3 of the paper): every synonym of a code seeks its own evidence in the text.
+
+For a chunk with token states H (T, d), code c, head z of Z, synonym s of S, token t, all vectors split into heads:
+
+    k[z,t]       = tanh(W_K H)[z,t]          q[c,z,s] = W_Q(Q)[c,z,s]          ql[c] = mean_s Q[c,s]
+    v[z,t]       = tanh(H)[z,t]              u[c,z]   = W_V(ql)[c,z]
+    a[c,z,s,:]   = softmax_t < k[z,t], q[c,z,s] >
+    logit[c]     = sum_z < mean_s sum_t a[c,z,s,t] v[z,t], u[c,z] >
+
+Behind the softmax only the scalar g[c,z,t] = < v[z,t], u[c,z] > is needed, so
+
+    o[c,z,s]     = sum_t a[c,z,s,t] g[c,z,t]          logit[c] = sum_z mean_s o[c,z,s]
+
+which makes the second product S times smaller than one with the token vectors themselves. At 3,681 codes, 4 heads,
+4 synonyms and 512 tokens the scores alone take 120 MB a chunk: they are computed in blocks, and once more in the
+backward pass, which needs of the forward pass only o and the logarithm of each softmax's denominator. With w the
+gradient of logit[c] divided by S:
+
+    dscore = w a (g - o)          dg = w sum_s a
+
+A maximum over chunks sends its gradient to one chunk per code; the backward pass leaves out the codes for which a block
+of chunks has none.
+"""
+
+from collections.abc import Iterator
+
+import torch
+from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
+
+BLOCK_SCORES = {"cpu": 2**19, "cuda": 2**25}  # scores at a time: what fits a core's cache; what fills a GPU (128 MB)
+
+
+class MultiSynonymAttention(nn.Module):
+    """The MSAM head: scores of codes for chunks from token states and fixed synonym vectors.
+
+    hidden: d, a multiple of heads (Z; the paper sets it to the number of synonyms). initialisation: of W_Q and W_K,
+    "torch" (torch's own, as the paper) or "identity", with which attention starts as the similarity of tokens and
+    synonyms in the encoder's own space.
+    """
+
+    def __init__(self, hidden: int, heads: int, initialisation: str = "torch") -> None:
+        super().__init__()
+        self.heads = heads
+        self.W_Q, self.W_K, self.W_V = (nn.Linear(hidden, hidden) for _ in range(3))
+        if initialisation == "identity":
+            for projection in (self.W_Q, self.W_K):
+                nn.init.eye_(projection.weight)
+                nn.init.zeros_(projection.bias)
+
+    def forward(self, Q: Tensor, H: Tensor, ql: Tensor, mask: Tensor | None = None) -> Tensor:
+        """Logits (R, C).
+
+        Q: synonym vectors (C, S, d). H: token states (R, T, d). ql: mean synonym vectors (C, d). mask: (R, T), true for
+        the tokens that are attended to, at least one a row; None: all. Computed in float32 (float64 for float64
+        inputs), also under autocast: scores are not scaled, so half precision would shift them by tenths.
+        """
+        codes, synonyms, _ = Q.shape
+        rows, tokens, _ = H.shape
+        with torch.autocast(H.device.type, enabled=False):
+            H = H if H.dtype == torch.float64 else H.float()
+            k = self._heads_first(torch.tanh(self.W_K(H)).flatten(0, 1))
+            v = self._heads_first(torch.tanh(H).flatten(0, 1))
+            q = self._heads_first(self.W_Q(Q).flatten(0, 1)).unflatten(1, (codes, synonyms))
+            u = self._heads_first(self.W_V(ql))
+            if mask is None:
+                barred = H.new_zeros(rows * tokens)
+            else:
+                barred = H.new_zeros(rows * tokens).masked_fill_(~mask.bool().flatten(), -torch.inf)
+            return _BlockwiseLogits.apply(q, k, v, u, barred, rows)
+
+    def _heads_first(self, vectors: Tensor) -> Tensor:
+        """Split vectors (n, d) into heads: (Z, n, d / Z), contiguous."""
+        return vectors.unflatten(-1, (self.heads, -1)).movedim(1, 0).contiguous()
+
+
+class _BlockwiseLogits(torch.autograd.Function):
+    """Logits (R, C) of R rows of T tokens, from vectors whose first axis is the head, block by block.
+
+    q (Z, C, S, h); k, v (Z, R T, h); u (Z, C, h); bar (R T), 0 or -inf, is added to every score of a token.
+    """
+
+    @staticmethod
+    def forward(ctx, q: Tensor, k: Tensor, v: Tensor, u: Tensor, bar: Tensor, rows: int) -> Tensor:
+        heads, codes, synonyms, _ = q.shape
+        logits = q.new_empty(rows, codes)
+        # o and the logarithm of the softmax's denominator, (Z, C, S, R)
+        outcomes, normalisers = (q.new_empty(heads, codes, synonyms, rows) for _ in range(2))
+        for row, token, code in _blocks(q, k, rows):
+            scores = _scores(q[:, code], k[:, token], bar[token], row)
+            highest = scores.amax(-1, keepdim=True)
+            weights = scores.sub_(highest).exp_()
+            total = weights.sum(-1)
+            gains = _gains(u[:, code], v[:, token], row)
+            outcome = _weighted_sum(weights, gains) / total
+            logits[row, code] = outcome.mean(2).sum(0).T
+            outcomes[:, code, :, row] = outcome
+            normalisers[:, code, :, row] = highest[..., 0] + total.log()
+        ctx.save_for_backward(q, k, v, u, bar, outcomes, normalisers)
+        return logits
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx, gradient: Tensor):
+        q, k, v, u, bar, outcomes, normalisers = ctx.saved_tensors
+        rows, synonyms = len(gradient), q.shape[2]
+        w = (gradient / synonyms).T  # (C, R)
+        dq, dk, dv, du = (torch.zeros_like(vectors) for vectors in (q, k, v, u))
+        for row, token, code in _blocks(q, k, rows, wanted=gradient != 0):
+            q_here, u_here, k_here, v_here = q[:, code], u[:, code], k[:, token], v[:, token]
+            w_here = w[code][:, row]
+            scores = _scores(q_here, k_here, bar[token], row)
+            weights = scores.sub_(normalisers[:, code, :, row, None]).exp_()
+            dgains = (weights.sum(2) * w_here[..., None]).flatten(2)
+            gains = _gains(u_here, v_here, row) * w_here[..., None]
+            outcome = outcomes[:, code, :, row] * w_here[:, None]
+            dscores = weights.mul_(gains[:, :, None] - outcome[..., None]).flatten(3).flatten(1, 2)
+            dq[:, code] += (dscores @ k_here).view_as(q_here)
+            dk[:, token] += dscores.mT @ q_here.flatten(1, 2)
+            du[:, code] += dgains @ v_here
+            dv[:, token] += dgains.mT @ u_here
+        return dq, dk, dv, du, None, None
+
+
+def _scores(q: Tensor, k: Tensor, bar: Tensor, row: slice) -> Tensor:
+    """< k, q > + bar: (Z, n, S, r, T) of n codes and the r rows `row`."""
+    scores = torch.baddbmm(bar, q.flatten(1, 2), k.mT)
+    return scores.view(*q.shape[:3], row.stop - row.start, -1)
+
+
+def _gains(u: Tensor, v: Tensor, row: slice) -> Tensor:
+    """< v, u >: (Z, n, r, T)."""
+    return (u @ v.mT).unflatten(2, (row.stop - row.start, -1))
+
+
+def _weighted_sum(weights: Tensor, gains: Tensor) -> Tensor:
+    """The sum over tokens of weights (Z, n, S, r, T) times gains (Z, n, r, T): (Z, n, S, r)."""
+    return (weights * gains[:, :, None]).sum(-1)
+
+
+def _blocks(
+    q: Tensor, k: Tensor, rows: int, wanted: Tensor | None = None
+) -> Iterator[tuple[slice, slice, slice | Tensor]]:
+    """Rows, their tokens and codes of each block, so that a block has about BLOCK_SCORES scores.
+
+    wanted: (R, C); codes that no row of a block wants are left out of it.
+    """
+    heads, codes, synonyms, _ = q.shape
+    tokens = k.shape[1] // rows
+    budget = BLOCK_SCORES[q.device.type] // (heads * synonyms * tokens)  # pairs of row and code
+    rows_at_once = max(1, min(rows, budget // codes))
+    codes_at_once = max(1, budget // rows_at_once)
+    for first in range(0, rows, rows_at_once):
+        row = slice(first, min(first + rows_at_once, rows))
+        token = slice(row.start * tokens, row.stop * tokens)
+        chosen = None if wanted is None else wanted[row].any(0).nonzero()[:, 0]
+        for start in range(0, codes if chosen is None else len(chosen), codes_at_once):
+            code = slice(start, start + codes_at_once)
+            yield row, token, code if chosen is None else chosen[code]
