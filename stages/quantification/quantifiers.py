@@ -23,8 +23,10 @@ from stages.quantification.sampling import group_means
 
 HELD_OUT = 0.2  # share of the samples that early stopping looks at
 
-# Shifts of the log odds of a code's prevalence at which EMQ is evaluated: denser near 0, where most answers lie.
-SHIFTS = 8 * np.sinh(np.linspace(-3, 3, 41)) / np.sinh(3)
+# EMQ looks at prevalences between the log odds -12 and 12, on a ladder that is densest at the prior, where most answers
+# lie: the shares of the way from the prior down (negative) and up (positive).
+FURTHEST = 12.0
+LADDER = np.sinh(np.linspace(-3, 3, 41)) / np.sinh(3)
 
 
 class PrevalenceMLP(nn.Module):
@@ -170,25 +172,23 @@ def expectation_maximisation(groups: np.ndarray, probabilities: np.ndarray, prio
     instead, with log odds moved by t, a document's probability would be f(t) = sigmoid(logit p + t); the algorithm of
     Saerens, Latinne and Decaestecker (2002) repeats q <- mean f(t) until nothing changes. Its fixed point is where
     (mean f(t) - q) / (q (1 - q)), the slope of a concave likelihood, changes its sign. So the slope is computed at a
-    fixed ladder of shifts, one matrix product each for all groups and codes together, and its zero interpolated. Shifts
-    end at -8 and 8; a code that no document or every document had when the classifier learned keeps its PCC.
+    fixed ladder of shifts, one matrix product each for all groups and codes together, and its zero interpolated. A
+    code that no document or every document had when the classifier learned keeps its PCC.
     """
     known = (prior > 0) & (prior < 1)
     prior_odds = logit(np.where(known, prior, 0.5))
     evidence = logit(np.clip(probabilities, 1e-7, 1 - 1e-7).astype(np.float32, copy=False))
 
-    shape = (len(groups), len(prior))
-    shift = np.full(shape, SHIFTS[0])  # where the slope is negative from the start
-    previous = np.full(shape, -1.0)
-    for below, at in zip([None, *SHIFTS[:-1]], SHIFTS, strict=True):
-        prevalence = expit(prior_odds + at)
-        moved = expit(evidence + np.float32(at))
+    shifts = [share * (FURTHEST - np.sign(share) * prior_odds) for share in LADDER]
+    found = np.tile(shifts[0], (len(groups), 1))  # where the slope is negative from the start
+    below, slope_below = shifts[0], np.full_like(found, -1.0)
+    for shift in shifts:
+        prevalence = expit(prior_odds + shift)
+        moved = expit(evidence + shift.astype(np.float32))
         slope = (group_means(groups, moved) - prevalence) / (prevalence * (1 - prevalence))
-        if below is not None:
-            crossing = (previous > 0) & (slope <= 0)
-            np.copyto(
-                shift, below + (at - below) * previous / np.where(crossing, previous - slope, 1.0), where=crossing
-            )
-        previous = slope
-    shift[previous > 0] = SHIFTS[-1]
-    return np.where(known, expit(prior_odds + shift), group_means(groups, probabilities))
+        crosses = (slope_below > 0) & (slope <= 0)
+        share = slope_below / np.where(crosses, slope_below - slope, 1.0)
+        np.copyto(found, below + (shift - below) * share, where=crosses)
+        below, slope_below = shift, slope
+    found = np.where(slope_below > 0, shifts[-1], found)
+    return np.where(known, expit(prior_odds + found), group_means(groups, probabilities))

@@ -1,0 +1,114 @@
+import numpy as np
+import pytest
+import scipy.sparse as sp
+import torch
+from scipy.special import expit
+
+from stages.files import stable
+from stages.quantification.comparison import SMALLEST_SHOWN, Evidence, compare
+from stages.quantification.quantifiers import PrevalenceMLP
+
+METHODS = ["lazy", "cc", "pcc", "mlp", "acc", "pacc", "emq"]
+
+
+def evidence(documents, codes, seed):
+    rng = np.random.default_rng(seed)
+    logits = rng.normal(np.linspace(-3, 1, codes), 2.0, (documents, codes))
+    return Evidence(expit(logits).astype(np.float32), sp.csr_array(rng.random(logits.shape) < expit(logits)))
+
+
+def comparison(val, test, **changed):
+    codes = val.targets.shape[1]
+    torch.manual_seed(0)
+    settings = {
+        "networks": {"mlp": PrevalenceMLP(codes, 4)},
+        "prior": np.full(codes, 0.3),
+        "bands": {
+            "rare": np.arange(codes) < codes // 2,
+            "none": np.zeros(codes, bool),
+            "common": np.arange(codes) >= codes // 2,
+        },
+        "train_samples": 60,
+        "test_samples": 40,
+        "seed": 888,
+    }
+    return compare(val, test, **settings | changed)
+
+
+@pytest.fixture(scope="module")
+def compared():
+    return comparison(evidence(150, 6, 0), evidence(200, 6, 1))
+
+
+def test_every_method_is_measured_on_every_draw(compared):
+    assert set(compared.metrics) == {"val", "test", "test_shifted"}
+    for methods in compared.metrics.values():
+        assert list(methods) == METHODS
+        for errors in methods.values():
+            assert errors.keys() == {"ae", "rae"}
+            assert all(value > 0 for value in errors.values())
+
+
+def test_calibrated_probabilities_beat_counting_decisions(compared):
+    for draw in ("val", "test"):
+        assert compared.metrics[draw]["pcc"]["ae"] < compared.metrics[draw]["cc"]["ae"]
+
+
+def test_shift_hurts_who_ignores_the_documents(compared):
+    assert compared.metrics["test_shifted"]["lazy"]["ae"] > 1.3 * compared.metrics["test"]["lazy"]["ae"]
+
+
+def test_bands_and_sizes_add_up_to_the_whole(compared):
+    for table, weight in ((compared.by_band, "codes"), (compared.by_size, "samples")):
+        for method in METHODS:
+            part = table[table["method"] == method]
+            for error in ("ae", "rae"):
+                mean = np.average(part[error], weights=part[weight])
+                assert mean == pytest.approx(compared.metrics["test"][method][error], rel=1e-6)
+    assert set(compared.by_band["band"]) == {"rare", "common"}
+
+
+def test_larger_groups_are_easier(compared):
+    pcc = compared.by_size[compared.by_size["method"] == "pcc"]
+    assert pcc["ae"].iloc[-1] < pcc["ae"].iloc[0]
+    assert pcc["documents"].is_monotonic_increasing
+
+
+def test_points_are_the_same_groups_for_every_method(compared):
+    true = [table["true"].to_numpy() for _, table in compared.points.groupby("method")]
+    assert len(true) == len(METHODS)
+    for other in true[1:]:
+        np.testing.assert_array_equal(other, true[0])
+
+
+def test_no_small_group_is_shown():
+    small = evidence(SMALLEST_SHOWN - 1, 4, 0)
+    assert comparison(small, small).points.empty
+
+
+def test_the_seed_decides(compared):
+    again = comparison(evidence(150, 6, 0), evidence(200, 6, 1))
+    assert again.metrics == compared.metrics
+    assert comparison(evidence(150, 6, 0), evidence(200, 6, 1), seed=1).metrics != compared.metrics
+
+
+def test_a_joint_model_adds_its_own_network():
+    part = evidence(30, 4, 0)
+    networks = {"mlp": PrevalenceMLP(4, 2), "clq": PrevalenceMLP(4, 3)}
+    assert set(comparison(part, part, networks=networks).metrics["test"]) == {*METHODS, "clq"}
+
+
+@pytest.mark.parametrize(
+    ("probabilities", "labels"),
+    [
+        (np.zeros((5, 3)), np.zeros((5, 3))),  # no code anywhere
+        (np.zeros((5, 3)), np.ones((5, 3))),
+        (np.ones((5, 3)), np.zeros((5, 3))),
+        (np.full((1, 2), 0.5), np.array([[0, 1]])),  # one document
+        (np.full((4, 1), 0.5), np.array([[0], [1], [1], [0]])),  # one code, ties
+    ],
+)
+def test_degenerate_evidence_is_defined(probabilities, labels):
+    part = Evidence(probabilities.astype(np.float32), sp.csr_array(labels))
+    compared = comparison(part, part, prior=labels.mean(axis=0))
+    assert stable(compared.metrics)  # raises where a figure is not finite

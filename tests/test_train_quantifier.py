@@ -1,0 +1,77 @@
+import numpy as np
+import pytest
+import scipy.sparse as sp
+import yaml
+from safetensors.numpy import load_file, save_file
+from scipy.special import expit
+
+from stages import paths, train_quantifier
+from stages.errors import InputError
+from stages.files import read_json, write_csr
+from stages.params import load
+from stages.quantification.quantifiers import load_mlp
+
+
+@pytest.fixture
+def workspace(tmp_path, monkeypatch):
+    """A folder with parameters, validation predictions and targets: 40 documents, 5 codes."""
+    settings = load().model_dump(by_alias=True)
+    settings["quantifier"] |= {"epochs": 4, "train_samples": 60, "hidden": 3}
+    settings["compute"]["device"] = "cpu"
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "params.yaml").write_text(yaml.safe_dump(settings))
+    rng = np.random.default_rng(0)
+    logits = rng.normal(-1, 2, (40, 5)).astype(np.float32)
+    write_csr(paths.targets("val"), sp.csr_array((rng.random((40, 5)) < expit(logits)).astype(np.uint8)))
+    path = paths.predictions(paths.PREDICTIONS, "val")
+    path.parent.mkdir(parents=True)
+    save_file({"logits": logits}, path)
+    return tmp_path
+
+
+def set_parameter(workspace, key, value):
+    settings = yaml.safe_load((workspace / "params.yaml").read_text())
+    settings["quantifier"][key] = value
+    (workspace / "params.yaml").write_text(yaml.safe_dump(settings))
+
+
+@pytest.mark.parametrize("early_stopping", ["validation", "original"])
+def test_writes_the_network_and_its_losses(workspace, early_stopping):
+    set_parameter(workspace, "early_stopping", early_stopping)
+    train_quantifier.main()
+    weights = load_file(paths.QUANTIFIER / "model.safetensors")
+    shapes = {name: weight.shape for name, weight in weights.items()}
+    assert shapes == {"hidden.weight": (3, 5), "hidden.bias": (3,), "output.weight": (5, 3), "output.bias": (5,)}
+    assert read_json(paths.QUANTIFIER / "config.json") == {"codes": 5, "hidden": 3}
+    assert load_mlp(paths.QUANTIFIER).estimate(np.zeros((2, 5))).shape == (2, 5)
+    history = read_json(paths.QUANTIFIER / "history.json")
+    assert [losses["epoch"] for losses in history] == [0, 1, 2, 3]
+    assert ("val_loss" in history[0]) == (early_stopping == "validation")
+
+
+def test_the_same_inputs_give_the_same_bytes(workspace):
+    found = []
+    for _ in range(2):
+        train_quantifier.main()
+        found.append({path.name: path.read_bytes() for path in paths.QUANTIFIER.iterdir()})
+    assert found[0] == found[1]
+
+
+def test_missing_predictions(workspace):
+    paths.predictions(paths.PREDICTIONS, "val").unlink()
+    with pytest.raises(InputError, match=r"val\.safetensors does not exist"):
+        train_quantifier.main()
+    assert not paths.QUANTIFIER.exists()
+
+
+def test_predictions_of_other_codes(workspace):
+    save_file({"logits": np.zeros((40, 4), np.float32)}, paths.predictions(paths.PREDICTIONS, "val"))
+    with pytest.raises(InputError, match=r"\(40, 4\).*\(40, 5\)"):
+        train_quantifier.main()
+
+
+def test_damaged_predictions(workspace):
+    path = paths.predictions(paths.PREDICTIONS, "val")
+    path.write_bytes(path.read_bytes()[:50])
+    with pytest.raises(InputError, match=r"val\.safetensors holds no logits"):
+        train_quantifier.main()
