@@ -19,7 +19,11 @@ def predictions(
     """The logits of the validation and of the test documents, each (N, C), by part."""
     return {
         part: predict(
-            model, documents.load(part, tokenizer_folder, model.architecture), chunk_budget, accelerator, name=part
+            model,
+            documents.load(part, tokenizer_folder, model.architecture, targets=False),
+            chunk_budget,
+            accelerator,
+            name=part,
         )
         for part in ("val", "test")
     }

@@ -1,12 +1,10 @@
 """Train the classifier that data/labels/architecture.json asks for, and keep its best epoch."""
 
-import logging
-
 import numpy as np
 import pandas as pd
 import torch
 
-from stages import documents, files, params, paths
+from stages import documents, files, params, paths, starting_point
 from stages.modeling import devices
 from stages.modeling.architecture import Architecture
 from stages.modeling.checkpoints import CheckpointFolder, run_key
@@ -15,11 +13,10 @@ from stages.modeling.objectives import BinaryCrossEntropy
 from stages.modeling.training import Criterion, Settings, Training, micro_f1
 from stages.stage import run
 
-log = logging.getLogger("stages.train_classifier")
-
+PARTS = ("train", "val")
 INPUTS = [
-    *(paths.split(part) for part in ("train", "val")),
-    *(paths.targets(part) for part in ("train", "val")),
+    *map(paths.split, PARTS),
+    *map(paths.targets, PARTS),
     paths.LABEL_CODES,
     paths.ARCHITECTURE,
     paths.HEAD_SYNONYMS,
@@ -39,24 +36,41 @@ def main() -> None:
     architecture = Architecture.from_dict(files.read_json(paths.ARCHITECTURE))
     codes = files.read_json(paths.LABEL_CODES)
     synonyms = files.read_json(paths.HEAD_SYNONYMS)
-
-    key = run_key({**training.to_dict(), **devices.described(accelerator)}, INPUTS)
-    folder = paths.CHECKPOINTS / key
     with accelerator.main_process_first():
-        train, val = (documents.load(part, paths.ENCODER, architecture, folder / "tokens") for part in ("train", "val"))
+        start = starting_point.located(settings.train.start_from) if settings.train.start_from else None
+
+    inputs = INPUTS if start is None else [*INPUTS, start]
+    checkpoints = CheckpointFolder(
+        paths.CHECKPOINTS / run_key({**training.to_dict(), **devices.described(accelerator)}, inputs),
+        training.keep_checkpoints,
+    )
+    with accelerator.main_process_first():
+        train, val = (
+            documents.load(part, paths.ENCODER, architecture, cache=checkpoints.folder / "tokens") for part in PARTS
+        )
     torch.manual_seed(training.seed)
     phrases = [synonyms[code] for code in codes] if architecture.head == "msam" else None
     model = build_model(paths.ENCODER, architecture, len(codes), phrases, accelerator.device)
+    if start is not None:
+        starting_point.start(model, start)
 
-    checkpoints = CheckpointFolder(folder, training.keep_checkpoints)
-    criterion = Criterion("f1_micro", higher_is_better=True)
-    objective = BinaryCrossEntropy()
-    history = Training(model, objective, train, val, training, criterion, metrics, accelerator, checkpoints).run()
+    history = Training(
+        model=model,
+        objective=BinaryCrossEntropy(),
+        train=train,
+        val=val,
+        settings=training,
+        criterion=Criterion("f1_micro", higher_is_better=True),
+        metrics=metrics,
+        accelerator=accelerator,
+        checkpoints=checkpoints,
+    ).run()
 
     if accelerator.is_main_process:
         with files.whole_directory(paths.CLASSIFIER) as partial:
-            save_model(model.cpu(), partial)
+            save_model(model, partial)
             files.write_json(partial / "history.json", history)
+            files.write_json(partial / starting_point.PROVENANCE, starting_point.provenance())
         with files.whole_file(paths.PLOTS / "training.csv") as partial:
             pd.DataFrame(files.stable(history)).to_csv(partial, index=False)
         checkpoints.remove()

@@ -48,14 +48,14 @@ class Documents:
     """The tokenised documents of one part, and their targets.
 
     `tokens` holds all documents' ids one after the other (an array or a memory map), document i at
-    `offsets[i]:offsets[i + 1]`; `targets` is a sparse (N, C) matrix; `shapes` (N, 2) holds the rows and the row
-    length of each document as the encoder sees it.
+    `offsets[i]:offsets[i + 1]`; `targets` is a sparse (N, C) matrix, or None where they are not asked for; `shapes`
+    (N, 2) holds the rows and the row length of each document as the encoder sees it.
     """
 
     ids: Sequence[str]
     tokens: np.ndarray
     offsets: np.ndarray
-    targets: sp.csr_array
+    targets: sp.csr_array | None
     architecture: Architecture
     special: SpecialIds
     shapes: np.ndarray
@@ -66,7 +66,7 @@ class Documents:
         ids: Sequence[str],
         tokens: np.ndarray,
         offsets: np.ndarray,
-        targets: sp.csr_array,
+        targets: sp.csr_array | None,
         architecture: Architecture,
         special: SpecialIds,
     ) -> "Documents":
@@ -143,19 +143,15 @@ def epoch_steps(shapes: np.ndarray, batch_documents: int, seed: int, epoch: int)
 def pack(indices: Sequence[int], shapes: np.ndarray, chunk_budget: int, architecture: Architecture) -> list[np.ndarray]:
     """Cut documents, in their order, into passes of at most `chunk_budget` chunks (for LE: windows).
 
-    What counts is the padded pass: rows x longest row. A document larger than the budget is a pass of its own. Where
-    padding takes part ("original"), only rows of equal length share a pass.
+    What counts is the padded pass: rows x longest row. A document larger than the budget is a pass of its own.
     """
-    chunk_tokens = architecture.chunk_length if architecture.encoder == "CE" else architecture.window
+    budget = chunk_budget * (architecture.chunk_length if architecture.encoder == "CE" else architecture.window)
     passes: list[list[int]] = []
     rows = longest = 0
     for index in indices:
         document_rows, length = (int(size) for size in shapes[index])
-        fits = (rows + document_rows) * max(longest, length) <= chunk_budget * chunk_tokens
-        alike = architecture.padding == "masked" or length == longest
-        if passes and fits and alike:
-            rows, longest = rows + document_rows, max(longest, length)
-        else:
+        rows, longest = rows + document_rows, max(longest, length)
+        if not passes or rows * longest > budget:
             passes.append([])
             rows, longest = document_rows, length
         passes[-1].append(int(index))

@@ -26,10 +26,8 @@ def predict(
     device = accelerator.device
     was_training = model.training
     model.eval()
-    logits = torch.zeros(len(documents), documents.targets.shape[1])
     passes = documents.passes(by_length(documents.shapes), chunk_budget * budget_factor(device))
     mine = passes[accelerator.process_index :: accelerator.num_processes]
-    results = []
     bar = tqdm(
         total=sum(map(len, mine)),
         desc=name,
@@ -37,15 +35,18 @@ def predict(
         leave=False,
         disable=None if accelerator.is_main_process else True,
     )
+    results = []
     with bar, torch.inference_mode(), memory_named(chunk_budget), accelerator.autocast():
-        for indices, batch in loaded(documents, mine, device):
-            results.append((indices, model(*batch).float()))
+        # A process without a pass of its own computes the first one for its shape.
+        for indices, batch in loaded(documents, mine or passes[:1], device):
+            results.append(model(*batch).float())
             bar.update(len(indices))
-    for indices, result in results:
+    model.train(was_training)
+    logits = torch.zeros(len(documents), results[0].shape[1])
+    for indices, result in zip(mine, results, strict=False):
         logits[torch.from_numpy(indices)] = result.cpu()
     if accelerator.num_processes > 1:
         logits = accelerator.reduce(logits.to(device), "sum").cpu()
-    model.train(was_training)
     return logits
 
 

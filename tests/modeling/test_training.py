@@ -1,12 +1,10 @@
 """The training loop, on a model so small that its gradients are plain."""
 
 import numpy as np
-import pytest
 import scipy.sparse as sp
 import torch
 from torch import nn
 
-from stages.errors import InputError
 from stages.modeling import devices, training
 from stages.modeling.architecture import Architecture
 from stages.modeling.batching import Documents
