@@ -35,7 +35,7 @@ class Evidence(NamedTuple):
 class Comparison:
     """What `compare` found."""
 
-    metrics: dict[str, dict[str, dict[str, float]]]  # val, test, test_shifted -> method -> ae, rae
+    metrics: dict[str, dict[str, dict[str, float]]]  # val, test -> method -> ae, rae; on test also *_shifted
     by_band: pd.DataFrame  # method, band, codes, ae, rae: test, codes by training frequency
     by_size: pd.DataFrame  # method, documents (mean size in the band), samples, ae, rae: test, groups by size
     points: pd.DataFrame  # method, true, estimated: single groups and codes of test, drawn at random
@@ -60,23 +60,25 @@ def compare(
     optimistic, those on `test` are not.
     """
     known = _Known.of(val, networks, prior, train_samples, seed)
-    draws = {
-        "val": (val, uniform_groups(len(val.probabilities), test_samples, np.random.default_rng([seed, 2]))),
-        "test": (test, uniform_groups(len(test.probabilities), test_samples, np.random.default_rng([seed, 3]))),
-        "test_shifted": (test, shifted_groups(test.targets, test_samples, np.random.default_rng([seed, 4]))),
-    }
-    metrics: dict = {}
+    on_val, on_test = {}, {}
     by_band, by_size, points = [], [], []
-    for draw, (part, groups) in draws.items():
-        true, sizes = group_means(groups, part.targets), sizes_of(groups)
-        metrics[draw] = {}
-        for method, estimated in known.estimates(part, groups):
-            metrics[draw][method] = mean_errors(true, estimated, sizes)
-            if draw == "test":
-                by_band.append(_by_band(true, estimated, sizes, bands).assign(method=method))
-                by_size.append(_by_size(true, estimated, sizes).assign(method=method))
-                points.append(_points(true, estimated, sizes, seed).assign(method=method))
-    return Comparison(metrics, *(_method_first(tables) for tables in (by_band, by_size, points)))
+    groups = uniform_groups(len(val.probabilities), test_samples, np.random.default_rng([seed, 2]))
+    for method, true, estimated, sizes in known.estimates(val, groups):
+        on_val[method] = mean_errors(true, estimated, sizes)
+
+    groups = uniform_groups(len(test.probabilities), test_samples, np.random.default_rng([seed, 3]))
+    for method, true, estimated, sizes in known.estimates(test, groups):
+        on_test[method] = mean_errors(true, estimated, sizes)
+        by_band.append(_by_band(true, estimated, sizes, bands).assign(method=method))
+        by_size.append(_by_size(true, estimated, sizes).assign(method=method))
+        points.append(_points(true, estimated, sizes, seed).assign(method=method))
+
+    groups = shifted_groups(test.targets, test_samples, np.random.default_rng([seed, 4]))
+    for method, true, estimated, sizes in known.estimates(test, groups):
+        on_test[method] |= {f"{name}_shifted": error for name, error in mean_errors(true, estimated, sizes).items()}
+
+    tables = (_method_first(tables) for tables in (by_band, by_size, points))
+    return Comparison({"val": on_val, "test": on_test}, *tables)
 
 
 @dataclass(frozen=True)
@@ -100,18 +102,22 @@ class _Known:
             networks=networks,
         )
 
-    def estimates(self, part: Evidence, groups: np.ndarray) -> Iterator[tuple[str, np.ndarray]]:
-        """Each method's name and its estimates (S, C), one after the other so that only one is in memory."""
+    def estimates(self, part: Evidence, groups: np.ndarray) -> Iterator[tuple[str, np.ndarray, np.ndarray, np.ndarray]]:
+        """Each method's name, true prevalences and its estimates, both (S, C), and the sizes of the groups (S,).
+
+        One method after the other, so that only one's estimates are in memory.
+        """
+        true, sizes = group_means(groups, part.targets), sizes_of(groups)
         pcc = group_means(groups, part.probabilities)
         cc = group_means(groups, decisions(part.probabilities))
-        yield "lazy", np.broadcast_to(self.lazy, pcc.shape)
-        yield "cc", cc
-        yield "pcc", pcc
+        yield "lazy", true, np.broadcast_to(self.lazy, pcc.shape), sizes
+        yield "cc", true, cc, sizes
+        yield "pcc", true, pcc, sizes
         for name, network in self.networks.items():
-            yield name, network.estimate(pcc)
-        yield "acc", adjusted(cc, *self.decision_rates)
-        yield "pacc", adjusted(pcc, *self.probability_rates)
-        yield "emq", expectation_maximisation(groups, part.probabilities, self.prior)
+            yield name, true, network.estimate(pcc), sizes
+        yield "acc", true, adjusted(cc, *self.decision_rates), sizes
+        yield "pacc", true, adjusted(pcc, *self.probability_rates), sizes
+        yield "emq", true, expectation_maximisation(groups, part.probabilities, self.prior), sizes
 
 
 def decisions(probabilities: np.ndarray) -> sp.csr_array:

@@ -182,7 +182,7 @@ def expectation_maximisation(groups: np.ndarray, probabilities: np.ndarray, prio
     shifts = [share * (FURTHEST - np.sign(share) * prior_odds) for share in LADDER]
     found = np.tile(shifts[0], (len(groups), 1))  # where the slope is negative from the start
     below, slope_below = shifts[0], np.full_like(found, -1.0)
-    for shift in shifts:
+    for shift in tqdm(shifts, desc="EMQ", leave=False, disable=None, mininterval=2):
         prevalence = expit(prior_odds + shift)
         moved = expit(evidence + shift.astype(np.float32))
         slope = (group_means(groups, moved) - prevalence) / (prevalence * (1 - prevalence))
