@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import scipy.sparse as sp
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from scipy.special import expit, logit
 from torch import Tensor, nn
@@ -18,7 +19,7 @@ from torch.nn.functional import huber_loss
 from tqdm import tqdm
 
 from stages.errors import InputError
-from stages.files import read_json, write_json
+from stages.files import write_json
 from stages.quantification.sampling import group_means
 
 HELD_OUT = 0.2  # share of the samples that early stopping looks at
@@ -54,17 +55,18 @@ def save_mlp(model: PrevalenceMLP, folder: Path) -> None:
     write_json(folder / "config.json", {"codes": model.hidden.in_features, "hidden": model.hidden.out_features})
 
 
-def load_mlp(folder: Path) -> PrevalenceMLP:
-    """Read the network that `save_mlp` wrote. Raises InputError where it is missing or its parts don't fit."""
-    config = read_json(folder / "config.json")
-    path = folder / "model.safetensors"
+def load_mlp(folder: Path, name: str = "model.safetensors") -> PrevalenceMLP:
+    """Read a network that `save_mlp`, or the joint training, wrote. Raises InputError where it is missing or damaged."""
+    path = folder / name
     try:
-        model = PrevalenceMLP(config["codes"], config["hidden"])
-        model.load_state_dict(load_file(path))
+        weights = load_file(path)
+        hidden, codes = weights["hidden.weight"].shape
+        model = PrevalenceMLP(codes, hidden)
+        model.load_state_dict(weights)
     except FileNotFoundError:
         raise InputError(f"{path} does not exist; `dvc repro` makes it") from None
-    except (KeyError, RuntimeError) as error:
-        raise InputError(f"{path} and config.json don't belong together ({' '.join(str(error).split())})") from None
+    except (SafetensorError, KeyError, ValueError, RuntimeError) as error:
+        raise InputError(f"{path} holds no quantifier ({' '.join(str(error).split())})") from None
     return model.eval()
 
 
