@@ -1,18 +1,22 @@
 """Stage evaluate: from predictions to metrics, and to the data of the plots."""
 
 import logging
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import scipy.sparse as sp
+import torch
 from safetensors import SafetensorError
 from safetensors.numpy import load_file
 
 from stages import files, params, paths
 from stages.errors import InputError
-from stages.evaluation import calibration, classification
+from stages.evaluation import calibration, classification, codes, recalibration, thresholds, uncertainty
+from stages.quantification import comparison
+from stages.quantification.quantifiers import PrevalenceMLP, load_mlp
 from stages.stage import run
 
 log = logging.getLogger("stages.evaluate")
@@ -22,14 +26,15 @@ PARTS = ("val", "test")
 
 @dataclass(frozen=True)
 class Evaluated:
-    """The predictions of one part beside its targets: all (N, C)."""
+    """The predictions of one part beside its targets, all (N, C), and the patients (N,) of its documents."""
 
     targets: sp.csr_array
     logits: np.ndarray
     probabilities: np.ndarray
+    patients: np.ndarray
 
 
-def load_part(part: str, folder: Path, codes: list[str]) -> Evaluated:
+def load_part(part: str, folder: Path, columns: int) -> Evaluated:
     """Targets and predictions of one part. Raises InputError where they are missing or do not fit."""
     path = paths.predictions(folder, part)
     try:
@@ -39,34 +44,97 @@ def load_part(part: str, folder: Path, codes: list[str]) -> Evaluated:
     except (SafetensorError, KeyError) as error:
         raise InputError(f"{path} holds no array `logits` ({error}); `dvc repro -f predict` makes it anew") from None
     targets = files.read_csr(paths.targets(part))
-    if logits.shape != targets.shape or targets.shape[1] != len(codes):
+    documents = pd.read_parquet(paths.LABEL_DOCUMENTS, columns=["part", "subject_id"])
+    patients = documents.subject_id[documents.part == part].to_numpy()
+    if not logits.shape == targets.shape == (len(patients), columns):
         raise InputError(
-            f"{path}: logits of shape {logits.shape} do not fit {paths.targets(part)} of shape {targets.shape} "
-            f"and {len(codes)} codes; `dvc repro` makes them fit"
+            f"{path}: logits of shape {logits.shape} do not fit the targets of shape {targets.shape}, "
+            f"{len(patients)} documents and {columns} codes of {paths.LABELS}; `dvc repro` makes them fit"
         )
     if wrong := np.count_nonzero(~np.isfinite(logits)):
         raise InputError(f"{path}: {wrong} logits are not finite; the training diverged, lower its learning rate")
-    return Evaluated(targets, logits, classification.sigmoid(logits))
+    return Evaluated(targets, logits, classification.sigmoid(logits), patients)
 
 
-def classification_metrics(part: Evaluated, k: list[int]) -> dict[str, float]:
-    """All classification metrics of one part, decisions at 0.5."""
-    decided = classification.decision_metrics(part.targets, part.probabilities > 0.5)
-    return decided | classification.ranking_metrics(part.targets, part.probabilities, k)
+def decided(part: Evaluated, threshold: float | np.ndarray) -> dict[str, float]:
+    """The metrics of decisions at a threshold other than the paper's."""
+    metrics = classification.decision_metrics(part.targets, part.probabilities > threshold)
+    chosen = ("f1_micro", "f1_macro", "f1_macro_mullenbach", "precision_micro", "recall_micro")
+    return {name: metrics[name] for name in chosen}
 
 
-def code_table(part: Evaluated, codes: list[str], training: np.ndarray) -> pd.DataFrame:
-    """Per code: its training documents, its documents in this part, precision, recall and F1."""
-    counts = classification.counts_by_code(part.targets, part.probabilities > 0.5)
-    return pd.DataFrame(
-        {
-            "code": codes,
-            "training_documents": training,
-            "documents": counts.true_positives + counts.false_negatives,
-            "precision": classification.precision(counts),
-            "recall": classification.recall(counts),
-            "f1": classification.f1(counts),
-        }
+def classification_metrics(
+    part: Evaluated, shared: float, by_code: np.ndarray, settings: params.Evaluate
+) -> dict[str, object]:
+    """All classification metrics of one part: decisions at 0.5, at one tuned threshold, at one for each code.
+
+    Intervals are lists, which `dvc metrics diff` passes over.
+    """
+    metrics = classification.decision_metrics(part.targets, part.probabilities > thresholds.PAPER)
+    metrics |= classification.ranking_metrics(part.targets, part.probabilities, settings.k)
+    statistics = uncertainty.classification_statistics(part.targets, part.probabilities, settings.k)
+    return metrics | {
+        "shared_threshold": {"threshold": shared} | decided(part, shared),
+        "code_thresholds": decided(part, by_code),
+        "intervals": uncertainty.intervals(statistics, part.patients, settings.bootstrap, settings.seed),
+    }
+
+
+def recalibrations(val: Evaluated) -> tuple[float, dict[str, Callable[[np.ndarray], np.ndarray]]]:
+    """The temperature, and maps of logits (N, C) to calibrated ones, fitted on validation."""
+    temperature = recalibration.fit_temperature(val.targets, val.logits)
+    slopes, intercepts = recalibration.fit_platt(val.targets, val.logits)
+    return temperature, {
+        "temperature": lambda logits: logits / np.float32(temperature),
+        "platt": lambda logits: logits * slopes + intercepts,
+    }
+
+
+def calibration_metrics(part: Evaluated, settings: params.Evaluate) -> dict[str, object]:
+    """All calibration metrics of one part, with intervals."""
+    statistics = uncertainty.calibration_statistics(part.targets, part.probabilities, settings.bins)
+    metrics = calibration.calibration_metrics(part.targets, part.logits, part.probabilities, settings.bins)
+    intervals = uncertainty.intervals(statistics, part.patients, settings.bootstrap, settings.seed)
+    return metrics | {"intervals": intervals}
+
+
+def recalibrated(
+    part: Evaluated, recalibrate: Callable[[np.ndarray], np.ndarray], bins: int
+) -> tuple[dict[str, float], pd.DataFrame]:
+    """Calibration metrics and the reliability diagram of one part after a recalibration."""
+    logits = recalibrate(part.logits)
+    probabilities = classification.sigmoid(logits)
+    metrics = calibration.calibration_metrics(part.targets, logits, probabilities, bins)
+    return metrics, calibration.reliability(calibration.Bins.of(part.targets, probabilities, bins))
+
+
+def networks(joint: bool) -> dict[str, PrevalenceMLP]:
+    """The trained quantifiers: `mlp`, and `clq` of a joint model. Raises InputError where one is missing."""
+    mlp = load_mlp(paths.QUANTIFIER)
+    if not joint:
+        return {"mlp": mlp}
+    path = paths.JOINT_MODEL / "quantifier.safetensors"
+    try:
+        clq = PrevalenceMLP(mlp.hidden.in_features, mlp.hidden.out_features)
+        clq.load_state_dict({name: torch.from_numpy(weight) for name, weight in load_file(path).items()})
+    except (FileNotFoundError, SafetensorError, RuntimeError) as error:
+        what = " ".join(str(error).split())
+        raise InputError(f"{path} holds no quantifier of this size ({what}); `dvc repro -f train_joint`") from None
+    return {"mlp": mlp, "clq": clq.eval()}
+
+
+def quantification(
+    parts: dict[str, Evaluated], joint: bool, training: np.ndarray, documents: int, settings: params.Quantifier
+) -> comparison.Comparison:
+    """All quantifiers side by side; `training` (C,) counts each code in the `documents` of the training part."""
+    return comparison.compare(
+        *(comparison.Evidence(parts[part].probabilities, parts[part].targets) for part in PARTS),
+        networks(joint),
+        prior=training / documents,
+        bands=codes.bands(training),
+        train_samples=settings.train_samples,
+        test_samples=settings.test_samples,
+        seed=settings.seed,
     )
 
 
@@ -77,32 +145,54 @@ def write_csv(path: Path, table: pd.DataFrame) -> None:
 
 
 def main() -> None:
-    """Read predictions and targets, write metrics/*.json and metrics/plots/*.csv."""
-    settings = params.load().evaluate
-    codes = files.read_json(paths.LABEL_CODES)
-    folder = paths.JOINT_MODEL if files.read_json(paths.JOINT)["joint"] else paths.PREDICTIONS
-    parts = {part: load_part(part, folder, codes) for part in PARTS}
-    training = np.asarray(files.read_csr(paths.targets("train")).sum(axis=0)).ravel().astype(int)
+    """Compute everything, then write metrics/*.json and metrics/plots/*.csv."""
+    settings = params.load()
+    torch.set_num_threads(settings.compute.threads)
+    bins = settings.evaluate.bins
+    names, known = files.read_json(paths.LABEL_CODES), files.read_json(paths.CODES)
+    joint = files.read_json(paths.JOINT)["joint"]
+    folder = paths.JOINT_MODEL if joint else paths.PREDICTIONS
+    parts = {part: load_part(part, folder, len(names)) for part in PARTS}
+    val, test = parts["val"], parts["test"]
+    train = files.read_csr(paths.targets("train"))
+    training = classification.positives_by_code(train)
 
-    measured = {name: classification_metrics(part, settings.k) for name, part in parts.items()}
-    files.write_json(paths.CLASSIFICATION, measured)
-    calibrated = {
-        name: calibration.calibration_metrics(part.targets, part.logits, part.probabilities, settings.bins)
-        for name, part in parts.items()
+    shared = thresholds.shared_threshold(val.targets, val.probabilities)
+    by_code = thresholds.code_thresholds(val.targets, val.probabilities)
+    classified = {
+        name: classification_metrics(part, shared, by_code, settings.evaluate) for name, part in parts.items()
     }
-    files.write_json(paths.CALIBRATION, calibrated)
-
-    test = parts["test"]
-    binned = calibration.Bins.of(test.targets, test.probabilities, settings.bins)
-    write_csv(paths.PLOTS / "reliability.csv", calibration.reliability(binned))
-    write_csv(paths.PLOTS / "codes.csv", code_table(test, codes, training))
+    kinds = {code: known[code]["kind"] for code in names}
+    table = codes.code_table(test.targets, test.probabilities, names, kinds, training, by_code, bins)
+    plots = {"codes": table, "bands": codes.band_table(test.targets, test.probabilities, table)}
     log.info(
-        "test: %d documents, %d codes, micro-F1 %.3f, macro-F1 %.3f, MECE %.4f",
-        *test.targets.shape,
-        measured["test"]["f1_micro"],
-        measured["test"]["f1_macro"],
-        calibrated["test"]["mece"],
+        "test: %d documents, micro-F1 %.3f, macro-F1 %.3f",
+        *(len(test.patients), classified["test"]["f1_micro"], classified["test"]["f1_macro"]),
     )
+
+    calibrated = {name: calibration_metrics(part, settings.evaluate) for name, part in parts.items()}
+    plots["reliability"] = calibration.reliability(calibration.Bins.of(test.targets, test.probabilities, bins))
+    temperature, maps = recalibrations(val)
+    for method, recalibrate in maps.items():
+        for name, part in parts.items():
+            calibrated[name][method], diagram = recalibrated(part, recalibrate, bins)
+        plots[f"reliability_{method}"] = diagram  # of the last part, test
+    for metrics in calibrated.values():
+        metrics["temperature"]["temperature"] = temperature
+    log.info("test: MECE %.4f, temperature %.2f", calibrated["test"]["mece"], temperature)
+
+    quantified = quantification(parts, joint, training, train.shape[0], settings.quantifier)
+    plots |= {
+        "quantification_bands": quantified.by_band,
+        "quantification_sizes": quantified.by_size,
+        "prevalence": quantified.points,
+    }
+
+    files.write_json(paths.CLASSIFICATION, classified)
+    files.write_json(paths.CALIBRATION, calibrated)
+    files.write_json(paths.QUANTIFICATION, quantified.metrics)
+    for name, plot in plots.items():
+        write_csv(paths.PLOTS / f"{name}.csv", plot)
 
 
 if __name__ == "__main__":

@@ -42,6 +42,12 @@ class Counts:
         return Counts(self.true_positives[chosen], self.false_positives[chosen], self.false_negatives[chosen])
 
 
+def positives_by_code(targets: np.ndarray | sp.csr_array) -> np.ndarray:
+    """In how many documents each code occurs (C,)."""
+    _, codes = ranking.positive_cells(targets, targets.shape)
+    return np.bincount(codes, minlength=targets.shape[1])
+
+
 def counts_by_code(targets: np.ndarray | sp.csr_array, decisions: np.ndarray | sp.csr_array) -> Counts:
     """Counts per code (C,)."""
     return _counts(targets, decisions, axis=0)
