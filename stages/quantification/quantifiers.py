@@ -56,7 +56,7 @@ def save_mlp(model: PrevalenceMLP, folder: Path) -> None:
 
 
 def load_mlp(folder: Path, name: str = "model.safetensors") -> PrevalenceMLP:
-    """Read a network that `save_mlp`, or the joint training, wrote. Raises InputError where it is missing or damaged."""
+    """Read a network that `save_mlp` or the joint training wrote. Raises InputError where it is missing or damaged."""
     path = folder / name
     try:
         weights = load_file(path)
