@@ -15,8 +15,9 @@ from typing import IO
 
 import yaml
 
+from stages.corpus.synthetic_codes import OUTSIDE, is_procedure
 from stages.corpus.synthetic_notes import Lexicon, addendum, discharge_summary, other_note
-from stages.corpus.synthetic_patients import OUTSIDE, PROCEDURES, Admission, admissions
+from stages.corpus.synthetic_patients import Admission, admissions
 from stages.errors import InputError
 from stages.files import whole_directory
 
@@ -31,18 +32,23 @@ COLUMNS = {
     "D_ICD_PROCEDURES": ("ROW_ID", "ICD9_CODE", "SHORT_TITLE", "LONG_TITLE"),
 }  # fmt: skip
 
-# Notes of other categories: category as MIMIC writes it (some end in a blank), description, the mean number per admission.
+# Notes of other categories: category (MIMIC's "Physician " ends in a blank), description, mean number per admission,
+# the section of a summary that they read like.
 OTHER_CATEGORIES = (
-    ("Nursing/other", "Report", 1.6), ("Nursing", "Generic Note", 0.8), ("Physician ", "Generic Note", 0.7),
-    ("Radiology", "CHEST (PORTABLE AP)", 1.2), ("ECG", "Report", 0.6), ("Echo", "Report", 0.2),
-)  # fmt: skip
+    ("Nursing/other", "Report", 1.6, "course"),
+    ("Nursing", "Generic Note", 0.8, "course"),
+    ("Physician ", "Generic Note", 0.7, "history"),
+    ("Radiology", "CHEST (PORTABLE AP)", 1.2, "results"),
+    ("ECG", "Report", 0.6, "results"),
+    ("Echo", "Report", 0.2, "results"),
+)
 
 PATIENTS_A_BLOCK = 32  # rows of so many patients are interleaved, as MIMIC's file is not sorted by admission
 
 
 @dataclass
 class Note:
-    """One row of NOTEEVENTS, without its ROW_ID; `hadm_id`, `chart_hour`, `cgid` are None where MIMIC leaves them empty."""
+    """One row of NOTEEVENTS, without its ROW_ID; None where MIMIC leaves a field empty."""
 
     subject_id: int
     hadm_id: int | None
@@ -56,7 +62,7 @@ class Note:
 
 
 def read_phrases(path: Path) -> dict[str, dict]:
-    """Read the authored phrases: code -> short_title, long_title, synonyms, mentions, medications. Raises InputError."""
+    """Read the authored phrases: code -> titles, synonyms, mentions, medications. Raises InputError."""
     try:
         entries = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
     except FileNotFoundError:
@@ -111,7 +117,7 @@ class MimicWriter:
 
 @contextmanager
 def mimic_writer(folder: Path, level: int = 6) -> Iterator[MimicWriter]:
-    """Open `folder` (which exists) for writing MIMIC's files, compressed at `level`, without a time or name in the header."""
+    """Open MIMIC's files for writing in an existing folder, compressed at `level`, without time or name inside."""
     with ExitStack() as stack:
         files = {}
         for name in COLUMNS:
@@ -158,7 +164,7 @@ def write_titles(writer: MimicWriter, phrases: dict[str, dict]) -> None:
     titles = [(code, entry["short_title"], entry["long_title"]) for code, entry in phrases.items()]
     titles += [(code, short, long) for code, short, long, _ in OUTSIDE]
     for code, short, long in sorted(titles):
-        writer.write_title("D_ICD_PROCEDURES" if code in PROCEDURES else "D_ICD_DIAGNOSES", code, short, long)
+        writer.write_title("D_ICD_PROCEDURES" if is_procedure(code) else "D_ICD_DIAGNOSES", code, short, long)
 
 
 def write_code_rows(writer: MimicWriter, rng: random.Random, stay: Admission) -> None:
@@ -167,7 +173,7 @@ def write_code_rows(writer: MimicWriter, rng: random.Random, stay: Admission) ->
     if rng.random() < 0.007:
         codes = []
     for name, procedure in (("DIAGNOSES_ICD", False), ("PROCEDURES_ICD", True)):
-        rows: list[str | None] = [code for code in codes if (code in PROCEDURES) == procedure]
+        rows: list[str | None] = [code for code in codes if is_procedure(code) == procedure]
         if rows and rng.random() < 0.03:
             rows.append(rng.choice(rows))
         if rng.random() < 0.005:
@@ -194,7 +200,7 @@ def admission_notes(rng: random.Random, stay: Admission, lexicon: Lexicon) -> li
             day = stay.discharged + dt.timedelta(days=rng.randint(0, 9))
             notes.append(Note(subject_id, hadm_id, day, "Discharge summary", "Addendum", addendum(rng, stay)))
     length = (stay.discharged - stay.admitted).days
-    for category, description, mean in OTHER_CATEGORIES:
+    for category, description, mean, section in OTHER_CATEGORIES:
         for _ in range(int(rng.expovariate(1 / (mean + 0.5)))):
             notes.append(
                 Note(
@@ -203,7 +209,7 @@ def admission_notes(rng: random.Random, stay: Admission, lexicon: Lexicon) -> li
                     stay.admitted + dt.timedelta(days=rng.randint(0, length)),
                     category,
                     description,
-                    other_note(rng, stay, category),
+                    other_note(rng, stay, section),
                     chart_hour=None if category in ("ECG", "Echo") else rng.randrange(24),
                     cgid=rng.randint(14_010, 21_570)
                     if category in ("Nursing/other", "Nursing", "Physician ")
