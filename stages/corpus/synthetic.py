@@ -6,6 +6,7 @@ same bytes for the same seed. A corpus of more admissions begins with the same p
 
 import datetime as dt
 import gzip
+import io
 import random
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager
@@ -122,9 +123,8 @@ def mimic_writer(folder: Path, level: int = 6) -> Iterator[MimicWriter]:
         files = {}
         for name in COLUMNS:
             raw = stack.enter_context((folder / f"{name}.csv.gz").open("wb"))
-            files[name] = stack.enter_context(
-                gzip.GzipFile(filename="", mode="wb", fileobj=raw, compresslevel=level, mtime=0)
-            )
+            packed = gzip.GzipFile(filename="", mode="wb", fileobj=raw, compresslevel=level, mtime=0)
+            files[name] = stack.enter_context(io.BufferedWriter(packed, 1 << 18))
         yield MimicWriter(files)
 
 
