@@ -45,7 +45,7 @@ class CodingModel(nn.Module):
         self.head = head
 
     def forward(self, input_ids: Tensor, attention_mask: Tensor, document: Tensor, documents: int) -> Tensor:
-        """Logits (N, C) of N documents whose rows lie one below the other.
+        """Logits (N, C), float32, of N documents whose rows lie one below the other.
 
         input_ids, attention_mask: (R, T), the rows of `chunking.document_rows`, padded to a common T by the padding id
         and mask 0. document: (R,) int64, the document (0 to N - 1, sorted) that a row belongs to. documents: N.
@@ -53,7 +53,7 @@ class CodingModel(nn.Module):
         """
         H = token_states(self.encoder, input_ids, attention_mask)
         logits = self.head(H, self._attended(attention_mask))
-        return document_maximum(logits, document, documents)
+        return document_maximum(logits.float(), document, documents)
 
     def _attended(self, attention_mask: Tensor) -> Tensor:
         """The tokens (R, T) that an MSAM head attends to: the real ones; with padding "original" a row's padding too.

@@ -13,8 +13,7 @@ Behind the softmax only the scalar g[c,z,t] = < v[z,t], u[c,z] > is needed, so
 
 which makes the second product S times smaller than one with the token vectors themselves. At 3,681 codes, 4 heads,
 4 synonyms and 512 tokens the scores alone take 120 MB a chunk: they are computed in blocks, and once more in the
-backward pass, which needs of the forward pass only o and the logarithm of each softmax's denominator. With w the
-gradient of logit[c] divided by S:
+backward pass, which keeps of the forward pass only o. With w the gradient of logit[c] divided by S:
 
     dscore = w a (g - o)          dg = w sum_s a
 
@@ -28,7 +27,7 @@ import torch
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
-BLOCK_SCORES = {"cpu": 2**19, "cuda": 2**25}  # scores at a time: what fits a core's cache; what fills a GPU (128 MB)
+BLOCK_SCORES = {"cpu": 2**19, "cuda": 2**24}  # scores at a time: 2 MB stay in a cache, 64 MB fill a GPU
 
 
 class MultiSynonymAttention(nn.Module):
@@ -84,33 +83,27 @@ class _BlockwiseLogits(torch.autograd.Function):
     def forward(ctx, q: Tensor, k: Tensor, v: Tensor, u: Tensor, bar: Tensor, rows: int) -> Tensor:
         heads, codes, synonyms, _ = q.shape
         logits = q.new_empty(rows, codes)
-        # o and the logarithm of the softmax's denominator, (Z, C, S, R)
-        outcomes, normalisers = (q.new_empty(heads, codes, synonyms, rows) for _ in range(2))
+        outcomes = q.new_empty(heads, codes, synonyms, rows)  # o
         for row, token, code in _blocks(q, k, rows):
-            scores = _scores(q[:, code], k[:, token], bar[token], row)
-            highest = scores.amax(-1, keepdim=True)
-            weights = scores.sub_(highest).exp_()
-            total = weights.sum(-1)
+            weights = _weights(q[:, code], k[:, token], bar[token], row)
             gains = _gains(u[:, code], v[:, token], row)
-            outcome = _weighted_sum(weights, gains) / total
+            outcome = (weights * gains[:, :, None]).sum(-1)
             logits[row, code] = outcome.mean(2).sum(0).T
             outcomes[:, code, :, row] = outcome
-            normalisers[:, code, :, row] = highest[..., 0] + total.log()
-        ctx.save_for_backward(q, k, v, u, bar, outcomes, normalisers)
+        ctx.save_for_backward(q, k, v, u, bar, outcomes)
         return logits
 
     @staticmethod
     @once_differentiable
     def backward(ctx, gradient: Tensor):
-        q, k, v, u, bar, outcomes, normalisers = ctx.saved_tensors
+        q, k, v, u, bar, outcomes = ctx.saved_tensors
         rows, synonyms = len(gradient), q.shape[2]
         w = (gradient / synonyms).T  # (C, R)
         dq, dk, dv, du = (torch.zeros_like(vectors) for vectors in (q, k, v, u))
         for row, token, code in _blocks(q, k, rows, wanted=gradient != 0):
             q_here, u_here, k_here, v_here = q[:, code], u[:, code], k[:, token], v[:, token]
             w_here = w[code][:, row]
-            scores = _scores(q_here, k_here, bar[token], row)
-            weights = scores.sub_(normalisers[:, code, :, row, None]).exp_()
+            weights = _weights(q_here, k_here, bar[token], row)
             dgains = (weights.sum(2) * w_here[..., None]).flatten(2)
             gains = _gains(u_here, v_here, row) * w_here[..., None]
             outcome = outcomes[:, code, :, row] * w_here[:, None]
@@ -122,20 +115,15 @@ class _BlockwiseLogits(torch.autograd.Function):
         return dq, dk, dv, du, None, None
 
 
-def _scores(q: Tensor, k: Tensor, bar: Tensor, row: slice) -> Tensor:
-    """< k, q > + bar: (Z, n, S, r, T) of n codes and the r rows `row`."""
+def _weights(q: Tensor, k: Tensor, bar: Tensor, row: slice) -> Tensor:
+    """The softmax over a row's tokens of < k, q > + bar: (Z, n, S, r, T) of n codes and the r rows `row`."""
     scores = torch.baddbmm(bar, q.flatten(1, 2), k.mT)
-    return scores.view(*q.shape[:3], row.stop - row.start, -1)
+    return scores.view(*q.shape[:3], row.stop - row.start, -1).softmax(-1)
 
 
 def _gains(u: Tensor, v: Tensor, row: slice) -> Tensor:
     """< v, u >: (Z, n, r, T)."""
     return (u @ v.mT).unflatten(2, (row.stop - row.start, -1))
-
-
-def _weighted_sum(weights: Tensor, gains: Tensor) -> Tensor:
-    """The sum over tokens of weights (Z, n, S, r, T) times gains (Z, n, r, T): (Z, n, S, r)."""
-    return (weights * gains[:, :, None]).sum(-1)
 
 
 def _blocks(
