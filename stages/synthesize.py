@@ -39,7 +39,7 @@ def main(arguments: Sequence[str] = ()) -> None:
 
 
 def parsed(arguments: Sequence[str]) -> argparse.Namespace:
-    """Read the command line. Raises InputError for --load without --out, or the reverse."""
+    """Read the command line. Raises InputError where it asks for what cannot be."""
     parser = argparse.ArgumentParser(prog="python -m stages.synthesize", description=__doc__.splitlines()[0])
     parser.add_argument("--load", action="store_true", help="write load data, not the embedded corpus")
     parser.add_argument("--out", type=Path, help="the folder of the load data")
@@ -50,6 +50,8 @@ def parsed(arguments: Sequence[str]) -> argparse.Namespace:
     options = parser.parse_args(arguments)
     if options.load != (options.out is not None):
         raise InputError("--load and --out FOLDER go together; the embedded corpus takes its settings from params.yaml")
+    if options.admissions < 1:
+        raise InputError(f"--admissions: {options.admissions} should be at least 1")
     return options
 
 

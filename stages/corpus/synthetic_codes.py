@@ -33,7 +33,7 @@ OUTSIDE = tuple(
     431 | Intracerebral hemorrhage | Intracerebral hemorrhage | intracerebral hemorrhage
     434.91 | Crbl art ocl NOS w infrc | Cerebral artery occlusion, unspecified with cerebral infarction | ischemic stroke
     415.19 | Pulm embol/infarct NEC | Other pulmonary embolism and infarction | pulmonary embolism
-    416.8 | Chr pulmon heart dis NEC | Other chronic pulmonary heart diseases | pulmonary artery hypertension
+    416.8 | Chr pulmon heart dis NEC | Other chronic pulmonary heart diseases | cor pulmonale
     425.4 | Prim cardiomyopathy NEC | Other primary cardiomyopathies | cardiomyopathy
     427.1 | Parox ventric tachycard | Paroxysmal ventricular tachycardia | ventricular tachycardia
     427.5 | Cardiac arrest | Cardiac arrest | cardiac arrest

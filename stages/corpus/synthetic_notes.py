@@ -28,8 +28,7 @@ from stages.corpus.synthetic_wording import (
     TRAPS,
 )
 
-# Where a wording comes from, and how often: the pool, other wordings, drugs.
-SOURCES = {"synonyms": 0.76, "mentions": 0.16, "medications": 0.08}
+IN_THE_POOL = 0.80  # of the mentions of a code; the others are by wordings that the pool does not have
 MENTIONED_TWICE = 0.18
 TRAPS_A_SUMMARY = (2, 5)
 
@@ -83,13 +82,13 @@ class Lexicon:
     @staticmethod
     def _weighted(entry: dict) -> tuple[list[tuple[str, str]], list[float]]:
         """All (source, wording) pairs of a code and their cumulative weights, which fall with the rank in the list."""
-        pairs, weights = [], []
-        for source, share in SOURCES.items():
-            wordings = entry.get(source, [])
-            ranks = [(rank + 1.5) ** -0.7 for rank in range(len(wordings))]
-            pairs += [(source, wording) for wording in wordings]
+        pool = [("synonyms", wording) for wording in entry["synonyms"]]
+        others = [(source, wording) for source in ("mentions", "medications") for wording in entry.get(source, [])]
+        weights = []
+        for pairs, share in ((pool, IN_THE_POOL), (others, 1 - IN_THE_POOL)):
+            ranks = [(rank + 1.5) ** -0.7 for rank in range(len(pairs))]
             weights += [share * weight / sum(ranks) for weight in ranks]
-        return pairs, list(accumulate(weights))
+        return pool + others, list(accumulate(weights))
 
     def assertion(self, rng: random.Random, code: str, other_than: str = "") -> Phrase:
         """Draw a wording for a code that is assigned, another one than `other_than`."""
