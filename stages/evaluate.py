@@ -110,17 +110,8 @@ def recalibrated(
 
 def networks(joint: bool) -> dict[str, PrevalenceMLP]:
     """The trained quantifiers: `mlp`, and `clq` of a joint model. Raises InputError where one is missing."""
-    mlp = load_mlp(paths.QUANTIFIER)
-    if not joint:
-        return {"mlp": mlp}
-    path = paths.JOINT_MODEL / "quantifier.safetensors"
-    try:
-        clq = PrevalenceMLP(mlp.hidden.in_features, mlp.hidden.out_features)
-        clq.load_state_dict({name: torch.from_numpy(weight) for name, weight in load_file(path).items()})
-    except (FileNotFoundError, SafetensorError, RuntimeError) as error:
-        what = " ".join(str(error).split())
-        raise InputError(f"{path} holds no quantifier of this size ({what}); `dvc repro -f train_joint`") from None
-    return {"mlp": mlp, "clq": clq.eval()}
+    trained = {"mlp": load_mlp(paths.QUANTIFIER)}
+    return trained | {"clq": load_mlp(paths.JOINT_MODEL, "quantifier.safetensors")} if joint else trained
 
 
 def quantification(

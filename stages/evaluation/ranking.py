@@ -47,7 +47,7 @@ def scores_by_code(
     documents = split_by_code(documents, codes, probabilities.shape[1])
     step = max(1, BLOCK_CELLS // max(1, probabilities.shape[0]))
     for start in range(0, probabilities.shape[1], step):
-        columns = np.ascontiguousarray(probabilities[:, start : start + step].T)
+        columns = np.array(probabilities[:, start : start + step].T, order="C")  # a copy: it is sorted in place
         positives = [np.sort(column[documents[start + at]]) for at, column in enumerate(columns)]
         columns.sort(axis=1)
         yield from zip(columns, positives, strict=True)

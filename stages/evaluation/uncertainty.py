@@ -157,12 +157,11 @@ def auc_micro_pseudo_values(targets: sp.csr_array, probabilities: np.ndarray) ->
     documents, codes = probabilities.shape
     cells = ranking.positive_cells(targets, probabilities.shape)
     positives, everything = np.sort(probabilities[cells]), np.sort(probabilities, axis=None)
-    below = _midranks(everything, probabilities[cells]) - _midranks(positives, probabilities[cells])
-    pairs = np.bincount(cells[0], below, minlength=documents)
-    pairs -= np.bincount(cells[0], len(positives) - _midranks(positives, probabilities[cells]), minlength=documents)
+    pairs = np.zeros(documents)
     for rows in ranking.row_blocks(probabilities.shape):
-        above = len(positives) - _midranks(positives, np.sort(probabilities[rows], axis=1))
-        pairs[rows] += above.sum(axis=1)
+        pairs[rows] = (len(positives) - _midranks(positives, np.sort(probabilities[rows], axis=1))).sum(axis=1)
+    # so far every cell was taken for a negative: a positive loses the positives above it, wins the negatives below
+    pairs += np.bincount(cells[0], _midranks(everything, probabilities[cells]) - len(positives), minlength=documents)
     true = np.bincount(cells[0], minlength=documents)
     return _pseudo_values(pairs, true, codes - true)
 
@@ -186,6 +185,8 @@ def auc_macro_pseudo_values(targets: sp.csr_array, probabilities: np.ndarray) ->
 
 def _midranks(ascending: np.ndarray, scores: np.ndarray) -> np.ndarray:
     """For each score how many of `ascending` lie below it, equal ones counted half."""
+    if not len(ascending):
+        return np.zeros(scores.shape)
     below = np.searchsorted(ascending, scores, "left")
     tied = ascending[np.minimum(below, len(ascending) - 1)] == scores
     ranks = below.astype(float)

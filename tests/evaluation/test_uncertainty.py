@@ -1,0 +1,147 @@
+import numpy as np
+import pytest
+import scipy.sparse as sp
+
+from stages.evaluation import calibration, uncertainty
+from stages.evaluation import classification as c
+
+K, BINS = (2, 4), 5
+
+
+def drawn(documents: int, codes: int, noise: float, seed: int = 7) -> tuple[sp.csr_array, np.ndarray]:
+    """Targets and probabilities that tell them apart the better, the less noise there is."""
+    rng = np.random.default_rng(seed)
+    targets = rng.random((documents, codes)) < np.linspace(0.1, 0.4, codes)
+    logits = 2 * targets - 1.5 + noise * np.random.default_rng([seed, 1]).standard_normal(targets.shape)
+    return sp.csr_array(targets.astype(np.uint8)), c.sigmoid(logits.astype(np.float32))
+
+
+def statistics(targets: sp.csr_array, probabilities: np.ndarray) -> dict[str, uncertainty.Statistic]:
+    found = uncertainty.classification_statistics(targets, probabilities, K)
+    return found | uncertainty.calibration_statistics(targets, probabilities, BINS)
+
+
+def metrics(targets: sp.csr_array, probabilities: np.ndarray) -> dict[str, float]:
+    found = c.decision_metrics(targets, probabilities > 0.5) | c.ranking_metrics(targets, probabilities, K)
+    return found | {
+        "mece": calibration.mece(targets, probabilities, BINS),
+        "ece": calibration.ece(targets, probabilities, BINS),
+        "brier": calibration.brier(targets, probabilities),
+    }
+
+
+def test_with_every_document_once_a_statistic_is_the_metric():
+    targets, probabilities = drawn(60, 9, 1)
+    expected = metrics(targets, probabilities)
+    for name, statistic in statistics(targets, probabilities).items():
+        assert statistic.at(np.ones((1, 60))) == pytest.approx([expected[name]], rel=1e-6), name
+
+
+def test_weights_stand_for_documents_repeated():
+    """Exactly, but for the AUCs, which are linear in the weights."""
+    targets, probabilities = drawn(300, 6, 1)
+    weights = np.random.default_rng(0).multinomial(300, np.full(300, 1 / 300), size=3)
+    repeated = [np.repeat(np.arange(300), row) for row in weights]
+    expected = [metrics(targets[rows], probabilities[rows]) for rows in repeated]
+    for name, statistic in statistics(targets, probabilities).items():
+        tolerance = 3e-3 if name.startswith("auc") else 1e-6
+        assert statistic.at(weights.astype(float)) == pytest.approx([row[name] for row in expected], abs=tolerance), (
+            name
+        )
+
+
+def test_linear_auc_spreads_like_the_exact_one():
+    targets, probabilities = drawn(200, 4, 2)
+    weights = uncertainty.bootstrap_weights(np.arange(200), 300, seed=0)
+    repeated = [np.repeat(np.arange(200), row.astype(int)) for row in weights]
+    for name, exact in (("auc_micro", c.auc_micro), ("auc_macro", c.auc_macro)):
+        values = [exact(targets[rows], probabilities[rows]) for rows in repeated]
+        linear = statistics(targets, probabilities)[name].at(weights)
+        assert np.std(linear) == pytest.approx(np.std(values), rel=0.1)
+        assert np.corrcoef(linear, values)[0, 1] > 0.98
+
+
+def test_blocks_do_not_change_the_result(monkeypatch):
+    targets, probabilities = drawn(40, 5, 1)
+    weights = uncertainty.bootstrap_weights(np.arange(40), 10, seed=0)
+    whole = {name: statistic.at(weights) for name, statistic in statistics(targets, probabilities).items()}
+    monkeypatch.setattr(uncertainty, "BLOCK_NUMBERS", 60)
+    monkeypatch.setattr("stages.evaluation.ranking.BLOCK_CELLS", 11)
+    for name, statistic in statistics(targets, probabilities).items():
+        assert statistic.at(weights) == pytest.approx(whole[name], rel=1e-9), name
+
+
+def test_patients_are_drawn_whole():
+    groups = np.array(["a", "b", "a", "c", "b"])
+    weights = uncertainty.bootstrap_weights(groups, 50, seed=1)
+    assert np.array_equal(weights[:, 0], weights[:, 2])
+    assert np.array_equal(weights[:, 1], weights[:, 4])
+    assert (weights[:, [0, 1, 3]].sum(axis=1) == 3).all()
+    assert len(np.unique(weights, axis=0)) > 5
+    assert np.array_equal(weights, uncertainty.bootstrap_weights(groups, 50, seed=1))
+
+
+def test_patients_of_several_documents_widen_the_interval():
+    targets, probabilities = drawn(40, 5, 1)
+    twice = sp.vstack([targets, targets]).tocsr(), np.concatenate([probabilities, probabilities])
+    patients = np.tile(np.arange(40), 2)
+    statistic = {"f1_micro": uncertainty.f1_micro(twice[0], twice[1] > 0.5)}
+    by_patient = uncertainty.intervals(statistic, patients, 500, seed=0)["f1_micro"]
+    by_document = uncertainty.intervals(statistic, np.arange(80), 500, seed=0)["f1_micro"]
+    assert np.ptp(by_patient) == pytest.approx(np.sqrt(2) * np.ptp(by_document), rel=0.2)
+
+
+def test_interval_of_a_mean_is_that_of_the_normal_distribution():
+    values = np.random.default_rng(0).normal(0.5, 0.1, 400)
+    low, high = uncertainty.intervals({"x": uncertainty.document_mean(values)}, np.arange(400), 4000, seed=0)["x"]
+    half = 1.96 * values.std() / 20
+    assert (low, high) == pytest.approx((values.mean() - half, values.mean() + half), abs=half / 10)
+
+
+def test_intervals_hold_the_estimate_and_stay_within_bounds():
+    targets, probabilities = drawn(30, 4, 0.5)
+    found = uncertainty.intervals(statistics(targets, probabilities), np.arange(30), 100, seed=0)
+    for name, value in metrics(targets, probabilities).items():
+        if name in found:
+            low, high = found[name]
+            assert 0 <= low <= value <= high <= 1, name
+    assert uncertainty.intervals(statistics(targets, probabilities), np.arange(30), 0, seed=0) == {}
+
+
+@pytest.mark.parametrize("documents", [1, 2])
+@pytest.mark.parametrize("share", [0, 1])
+def test_degenerate_input_is_defined(documents, share):
+    targets = sp.csr_array(np.full((documents, 3), share))
+    found = statistics(targets, np.full((documents, 3), 0.5, dtype=np.float32))
+    intervals = uncertainty.intervals(found, np.arange(documents), 20, seed=0)
+    assert np.isfinite(list(intervals.values())).all()
+
+
+def test_the_same_predictions_do_not_differ():
+    found = statistics(*drawn(50, 5, 1))
+    for name, row in uncertainty.compare(found, found, np.arange(50), 50, seed=0).items():
+        assert (row["difference"], row["interval"], row["p"]) == (0, [0, 0], 1), name
+
+
+def test_better_predictions_are_told_from_worse_ones():
+    (targets, good), (_, bad) = drawn(150, 6, 0.5), drawn(150, 6, 2)
+    expected = metrics(targets, good), metrics(targets, bad)
+    found = uncertainty.compare(statistics(targets, good), statistics(targets, bad), np.arange(150), 200, seed=0)
+    for name, row in found.items():
+        assert row["difference"] == pytest.approx(expected[0][name] - expected[1][name], rel=1e-5, abs=1e-7)
+    for name in ("f1_micro", "f1_macro", "auc_micro", "auc_macro", "mean_average_precision"):
+        assert found[name]["interval"][0] > 0
+        assert found[name]["p"] == pytest.approx(1 / 201)
+    assert found["brier"]["interval"][1] < 0
+
+
+def test_p_values_of_exchangeable_predictions_are_uniform():
+    """Predictions that differ in their noise alone: the randomisation test finds p < 0.2 in a fifth of the cases."""
+    small = []
+    for seed in range(150):
+        rng = np.random.default_rng(seed)
+        targets = sp.csr_array((rng.random((30, 4)) < 0.3).astype(np.uint8))
+        first, second = (rng.random((30, 4)) < 0.2 + 0.4 * targets.toarray() for _ in range(2))
+        pair = ({"f1_micro": uncertainty.f1_micro(targets, decisions)} for decisions in (first, second))
+        small.append(uncertainty.compare(*pair, np.arange(30), 99, seed)["f1_micro"]["p"] <= 0.2)
+    assert 0.1 < np.mean(small) < 0.3

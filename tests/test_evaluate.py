@@ -1,0 +1,154 @@
+import json
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import scipy.sparse as sp
+import torch
+from dvc.repo.metrics.show import _extract_metrics
+from safetensors.numpy import save_file
+
+from stages import evaluate, files, params, paths
+from stages.errors import InputError
+from stages.evaluation import calibration, classification
+from stages.quantification.quantifiers import PrevalenceMLP, save_mlp
+
+SETTINGS = paths.PARAMS.read_text(encoding="utf-8")
+CODES = ["36.15", "401.9", "427.31", "428.0", "486", "96.04"]
+DOCUMENTS = {"train": 60, "val": 30, "test": 25}
+PLOTS = {
+    "bands.csv",
+    "codes.csv",
+    "prevalence.csv",
+    "quantification_bands.csv",
+    "quantification_sizes.csv",
+    "reliability.csv",
+    "reliability_platt.csv",
+    "reliability_temperature.csv",
+}
+
+
+@pytest.fixture
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder with all that the stage reads, of a model that is not joint."""
+    monkeypatch.chdir(tmp_path)
+    settings = SETTINGS.replace("train_samples: 5000", "train_samples: 30").replace(
+        "test_samples: 1000", "test_samples: 20"
+    )
+    paths.PARAMS.write_text(settings.replace("bootstrap: 200", "bootstrap: 20"), encoding="utf-8")
+    assert params.load().quantifier.test_samples == 20
+    rng = np.random.default_rng(1)
+    rows = []
+    for part, count in DOCUMENTS.items():
+        targets = rng.random((count, len(CODES))) < 0.3
+        files.write_csr(paths.targets(part), sp.csr_array(targets.astype(np.uint8)))
+        write_logits(part, 3.0 * targets - 2 + rng.standard_normal(targets.shape))
+        patients = rng.integers(0, count // 2, count)
+        rows += [{"part": part, "document_id": f"{part}{i}", "subject_id": str(p)} for i, p in enumerate(patients)]
+    files.write_parquet(paths.LABEL_DOCUMENTS, pd.DataFrame(rows))
+    files.write_json(paths.LABEL_CODES, CODES)
+    kinds = ("procedure" if code in ("36.15", "96.04") else "diagnosis" for code in CODES)
+    files.write_json(paths.CODES, {code: {"kind": kind, "titles": []} for code, kind in zip(CODES, kinds, strict=True)})
+    files.write_json(paths.JOINT, {"joint": False})
+    paths.QUANTIFIER.mkdir()
+    torch.manual_seed(0)
+    save_mlp(PrevalenceMLP(len(CODES), 4), paths.QUANTIFIER)
+    return tmp_path
+
+
+def write_logits(part: str, logits: np.ndarray, folder: Path = paths.PREDICTIONS) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    save_file({"logits": logits.astype(np.float32)}, paths.predictions(folder, part))
+
+
+def written() -> dict[str, bytes]:
+    return {str(path): path.read_bytes() for path in sorted(Path("metrics").rglob("*")) if path.is_file()}
+
+
+def test_metrics_and_plots(project: Path):
+    evaluate.main()
+    metrics = {path.stem: json.loads(path.read_text()) for path in Path("metrics").glob("*.json")}
+    assert set(metrics) == {"classification", "calibration", "quantification"}
+    assert all(set(parts) == {"val", "test"} for parts in metrics.values())
+    assert {path.name for path in paths.PLOTS.iterdir()} == PLOTS
+
+    for part in ("val", "test"):
+        read = evaluate.load_part(part, paths.PREDICTIONS, len(CODES))
+        expected = classification.decision_metrics(read.targets, read.probabilities > 0.5)
+        expected |= classification.ranking_metrics(read.targets, read.probabilities, [5, 8, 15])
+        for name, value in expected.items():
+            assert metrics["classification"][part][name] == pytest.approx(value, rel=1e-5), name
+        mece = calibration.mece(read.targets, read.probabilities, 20)
+        assert metrics["calibration"][part]["mece"] == pytest.approx(mece, rel=1e-5)
+        assert set(metrics["classification"][part]["intervals"]) < set(expected)
+        assert metrics["classification"][part]["shared_threshold"]["threshold"] > 0
+        assert "ae" in metrics["quantification"][part]["pcc"]
+    on_val = metrics["classification"]["val"]  # where the thresholds were tuned
+    assert on_val["shared_threshold"]["f1_micro"] >= on_val["f1_micro"]
+    assert on_val["code_thresholds"]["f1_macro"] >= on_val["f1_macro"]
+    assert metrics["calibration"]["val"]["temperature"]["log_loss"] <= metrics["calibration"]["val"]["log_loss"]
+
+    table = pd.read_csv(paths.PLOTS / "codes.csv", dtype={"code": str})
+    assert table.code.tolist() == CODES
+    assert table.training_documents.tolist() == files.read_csr(paths.targets("train")).sum(axis=0).tolist()
+    assert table.f1.mean() == pytest.approx(metrics["classification"]["test"]["f1_macro"], rel=1e-5)
+    for name in PLOTS:
+        assert len(pd.read_csv(paths.PLOTS / name)) > 0, name
+
+
+def test_dvc_shows_the_figures_but_not_the_intervals(project: Path):
+    evaluate.main()
+    for name in ("classification", "calibration"):
+        content = json.loads(Path(f"metrics/{name}.json").read_text())
+        shown = _extract_metrics(content, name)
+        assert all("intervals" not in part for part in shown.values())
+        del content["val"]["intervals"], content["test"]["intervals"]
+        assert shown == content
+
+
+def test_the_same_inputs_give_the_same_bytes(project: Path):
+    evaluate.main()
+    first = written()
+    evaluate.main()
+    assert written() == first
+
+
+def test_a_joint_model_is_evaluated_by_its_own_predictions(project: Path):
+    evaluate.main()
+    separate = json.loads(paths.CLASSIFICATION.read_text())
+    files.write_json(paths.JOINT, {"joint": True})
+    for part in ("val", "test"):
+        write_logits(part, 20.0 * files.read_csr(paths.targets(part)).toarray() - 10, paths.JOINT_MODEL)
+    network = PrevalenceMLP(len(CODES), 4).state_dict()
+    save_file({name: weight.numpy() for name, weight in network.items()}, paths.JOINT_MODEL / "quantifier.safetensors")
+    evaluate.main()
+    joint = json.loads(paths.CLASSIFICATION.read_text())
+    assert joint["test"]["f1_micro"] == 1 > separate["test"]["f1_micro"]
+    methods = json.loads(paths.QUANTIFICATION.read_text())["test"]
+    assert {"mlp", "clq"} < set(methods)
+
+
+def test_without_resamples_there_are_no_intervals(project: Path):
+    paths.PARAMS.write_text(paths.PARAMS.read_text().replace("bootstrap: 20", "bootstrap: 0"))
+    evaluate.main()
+    assert json.loads(paths.CLASSIFICATION.read_text())["test"]["intervals"] == {}
+
+
+@pytest.mark.parametrize(
+    ("break_it", "message"),
+    [
+        (lambda path: path.unlink(), r"test\.safetensors does not exist; `dvc repro` makes it"),
+        (lambda path: path.write_bytes(path.read_bytes()[:40]), r"test\.safetensors holds no array `logits`"),
+        (lambda path: save_file({"other": np.zeros(3)}, path), r"test\.safetensors holds no array `logits`"),
+        (lambda path: write_logits("test", np.zeros((25, 5))), r"logits of shape \(25, 5\) do not fit .* \(25, 6\)"),
+        (lambda path: write_logits("test", np.full((25, 6), np.nan)), "150 logits are not finite"),
+    ],
+)
+def test_damaged_predictions_are_named_and_earlier_metrics_stay(project: Path, break_it, message):
+    evaluate.main()
+    before = written()
+    break_it(paths.predictions(paths.PREDICTIONS, "test"))
+    with pytest.raises(InputError, match=message):
+        evaluate.main()
+    assert written() == before
