@@ -287,7 +287,7 @@ FILLER = {
         "Cultures showed no growth to date.",
         "Coagulation studies were within normal limits.",
         "Liver enzymes normal.",
-        "[**{day}**] 06:{n}0AM labs drawn.",
+        "[**{day}**] 06:3{n}AM labs drawn.",
     ),
     "course": (
         "{He} was seen by physical therapy and cleared for discharge.",
