@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import torch
+from safetensors import SafetensorError
 from tokenizers import normalizers
 from torch import Tensor, nn
 from torch.nn.utils.rnn import pad_sequence
@@ -76,9 +77,10 @@ def load_encoder(folder: Path, architecture: Architecture) -> tuple[PreTrainedMo
                 dtype=torch.float32,
                 attn_implementation="eager",
                 local_files_only=True,
+                use_safetensors=True,  # the other form is a pickle
                 output_loading_info=True,
             )
-    except (OSError, ValueError, RuntimeError) as error:
+    except (OSError, ValueError, RuntimeError, SafetensorError) as error:
         raise InputError(f"{folder}: the encoder's weights cannot be read ({_one_line(error)})") from None
     missing = sorted(report["missing_keys"])
     lacking = [name for name in missing if not name.startswith("pooler.")]
@@ -114,7 +116,7 @@ def fitted(encoder: PreTrainedModel, architecture: Architecture, folder: Path) -
     if architecture.encoder == "CE" and architecture.chunk_length > positions:
         wrong = f"the encoder has {positions} positions, too few for chunks of {architecture.chunk_length} tokens"
         raise InputError(f"{folder}: {wrong}; set model.chunk_length to {positions} or less")
-    if architecture.encoder == "LE" and positions != architecture.max_positions + 2:
+    if architecture.encoder == "LE" and positions < architecture.max_positions:
         extend_positions(encoder, architecture.max_positions)
     for layer in encoder.encoder.layer:
         if architecture.encoder == "LE":

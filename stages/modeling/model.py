@@ -9,6 +9,7 @@ import logging
 from pathlib import Path
 
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
@@ -145,7 +146,10 @@ def load_model(folder: Path) -> CodingModel:
     architecture = Architecture.from_dict(files.read_json(folder / ARCHITECTURE))
     if not (folder / WEIGHTS).is_file():
         raise InputError(f"{folder / WEIGHTS} does not exist; `dvc repro` makes it")
-    weights = load_file(folder / WEIGHTS)
+    try:
+        weights = load_file(folder / WEIGHTS)
+    except SafetensorError as error:
+        raise InputError(f"{folder / WEIGHTS} is damaged ({error}); remove it and run `dvc repro`") from None
     encoder = bare_encoder(folder, architecture)
     Q = torch.empty_like(weights["head.Q"]) if architecture.head == "msam" else None
     codes = len(weights["head.output.weight"]) if Q is None else len(Q)

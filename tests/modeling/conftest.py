@@ -1,0 +1,35 @@
+"""Encoders small enough for every test, in the form that transformers keeps them in."""
+
+import pytest
+import torch
+from transformers import BertConfig, BertModel, BertTokenizerFast, MegatronBertConfig, MegatronBertModel
+
+VOCABULARY = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *(f"w{number}" for number in range(60)), "Fever", "fever"]
+SIZES = {
+    "vocab_size": len(VOCABULARY),
+    "hidden_size": 16,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 4,
+    "intermediate_size": 24,
+    "max_position_embeddings": 32,
+    "initializer_range": 0.3,
+}
+
+
+def written(folder, config, model_class):
+    torch.manual_seed(7)
+    model_class(config).save_pretrained(folder)
+    BertTokenizerFast(vocab={token: index for index, token in enumerate(VOCABULARY)}).save_pretrained(folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def bert_folder(tmp_path_factory):
+    """A BERT with 32 positions and 16 hidden units whose tokenizer knows the words w0 to w59."""
+    return written(tmp_path_factory.mktemp("bert"), BertConfig(**SIZES), BertModel)
+
+
+@pytest.fixture(scope="session")
+def megatron_folder(tmp_path_factory):
+    """The same as a MegatronBert."""
+    return written(tmp_path_factory.mktemp("megatron"), MegatronBertConfig(**SIZES), MegatronBertModel)

@@ -1,0 +1,206 @@
+import shutil
+from dataclasses import replace
+
+import pytest
+import torch
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from safetensors.torch import load_file, save_file
+from torch.nn.utils.rnn import pad_sequence
+
+from stages.errors import InputError
+from stages.modeling.architecture import Architecture
+from stages.modeling.chunking import document_rows
+from stages.modeling.encoder import special_ids
+from stages.modeling.model import build_model, load_model, save_model
+
+CODES = 5
+SYNONYMS = [[f"w{code} w{code + 20}", f"w{code + 40}"] for code in range(CODES)]
+CE = Architecture("CE", "plain", "masked", 0.1, chunk_length=12, max_tokens=70)
+LE = Architecture("LE", "plain", "masked", 0.1, window=8, max_positions=64)
+TYPES = {
+    "CE": CE,
+    "CE_MSAM": replace(CE, head="msam", heads=2),
+    "LE": LE,
+    "LE_MSAM": replace(LE, head="msam", heads=2),
+}
+
+
+def built(folder, architecture, seed=0):
+    torch.manual_seed(seed)
+    synonyms = SYNONYMS if architecture.head == "msam" else None
+    return build_model(folder, architecture, CODES, synonyms).eval()
+
+
+def text(words: int, seed: int = 0) -> list[int]:
+    """[CLS], so many words of the tiny encoders' vocabulary, [SEP]."""
+    drawn = torch.randint(5, 60, (words,), generator=torch.Generator().manual_seed(seed))
+    return [2, *drawn.tolist(), 3]
+
+
+def logits(model, documents, padding_behind=0):
+    """The logits of documents in one batch, with so many columns of padding more than needed."""
+    special = special_ids(model.tokenizer)
+    rows, masks, document = [], [], []
+    for number, tokens in enumerate(documents):
+        ids, mask = document_rows(tokens, model.architecture, special)
+        rows += list(torch.tensor(ids))
+        masks += list(torch.tensor(mask))
+        document += [number] * len(ids)
+    ids = pad_sequence(rows, batch_first=True, padding_value=special.pad)
+    mask = pad_sequence(masks, batch_first=True)
+    room = min(padding_behind, model.encoder.config.max_position_embeddings - ids.shape[1])
+    ids, mask = (
+        torch.nn.functional.pad(ids, (0, room), value=special.pad),
+        torch.nn.functional.pad(mask, (0, room)),
+    )
+    with torch.no_grad():
+        return model(ids, mask, torch.tensor(document), len(documents))
+
+
+@pytest.fixture(scope="module")
+def models(megatron_folder, bert_folder):
+    """Every type, upon either encoder and with either padding."""
+    return {
+        (name, kind, padding): built(folder, replace(architecture, padding=padding))
+        for name, architecture in TYPES.items()
+        for kind, folder in (("bert", bert_folder), ("megatron", megatron_folder))
+        for padding in ("masked", "original")
+    }
+
+
+@settings(deadline=None, max_examples=8, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(words=st.lists(st.integers(0, 80), min_size=1, max_size=4), more=st.integers(0, 9), seed=st.integers(0, 99))
+def test_neither_padding_nor_the_batch_changes_a_documents_logits(models, words, more, seed):
+    documents = [text(count, seed + number) for number, count in enumerate(words)]
+    for name, model in models.items():
+        alone = torch.cat([logits(model, [document]) for document in documents])
+        together = logits(model, documents, padding_behind=more)
+        torch.testing.assert_close(together, alone, rtol=0, atol=1e-5, msg=str(name))
+
+
+@pytest.mark.parametrize("name", ["CE_MSAM", "LE_MSAM"])
+def test_original_padding_takes_part_in_attention(models, name):
+    documents = [text(5)]  # 7 tokens: a chunk of 12, a row of 8
+    masked, original = (logits(models[name, "megatron", padding], documents) for padding in ("masked", "original"))
+    assert (masked - original).abs().max() > 1e-3
+
+
+def test_original_chunks_without_text_take_part_in_the_maximum(models):
+    # 22 tokens, one more than the bucket of 21: the fifth chunk holds [SEP] alone.
+    masked, original = (logits(models["CE", "megatron", padding], [text(20)]) for padding in ("masked", "original"))
+    assert (original >= masked - 1e-6).all()
+    assert (original > masked + 1e-3).any()
+
+
+@pytest.mark.parametrize("name", ["CE", "LE"])
+def test_padding_makes_no_difference_where_every_chunk_holds_text(models, name):
+    masked, original = (logits(models[name, "bert", padding], [text(12)]) for padding in ("masked", "original"))
+    torch.testing.assert_close(masked, original, rtol=0, atol=1e-5)
+
+
+@pytest.mark.parametrize("name", TYPES)
+def test_every_weight_is_trained_and_the_synonym_vectors_are_not(megatron_folder, name):
+    model = built(megatron_folder, TYPES[name]).train()
+    special = special_ids(model.tokenizer)
+    ids, mask = (torch.tensor(part) for part in document_rows(text(50), model.architecture, special))
+    model(ids, mask, torch.zeros(len(ids), dtype=torch.long), 1).sum().backward()
+    for weight_name, weight in model.named_parameters():
+        assert weight.grad is not None, weight_name
+        # A key's bias shifts all scores of a query alike, which a softmax does not see.
+        assert weight.grad.any() or weight_name.endswith("key.bias"), weight_name
+    assert "head.Q" not in dict(model.named_parameters())
+
+
+@pytest.mark.parametrize("name", TYPES)
+def test_written_and_read_again(megatron_folder, tmp_path, name):
+    model = built(megatron_folder, replace(TYPES[name], lowercase_documents=True))
+    save_model(model, tmp_path)
+    before = torch.random.get_rng_state()
+    again = load_model(tmp_path)
+    assert torch.equal(torch.random.get_rng_state(), before)
+    assert again.architecture == model.architecture
+    assert not again.training
+    assert again.tokenizer.get_vocab() == model.tokenizer.get_vocab()
+    documents = [text(50), text(3, seed=1)]
+    assert torch.equal(logits(again, documents), logits(model, documents))
+
+
+def test_equal_models_are_written_as_equal_bytes(megatron_folder, tmp_path):
+    elsewhere = shutil.copytree(megatron_folder, tmp_path / "encoder elsewhere")
+    for folder, source in (("first", megatron_folder), ("second", elsewhere)):
+        (tmp_path / folder).mkdir()
+        save_model(built(source, TYPES["LE_MSAM"]), tmp_path / folder)
+    first, second = (
+        {path.name: path.read_bytes() for path in (tmp_path / folder).iterdir()} for folder in ("first", "second")
+    )
+    assert first == second
+    assert not any(str(megatron_folder).encode() in content for content in first.values())
+
+
+def test_a_model_written_after_training_keeps_what_it_learned(megatron_folder, tmp_path):
+    model = built(megatron_folder, TYPES["CE_MSAM"])
+    with torch.no_grad():
+        for weight in model.parameters():
+            weight.add_(0.01)
+    save_model(model, tmp_path)
+    for weight_name, weight in load_model(tmp_path).state_dict().items():
+        assert torch.equal(weight, model.state_dict()[weight_name]), weight_name
+
+
+def test_a_model_without_its_files_is_refused(megatron_folder, tmp_path):
+    with pytest.raises(InputError, match=r"architecture\.json does not exist"):
+        load_model(tmp_path)
+    save_model(built(megatron_folder, CE), tmp_path)
+    (tmp_path / "model.safetensors").write_bytes(b"cut off")
+    with pytest.raises(InputError, match=r"model\.safetensors is damaged"):
+        load_model(tmp_path)
+    (tmp_path / "model.safetensors").unlink()
+    with pytest.raises(InputError, match=r"model\.safetensors does not exist"):
+        load_model(tmp_path)
+
+
+def test_the_plain_chunk_head_starts_from_the_pooler(bert_folder, tmp_path, caplog):
+    weights = load_file(bert_folder / "model.safetensors")
+    assert torch.equal(built(bert_folder, CE).head.dense.weight, weights["pooler.dense.weight"])
+    folder = shutil.copytree(bert_folder, tmp_path / "encoder")
+    kept = {name: weight for name, weight in weights.items() if not name.startswith("pooler.")}
+    save_file(kept, folder / "model.safetensors", {"format": "pt"})
+    with caplog.at_level("INFO", "stages"):
+        assert not torch.equal(built(folder, CE).head.dense.weight, weights["pooler.dense.weight"])
+    assert "the encoder has no pooler" in caplog.text
+
+
+def test_synonym_vectors(megatron_folder):
+    model = built(megatron_folder, TYPES["CE_MSAM"])
+    assert model.head.Q.shape == (CODES, 2, 16)
+    ids = torch.tensor([model.tokenizer(SYNONYMS[3][1])["input_ids"]])
+    with torch.no_grad():
+        expected = model.encoder(ids, attention_mask=torch.ones(1, 1, 1, 3, dtype=torch.bool)).last_hidden_state[0, 0]
+    torch.testing.assert_close(model.head.Q[3, 1], expected, rtol=0, atol=1e-5)
+
+
+def test_fewer_synonyms_of_a_code_are_filled_up_with_zeros(megatron_folder):
+    synonyms = [SYNONYMS[0][:1], *SYNONYMS[1:]]
+    Q = build_model(megatron_folder, TYPES["CE_MSAM"], CODES, synonyms).head.Q
+    assert not Q[0, 1].any()
+    assert Q[1, 1].any()
+
+
+@pytest.mark.parametrize(
+    "synonyms, counted", [(None, "none"), (SYNONYMS[:3], "3 with any"), ([[], *SYNONYMS[1:]], "4 with any")]
+)
+def test_codes_without_synonyms_are_refused(megatron_folder, synonyms, counted):
+    with pytest.raises(InputError, match=f"needs some for each of the 5 codes; there are {counted}"):
+        build_model(megatron_folder, TYPES["CE_MSAM"], CODES, synonyms)
+
+
+def test_heads_that_do_not_divide_the_hidden_size_are_refused(megatron_folder):
+    with pytest.raises(InputError, match="hidden size 16 is no multiple of 3 heads; choose a divisor of 16"):
+        build_model(megatron_folder, replace(TYPES["CE_MSAM"], heads=3), CODES, SYNONYMS)
+
+
+def test_the_seed_decides_the_new_weights(megatron_folder):
+    first, same, other = (built(megatron_folder, TYPES["LE_MSAM"], seed).state_dict() for seed in (1, 1, 2))
+    assert all(torch.equal(first[name], same[name]) for name in first)
+    assert not torch.equal(first["head.attention.W_Q.weight"], other["head.attention.W_Q.weight"])

@@ -1,0 +1,172 @@
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch.utils._python_dispatch import TorchDispatchMode
+
+from stages.modeling import msam
+from stages.modeling.msam import MultiSynonymAttention
+
+
+def plain(attention, Q, H, ql, mask=None):
+    """The equations as they stand, with the whole score tensor (R, C, Z, S, T)."""
+    q, k, v, u = (
+        vectors.unflatten(-1, (attention.heads, -1))
+        for vectors in (attention.W_Q(Q), torch.tanh(attention.W_K(H)), torch.tanh(H), attention.W_V(ql))
+    )
+    scores = torch.einsum("cszh,rtzh->rczst", q, k)
+    if mask is not None:
+        scores = scores.masked_fill(~mask[:, None, None, None, :], -torch.inf)
+    context = torch.einsum("rczst,rtzh->rczsh", scores.softmax(-1), v).mean(3)
+    return torch.einsum("rczh,czh->rc", context, u)
+
+
+def drawn(codes=5, synonyms=3, size=8, rows=3, tokens=7, heads=2, dtype=torch.float64, seed=0):
+    torch.manual_seed(seed)
+    attention = MultiSynonymAttention(size, heads).to(dtype)
+    Q = torch.randn(codes, synonyms, size, dtype=dtype)
+    H = torch.randn(rows, tokens, size, dtype=dtype, requires_grad=True)
+    mask = torch.rand(rows, tokens) < 0.6
+    mask[:, 0] = True
+    return attention, Q, H, Q.mean(1), mask
+
+
+def gradients(loss, attention, H):
+    return torch.autograd.grad(loss, [H, *attention.parameters()])
+
+
+def test_by_hand():
+    """One code, one synonym, one head, two tokens of one unit; W_Q = W_K = W_V = 1."""
+    attention = MultiSynonymAttention(1, 1)
+    for projection in (attention.W_Q, attention.W_K, attention.W_V):
+        torch.nn.init.ones_(projection.weight)
+        torch.nn.init.zeros_(projection.bias)
+    # tanh(H) = 0.6 and -0.4; scores 2 * 0.6 and 2 * -0.4; softmax of a difference of 2: 0.880797, 0.119203
+    H = torch.atanh(torch.tensor([[[0.6], [-0.4]]]))
+    logit = attention(torch.tensor([[[2.0]]]), H, torch.tensor([[3.0]]))
+    assert logit.item() == pytest.approx(3 * (0.880797 * 0.6 - 0.119203 * 0.4), abs=1e-5)
+    alone = attention(torch.tensor([[[2.0]]]), H, torch.tensor([[3.0]]), torch.tensor([[False, True]]))
+    assert alone.item() == pytest.approx(3 * -0.4, abs=1e-6)
+
+
+@settings(deadline=None, max_examples=40)
+@given(
+    codes=st.integers(1, 6),
+    synonyms=st.integers(1, 4),
+    heads=st.sampled_from([1, 2, 4]),
+    rows=st.integers(1, 4),
+    tokens=st.integers(1, 9),
+    block=st.sampled_from([1, 30, 200, 2**19]),
+    masked=st.booleans(),
+    pooled=st.booleans(),
+    seed=st.integers(0, 99),
+)
+def test_values_and_gradients_are_those_of_the_plain_form(
+    codes, synonyms, heads, rows, tokens, block, masked, pooled, seed
+):
+    attention, Q, H, ql, mask = drawn(codes, synonyms, 8, rows, tokens, heads, seed=seed)
+    mask = mask if masked else None
+    weight = torch.randn(codes, dtype=torch.float64)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(msam.BLOCK_SCORES, "cpu", block)
+        ours = attention(Q, H, ql, mask)
+        loss = ((ours.amax(0) if pooled else ours**2) * weight).sum()
+        of_ours = gradients(loss, attention, H)
+    expected = plain(attention, Q, H, ql, mask)
+    torch.testing.assert_close(ours, expected, rtol=0, atol=1e-11)
+    loss = ((expected.amax(0) if pooled else expected**2) * weight).sum()
+    for got, wanted in zip(of_ours, gradients(loss, attention, H), strict=True):
+        torch.testing.assert_close(got, wanted, rtol=0, atol=1e-10)
+
+
+def test_gradients_are_the_slopes():
+    attention, Q, H, ql, mask = drawn(rows=2, tokens=4)
+    parameters = list(attention.parameters())
+
+    def logits(H, *_):
+        return attention(Q, H, ql, mask)
+
+    assert torch.autograd.gradcheck(logits, (H, *parameters))
+
+
+def test_a_code_without_gradient_has_no_part_in_the_backward_pass():
+    attention, Q, H, ql, _ = drawn(rows=1)
+    attention(Q, H, ql)[0, 2].backward()
+    expected = torch.autograd.grad(plain(attention, Q[2:3], H, ql[2:3]).sum(), H)[0]
+    torch.testing.assert_close(H.grad, expected, rtol=0, atol=1e-12)
+
+
+def test_no_gradient_at_all():
+    attention, Q, H, ql, _ = drawn()
+    (attention(Q, H, ql) * 0).sum().backward()
+    assert not H.grad.any()
+    assert not attention.W_Q.weight.grad.any()
+
+
+def test_barred_tokens_have_no_influence():
+    attention, Q, H, ql, mask = drawn(dtype=torch.float32)
+    other = torch.where(mask[..., None], H, 1000.0)
+    torch.testing.assert_close(attention(Q, other, ql, mask), attention(Q, H, ql, mask), rtol=0, atol=1e-6)
+    shortened = attention(Q, H[:1, mask[0]], ql)
+    torch.testing.assert_close(attention(Q, H, ql, mask)[:1], shortened, rtol=0, atol=1e-6)
+
+
+def test_the_order_of_tokens_and_synonyms_does_not_count():
+    attention, Q, H, ql, mask = drawn()
+    order = torch.randperm(H.shape[1])
+    torch.testing.assert_close(
+        attention(Q.flip(1), H[:, order], ql, mask[:, order]), attention(Q, H, ql, mask), rtol=0, atol=1e-12
+    )
+
+
+def test_under_autocast_scores_keep_float32():
+    attention, Q, H, ql, mask = drawn(dtype=torch.float32)
+    exact = attention(Q, H, ql, mask)
+    with torch.autocast("cpu", torch.bfloat16):
+        mixed = attention(Q, H, ql, mask)
+        mixed.sum().backward()
+    assert mixed.dtype == torch.float32
+    torch.testing.assert_close(mixed, exact, rtol=0, atol=1e-6)
+    with torch.autocast("cpu", torch.bfloat16):
+        halved = attention(Q, H.bfloat16(), ql, mask)
+    assert halved.dtype == torch.float32
+    torch.testing.assert_close(halved, exact, rtol=0, atol=0.1)
+
+
+class LargestTensor(TorchDispatchMode):
+    """Notes the number of elements of the largest tensor that any operation returns."""
+
+    elements = 0
+
+    def __torch_dispatch__(self, function, types, arguments=(), keywords=None):
+        result = function(*arguments, **(keywords or {}))
+        for tensor in result if isinstance(result, tuple | list) else [result]:
+            if isinstance(tensor, torch.Tensor):
+                self.elements = max(self.elements, tensor.numel())
+        return result
+
+
+@pytest.mark.parametrize("pooled", [True, False])
+def test_the_score_tensor_is_never_whole(monkeypatch, pooled):
+    codes, synonyms, heads, rows, tokens = 100, 4, 4, 6, 64
+    attention, Q, H, ql, _ = drawn(codes, synonyms, 8, rows, tokens, heads, torch.float32)
+    whole = rows * codes * heads * synonyms * tokens
+    monkeypatch.setitem(msam.BLOCK_SCORES, "cpu", 2**13)
+    with LargestTensor() as mode:
+        logits = attention(Q, H, ql)
+        (logits.amax(0) if pooled else logits).sum().backward()
+    assert mode.elements < 2**14 < whole / 30
+
+
+def test_initialisation():
+    torch.manual_seed(0)
+    attention = MultiSynonymAttention(8, 2, "identity")
+    for projection in (attention.W_Q, attention.W_K):
+        assert torch.equal(projection.weight, torch.eye(8))
+        assert not projection.bias.any()
+    assert not torch.equal(attention.W_V.weight, torch.eye(8))
+    torch.manual_seed(0)
+    torchs_own = torch.nn.Linear(8, 8)
+    torch.manual_seed(0)
+    assert torch.equal(MultiSynonymAttention(8, 2).W_Q.weight, torchs_own.weight)
+    assert set(attention.state_dict()) == {f"W_{name}.{part}" for name in "QKV" for part in ("weight", "bias")}
