@@ -130,7 +130,7 @@ def write_load(folder: Path, load: Load, seed: int, phrases: dict[str, dict]) ->
             for rank, code in enumerate(tail):
                 if rank % 50 != 49:  # MIMIC's own title files lack some codes, too
                     words = stock.words[rank % 1_000 : rank % 1_000 + 5]
-                    writer.write_title(name, code, " ".join(words)[:24], " ".join(words))
+                    writer.write_title(name, code, " ".join(words)[:24].strip(), " ".join(words))
         block: list[tuple[float, Note]] = []
         progress = tqdm(total=load.admissions, unit="admission", disable=None, mininterval=1)
         for number, (stays, chance) in enumerate(admissions(load.admissions, seed), 1):
