@@ -3,7 +3,7 @@
 Without arguments, as the pipeline runs it: `demo.admissions` admissions from `demo.seed`, into data/demo/mimic.
 `--load` writes load data of MIMIC's full size and shape instead (or of `--admissions N`), to time real runs with:
 
-    python -m stages.synthesize --load --out /tmp/load        # 2.08 million notes, 1.1 GB
+    python -m stages.synthesize --load --out /tmp/load        # 2.1 million notes, 1.4 GB, two minutes
     python -m stages.synthesize --load --admissions 5000 --other-notes 0.8 --other-words 1400 --out /tmp/load
 """
 
