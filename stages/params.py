@@ -65,6 +65,7 @@ class BuiltinEncoder(Section):
     heads: Positive
     vocabulary: Positive
     positions: Positive
+    chunk_length: Annotated[int, Field(ge=8)]
     steps: Positive
     batch_size: Positive
     learning_rate: Rate

@@ -35,7 +35,7 @@ def load_tokenizer(folder: Path, lowercase: bool | None = None) -> PreTrainedTok
     try:
         tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
     except (OSError, ValueError) as error:
-        raise InputError(f"{folder}: no tokenizer can be read there ({_one_line(error)})") from None
+        raise InputError(f"{folder}: no tokenizer can be read there ({one_line(error)})") from None
     for name in ("cls", "sep", "pad"):
         if getattr(tokenizer, f"{name}_token_id") is None:
             raise InputError(f"{folder}: the tokenizer has no [{name.upper()}] token; the classifiers need one")
@@ -70,7 +70,7 @@ def load_encoder(folder: Path, architecture: Architecture) -> tuple[PreTrainedMo
     """
     config = _config(folder)
     try:
-        with _quiet_transformers():
+        with quiet_transformers():
             encoder, report = AutoModel.from_pretrained(
                 folder,
                 config=config,
@@ -81,7 +81,7 @@ def load_encoder(folder: Path, architecture: Architecture) -> tuple[PreTrainedMo
                 output_loading_info=True,
             )
     except (OSError, ValueError, RuntimeError, SafetensorError) as error:
-        raise InputError(f"{folder}: the encoder's weights cannot be read ({_one_line(error)})") from None
+        raise InputError(f"{folder}: the encoder's weights cannot be read ({one_line(error)})") from None
     missing = sorted(report["missing_keys"])
     lacking = [name for name in missing if not name.startswith("pooler.")]
     if lacking:
@@ -96,7 +96,7 @@ def _config(folder: Path):
     try:
         config = AutoConfig.from_pretrained(folder, local_files_only=True)
     except (OSError, ValueError) as error:
-        raise InputError(f"{folder}: no encoder can be read there ({_one_line(error)})") from None
+        raise InputError(f"{folder}: no encoder can be read there ({one_line(error)})") from None
     if config.model_type not in KINDS:
         raise InputError(f"{folder}: the encoder is a {config.model_type}; it must be one of {', '.join(KINDS)}")
     return config
@@ -177,13 +177,13 @@ def cls_embeddings(
     return embeddings
 
 
-def _one_line(error: Exception) -> str:
+def one_line(error: Exception) -> str:
     """The first sentence of what a library says."""
     return str(error).strip().split("\n")[0].split(". ")[0] or type(error).__name__
 
 
 @contextmanager
-def _quiet_transformers() -> Iterator[None]:
+def quiet_transformers() -> Iterator[None]:
     """Silence transformers' progress bar and its report on missing weights: this module judges them itself."""
     level, bar = transformers_logging.get_verbosity(), transformers_logging.is_progress_bar_enabled()
     transformers_logging.set_verbosity_error()

@@ -1,0 +1,43 @@
+"""The encoder: the small built-in one, pre-trained on the training documents, or one from the hub or a folder."""
+
+import logging
+
+import pandas as pd
+import torch
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+from stages import files, params, paths
+from stages.modeling.builtin_encoder import Settings, train_builtin_encoder
+from stages.modeling.pretrained_encoder import load_pretrained, save_pretrained
+from stages.stage import run
+
+log = logging.getLogger("stages.prepare_encoder")
+
+
+def builtin(encoder: params.Encoder) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
+    """The built-in encoder, from the training documents and the candidate synonyms."""
+    settings = Settings(**encoder.builtin.model_dump())
+    texts = pd.read_parquet(paths.split("train"), columns=["text"])["text"]
+    synonyms = files.read_json(paths.CANDIDATES)
+    log.info(
+        "pre-training on %d documents and %d phrases of %d codes for %d steps",
+        *(len(texts), sum(map(len, synonyms.values())), len(synonyms), settings.steps),
+    )
+    return train_builtin_encoder(texts.tolist(), synonyms, settings, encoder.lowercase_documents)
+
+
+def main() -> None:
+    settings = params.load()
+    torch.set_num_threads(settings.compute.threads)
+    if settings.encoder.source == "builtin":
+        encoder, tokenizer = builtin(settings.encoder)
+    else:
+        encoder, tokenizer = load_pretrained(settings.encoder.source, settings.encoder.revision)
+    with files.whole_directory(paths.ENCODER) as folder:
+        save_pretrained(encoder, tokenizer, folder)
+    weights = sum(weight.numel() for weight in encoder.parameters())
+    log.info("%s: %.1f M weights, %d tokens", encoder.config.model_type, weights / 1e6, len(tokenizer))
+
+
+if __name__ == "__main__":
+    run(main)
