@@ -44,19 +44,22 @@ def scores_by_code(
 ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """For each code its scores (N,) and those of its positives, both ascending."""
     documents, codes = positive_cells(targets, probabilities.shape)
-    documents = split_by_code(documents, codes, probabilities.shape[1])
-    step = max(1, BLOCK_CELLS // max(1, probabilities.shape[0]))
-    for start in range(0, probabilities.shape[1], step):
-        columns = np.array(probabilities[:, start : start + step].T, order="C")  # a copy: it is sorted in place
-        positives = [np.sort(column[documents[start + at]]) for at, column in enumerate(columns)]
-        columns.sort(axis=1)
-        yield from zip(columns, positives, strict=True)
+    by_code = split_by_code(documents, codes, probabilities.shape[1])
+    for scores, positives in zip(columns(probabilities), by_code, strict=True):
+        yield np.sort(scores), np.sort(scores[positives])
+
+
+def columns(values: np.ndarray) -> Iterator[np.ndarray]:
+    """The columns of (N, C), each contiguous, transposed in blocks."""
+    step = max(1, BLOCK_CELLS // max(1, values.shape[0]))
+    for start in range(0, values.shape[1], step):
+        yield from np.ascontiguousarray(values[:, start : start + step].T)
 
 
 def split_by_code(documents: np.ndarray, codes: np.ndarray, count: int) -> list[np.ndarray]:
     """The documents of the positive cells (P,), as one array for each of `count` codes."""
     by_code = np.argsort(codes, kind="stable")
-    return np.split(documents[by_code], np.searchsorted(codes[by_code], np.arange(1, count)))
+    return np.split(documents[by_code], np.searchsorted(codes[by_code], np.arange(1, count)))[:count]
 
 
 def auc(scores: np.ndarray, positives: np.ndarray) -> float:

@@ -170,9 +170,9 @@ def auc_macro_pseudo_values(targets: sp.csr_array, probabilities: np.ndarray) ->
     """Per document (N,) a value whose mean is the macro AUC; see `auc_micro_pseudo_values`."""
     documents, codes = ranking.positive_cells(targets, probabilities.shape)
     values, counted = np.zeros(len(probabilities)), 0
-    for code, positive in enumerate(ranking.split_by_code(documents, codes, probabilities.shape[1])):
-        if 0 < len(positive) < len(probabilities):
-            scores = np.ascontiguousarray(probabilities[:, code])
+    by_code = ranking.split_by_code(documents, codes, probabilities.shape[1])
+    for scores, positive in zip(ranking.columns(probabilities), by_code, strict=True):
+        if 0 < len(positive) < len(scores):
             positives = np.sort(scores[positive])
             pairs = len(positives) - _midranks(positives, scores)
             pairs[positive] = _midranks(np.sort(scores), scores[positive]) - _midranks(positives, scores[positive])

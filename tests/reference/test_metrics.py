@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from stages.evaluation import calibration, classification
+from stages.quantification.errors import absolute_errors
 
 EXACT = {"rel": 1e-9, "abs": 1e-9}
 FLOAT32 = {"rel": 0, "abs": 1e-6}  # computed in float32 by the authors' program
@@ -118,3 +119,19 @@ def test_calibration_error_covers_all_codes(cases):
             errors = calibration.calibration_errors(calibration.Bins.of(targets, probabilities, bins=20))
             assert calibration.mece(targets, probabilities) == pytest.approx(errors.mean(), **EXACT), case
             assert not math.isclose(errors.mean(), errors[:FIRST].mean()), case
+
+
+def test_metrics_of_joint_training(cases, folder):
+    """With a quantifier's outputs beside the logits, the metrics of the logits stay, and its errors are added."""
+    for name, case in json.loads((folder / "expected_clq.json").read_text()).items():
+        targets, _, probabilities, alone = cases[name]
+        theirs = case["compute_metrics"]
+        with np.load(folder / f"{name}.clq.npz") as arrays:
+            errors = absolute_errors(arrays["quant_prevalences"], arrays["quant_outputs"])
+        assert errors.mean() == pytest.approx(theirs["mae_avg"], **EXACT), name
+        assert np.square(errors).mean() == pytest.approx(theirs["mse_avg"], **EXACT), name
+        measured = classification.decision_metrics(targets, probabilities > 0.5)
+        assert measured["f1_macro"] == pytest.approx(theirs["f1_macro"], **EXACT), name
+        mece = calibration.mece(targets[:, :FIRST], probabilities[:, :FIRST])
+        assert mece == pytest.approx(theirs["mece"], **FLOAT32), name
+        assert alone["compute_metrics"]["mece"] == theirs["mece"], name
