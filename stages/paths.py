@@ -36,6 +36,7 @@ CALIBRATION = Path("metrics/calibration.json")
 QUANTIFICATION = Path("metrics/quantification.json")
 BASELINES = Path("metrics/baselines.json")
 PLOTS = Path("metrics/plots")
+REPORT = Path("report")  # not a DVC output: tables and plots over several experiments
 DIVERSITY = PLOTS / "diversity.csv"  # mean diversity against M
 
 PARTS = ("train", "val", "test")

@@ -1,0 +1,137 @@
+"""The report: for each corpus the paper's tables and the plots, as markdown, CSV and one self-contained page."""
+
+import html
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from matplotlib.figure import Figure
+
+from stages.evaluation import plots, tables
+from stages.evaluation.experiments import Experiment, Setting, main_settings, settings_of
+from stages.evaluation.tables import Difference, Table
+
+CSS = """
+:root { color-scheme: light; }
+body { font: 15px/1.5 system-ui, "Segoe UI", "DejaVu Sans", sans-serif; color: #1b1b1b; background: #fff;
+       max-width: 84rem; margin: 2rem auto; padding: 0 1.2rem; }
+h1 { font-size: 1.6rem; margin-bottom: .2rem; } h2 { margin-top: 3rem; border-bottom: 2px solid #0072b2; }
+h3 { margin: 2rem 0 .5rem; }
+.table { overflow-x: auto; }
+figure { margin: 0; }
+table { border-collapse: collapse; font-size: .88rem; }
+th, td { padding: .25rem .6rem; text-align: left; white-space: nowrap; }
+thead th { border-bottom: 1.5px solid #444; border-top: 1.5px solid #444; }
+tbody tr:last-child td { border-bottom: 1.5px solid #444; }
+tbody tr.first td { border-top: 1px solid #e3e6e9; }
+.figure { text-align: right; font-variant-numeric: tabular-nums; }
+tr.beside { color: #555; }
+.caption { color: #555; font-size: .88rem; max-width: 60rem; }
+.plots { display: flex; flex-wrap: wrap; gap: 1.5rem; align-items: flex-start; }
+.plots svg { max-width: 100%; height: auto; }
+nav a { margin-right: 1.2rem; }
+"""
+
+
+@dataclass(frozen=True)
+class Part:
+    """A table, if there is one, with the plots that belong to it."""
+
+    table: Table | None
+    figures: tuple[Figure, ...]
+
+
+@dataclass(frozen=True)
+class Section:
+    """What is said of one corpus."""
+
+    title: str
+    introduction: str
+    parts: tuple[Part, ...]
+
+    @property
+    def tables(self) -> list[Table]:
+        return [part.table for part in self.parts if part.table is not None]
+
+
+def section_of(
+    experiments: Sequence[Experiment],
+    differences: Sequence[tuple[str, str, str, Mapping[str, Difference]]] = (),
+    worse: Mapping[str, set[str]] | None = None,
+    untested: str = "",
+) -> Section:
+    """The section of one corpus from its experiments.
+
+    `differences`: tested pairs (question, with, without, metric -> difference); `worse`: label of a setting -> the
+    metrics in which it is worse than the best; `untested`: why there are no tests, if there are none. Plots of single
+    codes show the model of best micro-F1, those of single groups the best joint one, if there is one.
+    """
+    settings = settings_of(experiments)
+    main = main_settings(settings)
+    coding = _best(main)
+    counting = _best([setting for setting in main if setting.type.endswith("_CLQ")]) or coding
+    codes, groups = (setting.experiments[0].plots if setting else {} for setting in (coding, counting))
+    of_codes, of_groups = (setting.label if setting else "" for setting in (coding, counting))
+    selection = [setting.experiments[0].plots.get("diversity") for setting in settings if setting.M]
+    parts = [
+        _part(tables.main_table(settings, worse), plots.f1_intervals(settings), plots.training_curves(main)),
+        _part(tables.difference_table(differences)),
+        _part(
+            tables.ablation_table(settings),
+            plots.f1_against_M(settings),
+            plots.diversity_against_M(next((table for table in selection if table is not None), None)),
+        ),
+        _part(tables.threshold_table(settings), plots.f1_against_frequency(codes.get("codes"), of_codes)),
+        _part(tables.calibration_table(settings), plots.reliability(main)),
+        _part(
+            tables.quantification_table(settings),
+            plots.true_and_estimated(groups.get("prevalence"), of_groups),
+            plots.error_against_size(groups.get("quantification_sizes"), of_groups),
+            plots.error_by_frequency(groups.get("quantification_bands"), of_groups),
+        ),
+    ]
+    names = ", ".join(experiment.name for experiment in experiments)
+    number = f"{len(experiments)} experiment{'s' if len(experiments) > 1 else ''}"
+    introduction = f"{number}: {names}." + (f" {untested}" if untested else "")
+    return Section(experiments[0].corpus_title, introduction, tuple(part for part in parts if part))
+
+
+def _part(table: Table, *figures: Figure | None) -> Part | None:
+    """A part without the table or plots in which nothing stands; None if that is all of it."""
+    drawn = tuple(figure for figure in figures if figure is not None)
+    return Part(table if table.rows else None, drawn) if table.rows or drawn else None
+
+
+def _best(settings: Sequence[Setting]) -> Setting | None:
+    """The setting of best micro-F1 on test."""
+    scored = [(setting.values("classification.test.f1_micro"), setting) for setting in settings]
+    scored = [(values.mean(), setting) for values, setting in scored if values.size]
+    return max(scored, key=lambda pair: pair[0])[1] if scored else None
+
+
+def markdown(sections: Iterable[Section]) -> str:
+    """All tables in markdown."""
+    parts = ["# ICD coding: experiments compared\n"]
+    for section in sections:
+        parts += [f"## {section.title}\n", f"{section.introduction}\n", *map(tables.markdown, section.tables)]
+    return "\n".join(parts)
+
+
+def page(sections: Sequence[Section]) -> str:
+    """The whole report as one page that needs nothing else."""
+    body = ["<h1>ICD coding: experiments compared</h1>"]
+    if len(sections) > 1:
+        links = "".join(f'<a href="#s{at}">{html.escape(section.title)}</a>' for at, section in enumerate(sections))
+        body.append(f"<nav>{links}</nav>")
+    for at, section in enumerate(sections):
+        body.append(f'<h2 id="s{at}">{html.escape(section.title)}</h2>\n<p>{html.escape(section.introduction)}</p>')
+        for part in section.parts:
+            body += [tables.hypertext(part.table)] if part.table else []
+            drawn = "\n".join(f"<figure>{plots.svg(figure)}</figure>" for figure in part.figures)
+            body.append(f'<div class="plots">\n{drawn}\n</div>')
+    return (
+        '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
+        f"<title>ICD coding: experiments compared</title>\n<style>{CSS}</style>\n</head>\n<body>\n"
+        + "\n".join(body)
+        + "\n</body>\n</html>\n"
+    )

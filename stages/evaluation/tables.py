@@ -1,0 +1,412 @@
+"""The paper's tables: experiments by metrics, best values marked, published rows beside measured ones."""
+
+import csv
+import html
+import io
+import itertools
+from collections.abc import Container, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from importlib.resources import files
+from typing import NamedTuple
+
+import yaml
+
+from stages.evaluation.experiments import Experiment, Setting, main_settings
+
+METHODS = {
+    "lazy": "lazy",
+    "cc": "CC",
+    "pcc": "PCC",
+    "acc": "ACC",
+    "pacc": "PACC",
+    "emq": "EMQ",
+    "mlp": "MLP",
+    "clq": "CLQ's MLP",
+}
+RECALIBRATIONS = {"": "none", "temperature.": "temperature", "platt.": "Platt, per code"}
+THRESHOLDS = {"": "0.5", "shared_threshold.": "one, tuned", "code_thresholds.": "per code, tuned"}
+SIGNIFICANT = 0.05
+
+
+@dataclass(frozen=True)
+class Metric:
+    """How a metric is shown."""
+
+    title: str
+    better: str  # "higher" | "lower"
+    factor: float = 100
+    digits: int = 1
+
+
+METRICS = {
+    "auc_macro": Metric("AUC macro", "higher"),
+    "auc_micro": Metric("AUC micro", "higher"),
+    "f1_macro_mullenbach": Metric("F1 macro (CAML)", "higher"),
+    "f1_macro": Metric("F1 macro", "higher"),
+    "f1_micro": Metric("F1 micro", "higher"),
+    "precision_at_5": Metric("P@5", "higher"),
+    "precision_at_8": Metric("P@8", "higher"),
+    "precision_at_15": Metric("P@15", "higher"),
+    "mece": Metric("MECE", "lower", digits=2),
+    "mece_equal_mass": Metric("MECE, equal mass", "lower", digits=2),
+    "ece": Metric("ECE", "lower", digits=2),
+    "brier": Metric("Brier", "lower", digits=2),
+    "log_loss": Metric("log loss", "lower", factor=1, digits=4),
+    "ae": Metric("AE", "lower", digits=2),
+    "rae": Metric("RAE", "lower", factor=1, digits=3),
+    "ae_shifted": Metric("AE, shifted", "lower", digits=2),
+    "rae_shifted": Metric("RAE, shifted", "lower", factor=1, digits=3),
+    "diversity": Metric("diversity", "higher", factor=1, digits=3),
+}
+
+
+class Cell(NamedTuple):
+    """One figure: its mean over seeds, their standard deviation where there are several, and what is marked on it."""
+
+    value: float
+    deviation: float | None = None
+    worse: bool = False  # than the best of its column, by a test
+
+
+@dataclass(frozen=True)
+class Row:
+    """One row: its labels, its cells by metric, and whether it takes part in the search for the best."""
+
+    labels: tuple[str, ...]
+    cells: Mapping[str, Cell]
+    competes: bool = True
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table of figures, or of words where `metrics` is empty."""
+
+    name: str
+    title: str
+    caption: str
+    labels: tuple[str, ...]
+    metrics: tuple[str, ...]
+    rows: tuple[Row, ...]
+
+    def best(self, metric: str) -> float | None:
+        """The best value as shown, rounded, among the rows that compete; None where fewer than two have one."""
+        shown = [_shown(metric, row.cells[metric].value) for row in self.rows if row.competes and metric in row.cells]
+        if len(shown) < 2:
+            return None
+        return max(shown) if METRICS[metric].better == "higher" else min(shown)
+
+
+def _shown(metric: str, value: float) -> float:
+    return round(value * METRICS[metric].factor, METRICS[metric].digits)
+
+
+def cell_of(setting: Setting, key: str) -> Cell | None:
+    """The figure `key` of a setting; None where no experiment has it."""
+    values = setting.values(key)
+    if values.size == 0:
+        return None
+    return Cell(float(values.mean()), float(values.std(ddof=1)) if values.size > 1 else None)
+
+
+def cells_of(setting: Setting, keys: Mapping[str, str]) -> dict[str, Cell]:
+    """The figures of a setting: metric -> key among the experiments' metrics; those that are missing are left out."""
+    found = {metric: cell_of(setting, key) for metric, key in keys.items()}
+    return {metric: cell for metric, cell in found.items() if cell is not None}
+
+
+MAIN = {
+    **{
+        name: f"classification.test.{name}"
+        for name in ("auc_macro", "auc_micro", "f1_macro_mullenbach", "f1_macro", "f1_micro")
+    },
+    **{name: f"classification.test.{name}" for name in ("precision_at_5", "precision_at_8", "precision_at_15")},
+    "mece": "calibration.test.mece",
+}
+
+
+def main_table(settings: Sequence[Setting], worse: Mapping[str, Container[str]] | None = None) -> Table:
+    """Types by metrics on test; below them the yardsticks, and what others report on this subset.
+
+    `worse`: label of a setting -> the metrics in which a test found it worse than the best.
+    """
+    rows = []
+    for setting in main_settings(settings):
+        quantifier = "clq" if setting.type.endswith("_CLQ") else "mlp"
+        keys = MAIN | {error: f"quantification.test.{quantifier}.{error}" for error in ("ae", "rae")}
+        marked = (worse or {}).get(setting.label, ())
+        cells = {metric: cell._replace(worse=metric in marked) for metric, cell in cells_of(setting, keys).items()}
+        rows.append(Row((*_labels(setting), "measured"), cells))
+    experiment = settings[0].experiments[0]
+    published, sources = published_rows(experiment)
+    rows += [*_yardsticks(experiment), *published]
+    return _table(
+        "main",
+        "Main comparison",
+        "On the test documents, in percent but for RAE; AE and RAE of the model's own trained quantifier. Of the two "
+        "macro F1, CAML's is the harmonic mean of macro precision and macro recall."
+        + (" The records here are synthetic: published rows, of real ones, do not compare." * experiment.synthetic)
+        + "".join(f" [{at}] {source}." for at, source in enumerate(sources, start=1)),
+        ("model", "synonyms", "M", "other settings", "source"),
+        rows,
+    )
+
+
+def _labels(setting: Setting) -> tuple[str, str, str, str]:
+    return setting.type, setting.criterion, str(setting.M or ""), setting.other
+
+
+def _yardsticks(experiment: Experiment) -> list[Row]:
+    """The baselines that the pipeline measures beside the models."""
+    rows = []
+    for name, title in (("lookup", "phrase lookup"), ("tfidf", "TF-IDF + logistic regression")):
+        found = {metric: experiment.metrics.get(f"baselines.test.{name}.{metric}") for metric in METRICS}
+        cells = {metric: Cell(value) for metric, value in found.items() if value is not None}
+        if cells:
+            rows.append(Row((title, "", "", "", "measured"), cells, competes=False))
+    return rows
+
+
+def ablation_table(settings: Sequence[Setting]) -> Table:
+    """What M and the selection criterion do: every synonym setting of the MSAM models."""
+    keys = {metric: MAIN[metric] for metric in ("f1_micro", "f1_macro", "f1_macro_mullenbach", "mece")}
+    keys["diversity"] = "synonyms.mean_diversity.chosen"
+    rows = [Row(_labels(setting), cells_of(setting, keys)) for setting in settings if setting.M]
+    return _table(
+        "ablation",
+        "Synonyms: how many, and which",
+        "Models with multi-synonym attention on the test documents, in percent. Diversity: mean cosine distance "
+        "between two of a code's M synonyms (0 for M = 1).",
+        ("model", "synonyms", "M", "other settings"),
+        rows,
+    )
+
+
+def threshold_table(settings: Sequence[Setting]) -> Table:
+    """F1 at the paper's threshold and at thresholds tuned on validation."""
+    rows = [
+        Row(
+            (setting.label, title),
+            cells_of(
+                setting,
+                {m: f"classification.test.{prefix}{m}" for m in ("f1_micro", "f1_macro", "f1_macro_mullenbach")},
+            ),
+        )
+        for setting in main_settings(settings)
+        for prefix, title in THRESHOLDS.items()
+    ]
+    caption = "On the test documents, in percent; tuned on validation only."
+    return _table("thresholds", "Decision thresholds", caption, ("model", "threshold"), rows)
+
+
+def calibration_table(settings: Sequence[Setting]) -> Table:
+    """Calibration as predicted and after recalibration on validation."""
+    metrics = ("mece", "mece_equal_mass", "ece", "brier", "log_loss")
+    rows = [
+        Row((setting.label, title), cells_of(setting, {m: f"calibration.test.{prefix}{m}" for m in metrics}))
+        for setting in main_settings(settings)
+        for prefix, title in RECALIBRATIONS.items()
+    ]
+    return _table(
+        "calibration",
+        "Calibration",
+        "On the test documents, in percent but for log loss. MECE: the mean over codes of the expected calibration "
+        "error; ECE: over all decisions. Temperature and Platt scaling are fitted on validation.",
+        ("model", "recalibration"),
+        rows,
+    )
+
+
+def quantification_table(settings: Sequence[Setting]) -> Table:
+    """Every quantifier on every model's predictions."""
+    metrics = ("ae", "rae", "ae_shifted", "rae_shifted")
+    rows = [
+        Row((setting.label, title), cells_of(setting, {m: f"quantification.test.{method}.{m}" for m in metrics}))
+        for setting in main_settings(settings)
+        for method, title in METHODS.items()
+    ]
+    return _table(
+        "quantification",
+        "Quantification",
+        "Prevalence of codes in groups of test documents: absolute error (percentage points) and relative error. "
+        "Groups of random size and members, as in the paper; shifted: groups around one code of forced prevalence.",
+        ("model", "quantifier"),
+        rows,
+    )
+
+
+def _table(name: str, title: str, caption: str, labels: tuple[str, ...], rows: Iterable[Row]) -> Table:
+    """A table without the measured rows, metrics and label columns in which nothing stands."""
+    rows = [row for row in rows if row.cells or not row.competes]
+    metrics = tuple(metric for metric in METRICS if any(metric in row.cells for row in rows))
+    kept = [at for at in range(len(labels)) if any(row.labels[at] for row in rows)]
+    rows = tuple(replace(row, labels=tuple(row.labels[at] for at in kept)) for row in rows)
+    return Table(name, title, caption, tuple(labels[at] for at in kept), metrics, rows)
+
+
+def published_rows(experiment: Experiment) -> tuple[list[Row], list[str]]:
+    """What others report on the subset of `experiment`, and the sources; rows to be filled in have no figure."""
+    if experiment.params.get("data.format") != "mimic3":
+        return [], []
+    blocks = yaml.safe_load((files("stages.evaluation") / "published.yaml").read_text(encoding="utf-8"))
+    blocks = [block for block in blocks if block["subset"] == experiment.params.get("data.subset")]
+    rows = []
+    for at, block in enumerate(blocks, start=1):
+        for model, figures in block["rows"].items():
+            shown = zip(block["metrics"], figures, strict=True) if figures else ()
+            cells = {metric: Cell(figure / METRICS[metric].factor) for metric, figure in shown}
+            rows.append(Row((model, "", "", "", f"published [{at}]"), cells, competes=False))
+    return rows, [block["source"] for block in blocks]
+
+
+class Difference(NamedTuple):
+    """A tested difference between two settings on the same documents."""
+
+    value: float
+    low: float
+    high: float
+    p: float  # corrected for the number of tests
+
+
+def difference_table(contrasts: Sequence[tuple[str, str, str, Mapping[str, Difference]]]) -> Table:
+    """Differences in words, a row a pair: (question, with, without, metric -> difference)."""
+    metrics = list(dict.fromkeys(metric for *_, differences in contrasts for metric in differences))
+    rows = [
+        Row((question, one, two, *(_difference(metric, differences[metric]) for metric in metrics)), {})
+        for question, one, two, differences in contrasts
+    ]
+    return Table(
+        "differences",
+        "What makes a difference",
+        "Each question's pair on the same test documents: difference in percentage points, its 95 % bootstrap interval "
+        "over patients, and the p of a randomisation test, corrected for the number of tests of that metric (Holm). "
+        "Of several seeds the first.",
+        ("question", "with", "without", *(METRICS[metric].title for metric in metrics)),
+        (),
+        tuple(rows),
+    )
+
+
+def _difference(metric: str, found: Difference) -> str:
+    """One tested difference in words."""
+    factor, digits = METRICS[metric].factor, METRICS[metric].digits
+    value, low, high = (f"{factor * number:+.{digits}f}" for number in found[:3])
+    better = (found.value > 0) == (METRICS[metric].better == "higher")
+    verdict = "unclear" if found.p >= SIGNIFICANT else "better" if better else "worse"
+    p = f"p {found.p:.3f}" if found.p >= 0.001 else "p < 0.001"
+    return f"{verdict} {value} ({low} to {high}), {p}"
+
+
+def holm(p_values: Sequence[float]) -> list[float]:
+    """P-values corrected for their number (Holm 1979)."""
+    corrected, largest = [0.0] * len(p_values), 0.0
+    for rank, at in enumerate(sorted(range(len(p_values)), key=p_values.__getitem__)):
+        largest = max(largest, min(1.0, (len(p_values) - rank) * p_values[at]))
+        corrected[at] = largest
+    return corrected
+
+
+def _texts(table: Table, bold: str, worse: str, missing: str) -> list[list[str]]:
+    """The cells as text, row by row; `bold` is a format for the best, `worse` what is put behind those worse."""
+    best = {metric: table.best(metric) for metric in table.metrics}
+    texts = []
+    for row in table.rows:
+        line = []
+        for metric in table.metrics:
+            cell = row.cells.get(metric)
+            if cell is None:
+                line.append(missing)
+                continue
+            factor, digits = METRICS[metric].factor, METRICS[metric].digits
+            text = f"{_shown(metric, cell.value):.{digits}f}"
+            if cell.deviation is not None:
+                text += f" ± {cell.deviation * factor:.{digits}f}"
+            if row.competes and _shown(metric, cell.value) == best[metric]:
+                text = bold.format(text)
+            line.append(text + (worse if cell.worse else ""))
+        texts.append(line)
+    return texts
+
+
+def _labels_once(table: Table) -> list[tuple[str, ...]]:
+    """The labels row by row; the first one is left out where the row above has the same, if that is how rows go."""
+    firsts = [row.labels[0] for row in table.rows]
+    if len(firsts) < 2 * len(set(firsts)):
+        return [row.labels for row in table.rows]
+    repeated = [False, *(one == two for one, two in itertools.pairwise(firsts))]
+    return [("" if again else row.labels[0], *row.labels[1:]) for row, again in zip(table.rows, repeated, strict=True)]
+
+
+def legend(table: Table) -> str:
+    """What the marks of a table mean; nothing where there are none."""
+    marks = []
+    if any(table.best(metric) is not None for metric in table.metrics):
+        marks.append("bold: the best measured")
+    if any(cell.worse for row in table.rows for cell in row.cells.values()):
+        marks.append(f"†: worse than the best, p < {SIGNIFICANT} (randomisation test over patients, Holm)")
+    if any(cell.deviation is not None for row in table.rows for cell in row.cells.values()):
+        marks.append("±: standard deviation over seeds")
+    return "; ".join(marks)
+
+
+def _titles(table: Table) -> list[str]:
+    arrows = {"higher": "↑", "lower": "↓"}
+    return [f"{METRICS[metric].title} {arrows[METRICS[metric].better]}" for metric in table.metrics]
+
+
+def markdown(table: Table) -> str:
+    """A table in markdown, its columns aligned so that it reads well in a terminal too."""
+    header = [*table.labels, *_titles(table)]
+    cells = _texts(table, bold="**{}**", worse="†", missing="")
+    lines = [[*labels, *texts] for labels, texts in zip(_labels_once(table), cells, strict=True)]
+    lines = [[text.replace("|", "\\|") for text in line] for line in lines]
+    widths = [max(3, *(len(line[at]) for line in [header, *lines])) for at in range(len(header))]
+    left = len(table.labels)
+
+    def written(line: Sequence[str]) -> str:
+        padded = [
+            text.ljust(width) if at < left else text.rjust(width)
+            for at, (text, width) in enumerate(zip(line, widths, strict=True))
+        ]
+        return f"| {' | '.join(padded)} |"
+
+    rule = ["-" * width if at < left else "-" * (width - 1) + ":" for at, width in enumerate(widths)]
+    marks = legend(table)
+    body = "\n".join(map(written, [header, rule, *lines]))
+    return (
+        f"### {table.title}\n\n{body}\n\n{table.caption}" + (f" {marks[0].upper()}{marks[1:]}." if marks else "") + "\n"
+    )
+
+
+def comma_separated(table: Table) -> str:
+    """A table as CSV: full figures, each metric with the standard deviation over seeds where there is one."""
+    deviating = [
+        m for m in table.metrics if any(row.cells[m].deviation is not None for row in table.rows if m in row.cells)
+    ]
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow([*table.labels, *table.metrics, *(f"{metric}_deviation" for metric in deviating)])
+    for row in table.rows:
+        values = [row.cells[metric].value if metric in row.cells else None for metric in table.metrics]
+        values += [row.cells[metric].deviation if metric in row.cells else None for metric in deviating]
+        writer.writerow([*row.labels, *("" if value is None else f"{value:.6g}" for value in values)])
+    return text.getvalue()
+
+
+def hypertext(table: Table) -> str:
+    """A table as HTML."""
+    head = "".join(f"<th>{html.escape(title)}</th>" for title in table.labels)
+    head += "".join(f'<th class="figure">{html.escape(title)}</th>' for title in _titles(table))
+    body = []
+    cells = _texts(table, bold="<strong>{}</strong>", worse="†", missing="")
+    for row, labels, texts in zip(table.rows, _labels_once(table), cells, strict=True):
+        line = "".join(f"<td>{html.escape(label)}</td>" for label in labels)
+        line += "".join(f'<td class="figure">{text}</td>' for text in texts)
+        kinds = ["beside"] * (not row.competes) + ["first"] * (labels[0] != "")
+        body.append(f'<tr class="{" ".join(kinds)}">{line}</tr>')
+    marks = legend(table)
+    caption = html.escape(table.caption + (f" {marks[0].upper()}{marks[1:]}." if marks else ""))
+    return (
+        f'<h3>{html.escape(table.title)}</h3>\n<div class="table"><table>\n<thead><tr>{head}</tr></thead>\n<tbody>\n'
+        + "\n".join(body)
+        + f'\n</tbody></table></div>\n<p class="caption">{caption}</p>\n'
+    )
