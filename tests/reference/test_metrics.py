@@ -53,7 +53,7 @@ def bounds_at(targets: np.ndarray, probabilities: np.ndarray, k: int, name: str)
         hits = np.take_along_axis(targets, order, axis=1).sum(axis=1)
         true = targets.sum(axis=1)
         precision, recall = (hits / k).mean(), (hits[true > 0] / true[true > 0]).sum() / len(true)
-        metrics = {"prec": precision, "rec": recall, "f1": 2 * precision * recall / (precision + recall)}
+        metrics = {"prec": precision, "rec": recall, "f1": float(classification.harmonic_mean(precision, recall))}
         found.append(metrics[name.partition("_")[0]])
     return found[0], found[1]
 
