@@ -1,38 +1,47 @@
-"""The training loop, on a model so small that its gradients are plain."""
+"""The training loop, on a model so small that its steps can be repeated by hand."""
+
+import json
+import math
 
 import numpy as np
+import pytest
 import scipy.sparse as sp
 import torch
 from torch import nn
+from torch.nn.functional import binary_cross_entropy_with_logits
 
-from stages.modeling import devices, training
+from stages.errors import InputError
+from stages.modeling import devices
 from stages.modeling.architecture import Architecture
-from stages.modeling.batching import Documents
+from stages.modeling.batching import Documents, epoch_steps
 from stages.modeling.checkpoints import CheckpointFolder
 from stages.modeling.chunking import SpecialIds
+from stages.modeling.clq import GroupMemory, JointLoss
 from stages.modeling.objectives import BinaryCrossEntropy
+from stages.modeling.prediction import predict
 from stages.modeling.training import Criterion, Settings, Training, micro_f1
+from stages.quantification.quantifiers import PrevalenceMLP
 
 CODES = 3
 WORDS = 20
-SETTINGS = Settings(
-    learning_rate=0.05,
-    weight_decay=0.0,
-    epochs=4,
-    patience=4,
-    batch_documents=4,
-    chunk_budget=8,
-    clip_norm=1.0,
-    keep_checkpoints=2,
-    compile=False,
-    seed=7,
-)
+SETTINGS = {
+    "learning_rate": 0.05,
+    "weight_decay": 0.01,
+    "epochs": 3,
+    "patience": 3,
+    "batch_documents": 4,
+    "chunk_budget": 8,
+    "clip_norm": 1.0,
+    "keep_checkpoints": 2,
+    "compile": False,
+    "seed": 7,
+}
 
 
 class WordAverage(nn.Module):
     """Scores codes by the mean embedding of a row's tokens, and takes the maximum over a document's rows."""
 
-    def __init__(self, dropout: float = 0.0) -> None:
+    def __init__(self, dropout: float) -> None:
         super().__init__()
         self.words = nn.Embedding(WORDS, 8)
         self.score = nn.Linear(8, CODES)
@@ -58,39 +67,190 @@ def some_documents(count: int, seed: int) -> Documents:
     return Documents.of(ids, np.concatenate(tokens), offsets, targets, architecture, SpecialIds(1, 2, 0))
 
 
-def new_training(folder, dropout=0.0, **changes) -> Training:
+def new_training(folder, dropout=0.0, joint=False, **changes) -> Training:
     torch.manual_seed(0)
-    settings = Settings(**{**vars(SETTINGS), **changes})
+    settings = Settings(**{**SETTINGS, **changes})
+    train = some_documents(26, seed=1)
+    quantifier, memory = PrevalenceMLP(CODES, 4), GroupMemory(len(train), CODES, seed=3)
     return Training(
-        WordAverage(dropout),
-        BinaryCrossEntropy(),
-        some_documents(26, seed=1),
-        some_documents(10, seed=2),
-        settings,
-        Criterion("f1_micro", higher_is_better=True),
-        lambda logits, targets: {"f1_micro": micro_f1(logits, targets)},
-        devices.start("cpu", "float32", 1),
-        CheckpointFolder(folder, settings.keep_checkpoints),
+        model=WordAverage(dropout),
+        objective=JointLoss(quantifier, memory, weight=10.0, delta=0.5) if joint else BinaryCrossEntropy(),
+        train=train,
+        val=some_documents(10, seed=2),
+        settings=settings,
+        criterion=Criterion("f1_micro", higher_is_better=True),
+        metrics=lambda logits, targets: {"f1_micro": micro_f1(logits, targets)},
+        accelerator=devices.start("cpu", "float32", 1),
+        checkpoints=CheckpointFolder(folder, settings.keep_checkpoints),
     )
 
 
-def weights(run: Training) -> dict[str, torch.Tensor]:
-    return {name: weight.clone() for name, weight in run.learner.state_dict().items()}
+def trained(folder, **changes) -> tuple[dict[str, torch.Tensor], list[dict[str, float]]]:
+    """The weights and the history of a run."""
+    run = new_training(folder, **changes)
+    history = run.run()
+    return {name: weight.clone() for name, weight in run.learner.state_dict().items()}, history
 
 
-def assert_equal_weights(first: dict, second: dict) -> None:
+def assert_same_weights(first, second, tolerance: float = 0.0) -> None:
     assert first.keys() == second.keys()
     for name in first:
-        assert torch.equal(first[name], second[name]), name
+        torch.testing.assert_close(first[name], second[name], rtol=0, atol=tolerance, msg=lambda text, n=name: n + text)
+
+
+class Killed(BaseException):
+    """Stands for kill -9: nothing catches it."""
+
+
+def kill_after_steps(run: Training, steps: int) -> None:
+    """Let `run` die when it has taken so many optimiser steps, a checkpoint having just been due at each."""
+    take = run._take_step
+    taken = iter(range(steps))
+
+    def take_or_die(*arguments):
+        if next(taken, None) is None:
+            raise Killed
+        take(*arguments)
+
+    run._take_step = take_or_die
 
 
 def test_it_learns(tmp_path):
     run = new_training(tmp_path, epochs=60, patience=60)
     history = run.run()
     assert history[-1]["train_loss"] < 0.5 * history[0]["train_loss"]
-    assert (
-        micro_f1(
-            training.predict(run.learner.model, run.train, 8, run.accelerator).numpy(), run.train.targets.toarray()
-        )
-        > 0.9
-    )
+    logits = predict(run.learner.model, run.train, 8, run.accelerator)
+    assert micro_f1(logits.numpy(), run.train.targets.toarray()) > 0.9
+
+
+def test_a_step_is_the_mean_over_its_documents(tmp_path):
+    """The plain loop, one document after the other, torch's own scheduler: the same weights, losses and order."""
+    run = new_training(tmp_path, epochs=2)
+    run.metrics = lambda *_: {"f1_micro": len(run.progress.history)}
+    history = run.run()
+    reference = new_training(tmp_path / "other", epochs=2)
+    model, train = reference.learner.model, reference.train
+    optimizer = torch.optim.AdamW(model.parameters(), lr=0.05, weight_decay=0.01)
+    steps = math.ceil(len(train) / 4)
+    scheduler = torch.optim.lr_scheduler.LinearLR(optimizer, 1.0, 0.0, total_iters=2 * steps)
+    for epoch in range(2):
+        losses = []
+        for step in epoch_steps(train.shapes, 4, seed=7, epoch=epoch):
+            for index in step:
+                logits = model(*train.batch([index]))
+                loss = binary_cross_entropy_with_logits(logits, train.dense_targets([index]))
+                (loss / len(step)).backward()
+                losses.append(loss.item())
+            nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+            optimizer.step()
+            scheduler.step()
+            optimizer.zero_grad()
+        assert history[epoch]["train_loss"] == pytest.approx(np.mean(losses), rel=1e-5)
+    assert_same_weights(run.learner.model.state_dict(), model.state_dict(), tolerance=1e-5)
+
+
+@pytest.mark.parametrize("joint", [False, True])
+@pytest.mark.parametrize("chunk_budget", [1, 20, 1000])
+def test_passes_do_not_change_what_is_learned(tmp_path, joint, chunk_budget):
+    expected, _ = trained(tmp_path / "a", joint=joint)
+    found, _ = trained(tmp_path / "b", joint=joint, chunk_budget=chunk_budget)
+    assert_same_weights(expected, found, tolerance=1e-5)
+
+
+@pytest.mark.parametrize("joint", [False, True])
+@pytest.mark.parametrize("steps", [0, 3, 7, 9, 20])
+def test_a_killed_run_ends_as_if_never_killed(tmp_path, monkeypatch, joint, steps):
+    """Killed after some steps, then again before it has ended; the weights are the same bit for bit."""
+    monkeypatch.setattr("stages.modeling.training.CHECKPOINT_SECONDS", 0)
+    monkeypatch.setattr("stages.modeling.training.CHECKPOINT_SHARE", math.inf)
+    expected, history = trained(tmp_path / "undisturbed", joint=joint, dropout=0.3)
+    for taken_before_death in (steps, 1) if steps < 20 else (steps,):
+        run = new_training(tmp_path / "killed", joint=joint, dropout=0.3)
+        kill_after_steps(run, taken_before_death)
+        with pytest.raises(Killed):
+            run.run()
+    weights, resumed_history = trained(tmp_path / "killed", joint=joint, dropout=0.3)
+    assert_same_weights(expected, weights)
+    assert resumed_history == history
+
+
+def test_a_damaged_checkpoint_is_skipped_with_a_word(tmp_path, caplog):
+    expected, _ = trained(tmp_path / "undisturbed")
+    run = new_training(tmp_path / "killed")
+    kill_after_steps(run, 15)
+    with pytest.raises(Killed):
+        run.run()
+    older, newest = sorted((tmp_path / "killed").glob("step-*"))
+    weights = newest / "weights.safetensors"
+    damaged = bytearray(weights.read_bytes())
+    damaged[-1] ^= 1
+    weights.write_bytes(damaged)
+    with caplog.at_level("INFO"):
+        found, _ = trained(tmp_path / "killed")
+    assert f"{newest.name} is damaged and skipped" in caplog.text
+    assert "going on from epoch 2, step 0" in caplog.text
+    assert older.name == "step-00000007"
+    assert_same_weights(expected, found)
+
+
+def test_early_stopping_keeps_the_best_epoch(tmp_path):
+    values = iter([0.1, 0.5, 0.3, 0.5, 0.2, 0.9])
+    run = new_training(tmp_path, epochs=6, patience=3)
+    seen = []
+
+    def metrics(logits, targets):
+        seen.append(run.learner.model.score.weight.clone())
+        return {"f1_micro": next(values)}
+
+    run.metrics = metrics
+    history = run.run()
+    assert [row["val_f1_micro"] for row in history] == [0.1, 0.5, 0.3, 0.5, 0.2]
+    assert torch.equal(run.learner.model.score.weight, seen[1])
+
+
+def test_lower_is_better_where_the_criterion_says_so():
+    assert Criterion("mece", higher_is_better=False).better(0.1, 0.2)
+    assert not Criterion("mece", higher_is_better=False).better(0.2, 0.2)
+    assert Criterion("f1_micro", higher_is_better=True).better(0.0, None)
+
+
+def test_a_loss_that_is_no_number_names_step_and_documents(tmp_path):
+    run = new_training(tmp_path)
+    steps = epoch_steps(run.train.shapes, 4, seed=7, epoch=1)
+    validate = run._validate
+
+    def spoil():
+        validate()
+        with torch.no_grad():
+            run.learner.model.score.bias.fill_(math.nan)
+
+    run._validate = spoil
+    documents = ", ".join(run.train.ids[index] for index in steps[0])
+    with pytest.raises(InputError, match=rf"epoch 2, step 1 \(documents {documents}\)"):
+        run.run()
+
+
+def test_a_gpu_without_enough_memory_is_told_the_parameter(tmp_path):
+    run = new_training(tmp_path)
+
+    def too_large(*_):
+        raise torch.cuda.OutOfMemoryError
+
+    run.learner.model.forward = too_large
+    with pytest.raises(InputError, match=r"train\.chunk_budget 8; lower it"):
+        run.run()
+
+
+def test_checkpoints_kept_and_nothing_pickled(tmp_path):
+    trained(tmp_path, epochs=3, keep_checkpoints=2)
+    assert [folder.name for folder in sorted(tmp_path.iterdir())] == ["step-00000014", "step-00000021"]
+    assert {file.suffix for file in tmp_path.rglob("*") if file.is_file()} == {".json", ".safetensors"}
+    state = json.loads((tmp_path / "step-00000021" / "state.json").read_text())["state"]
+    assert (state["epoch"], state["steps"], len(state["history"])) == (3, 0, 3)
+
+
+def test_micro_f1_by_hand():
+    logits = np.array([[2.0, -1.0, 0.0], [1.0, 1.0, -3.0]])
+    targets = np.array([[1, 1, 0], [0, 1, 0]])
+    assert micro_f1(logits, targets) == pytest.approx(2 * 2 / (3 + 3))
+    assert micro_f1(-np.ones((2, 3)), np.zeros((2, 3))) == 0.0
