@@ -43,8 +43,8 @@ SYLLABLES = (
 
 # Codes that only load data has: how many there are, and how many rows an admission has of them, mean.
 TAIL = {"diagnoses": (6_900, 5.7), "procedures": (1_950, 2.1)}
-# The k-th code (from 0 on) is drawn in proportion to (k + 20) ** -1.38; as in MIMIC, some 3,700 codes then have at least
-# ten admissions, of the full size.
+# The k-th code (from 0 on) is drawn in proportion to (k + 20) ** -1.38. At full size some 3,700 codes then have ten
+# admissions or more, as in MIMIC.
 TAIL_OFFSET, TAIL_EXPONENT = 20, 1.38
 
 
