@@ -22,7 +22,8 @@ import scipy.sparse as sp
 import yaml
 from dvc.api import DVCFileSystem
 from dvc.exceptions import DvcException
-from dvc.scm import RevError, SCMError
+from dvc.scm import SCMError
+from dvc_data.index import DataIndexDirError
 from safetensors.numpy import load
 from tqdm import tqdm
 
@@ -70,8 +71,10 @@ def revisions() -> list[str]:
 def opened(revision: str) -> DVCFileSystem:
     """The files of a revision, those in git and those in DVC's cache. Raises InputError for an unknown revision."""
     try:
-        return DVCFileSystem(rev=None if revision == WORKSPACE else revision)
-    except (RevError, SCMError, DvcException) as error:
+        files = DVCFileSystem(rev=None if revision == WORKSPACE else revision)
+        files.ls("", detail=False)  # opens the repository, which it puts off until then
+        return files
+    except (SCMError, DvcException) as error:
         raise InputError(f"revision {revision}: {error}; `dvc exp show` lists the experiments") from None
 
 
@@ -80,7 +83,7 @@ def read(files: DVCFileSystem, path: Path) -> bytes | None:
     try:
         with files.open(str(path), "rb") as file:
             return file.read()
-    except (OSError, DvcException):
+    except (OSError, DataIndexDirError):
         return None
 
 

@@ -1,0 +1,197 @@
+import csv
+import io
+from html.parser import HTMLParser
+
+import pytest
+
+from stages.evaluation.experiments import Experiment, settings_of
+from stages.evaluation.tables import (
+    METRICS,
+    Cell,
+    Difference,
+    Row,
+    Table,
+    ablation_table,
+    calibration_table,
+    comma_separated,
+    difference_table,
+    holm,
+    hypertext,
+    main_table,
+    markdown,
+    published_rows,
+    quantification_table,
+    threshold_table,
+)
+
+
+def experiment(type_, f1, M=4, criterion="MDP", seed=1, raw_dir="/mimic", subset="top50", **metrics):
+    params = {
+        "model.type": type_,
+        "synonyms.M": M,
+        "synonyms.criterion": criterion,
+        "train.seed": seed,
+        "data.format": "mimic3",
+        "data.subset": subset,
+        "data.raw_dir": raw_dir,
+    }
+    measured = {"classification.test.f1_micro": f1, "calibration.test.mece": 0.1 - f1 / 10}
+    return Experiment(
+        f"{type_}{seed}", params, measured | {key.replace("__", "."): value for key, value in metrics.items()}
+    )
+
+
+def cells(table, metric):
+    """The markdown cells of a metric's column."""
+    lines = [line for line in markdown(table).splitlines() if line.startswith("|")]
+    rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
+    at = next(at for at, title in enumerate(rows[0]) if title.split(" ↑")[0].split(" ↓")[0] == METRICS[metric].title)
+    return [row[at] for row in rows[2:]]
+
+
+def test_best_values_are_marked_in_the_right_direction():
+    table = main_table(settings_of([experiment("CE", 0.6), experiment("CE_MSAM", 0.75), experiment("LE", 0.7)]))
+    assert cells(table, "f1_micro")[:3] == ["60.0", "**75.0**", "70.0"]
+    assert cells(table, "mece")[:3] == ["4.00", "**2.50**", "3.00"]
+
+
+def test_equal_as_shown_is_equally_best():
+    table = main_table(settings_of([experiment("CE", 0.60001), experiment("LE", 0.60002)]))
+    assert cells(table, "f1_micro")[:2] == ["**60.0**", "**60.0**"]
+
+
+def test_a_single_model_is_not_called_best():
+    assert cells(main_table(settings_of([experiment("CE", 0.6)])), "f1_micro")[0] == "60.0"
+
+
+def test_seeds_are_averaged_by_hand():
+    table = main_table(settings_of([experiment("CE", 0.60), experiment("CE", 0.64, seed=2), experiment("LE", 0.5)]))
+    assert cells(table, "f1_micro")[0] == "**62.0 ± 2.8**"  # 100 x 0.04 / sqrt 2
+    assert "standard deviation over seeds" in markdown(table)
+
+
+def test_worse_than_the_best_is_marked():
+    settings = settings_of([experiment("CE", 0.6), experiment("LE", 0.7)])
+    table = main_table(settings, worse={"CE": {"f1_micro"}})
+    assert cells(table, "f1_micro")[:2] == ["60.0†", "**70.0**"]
+    assert cells(table, "mece")[:2] == ["4.00", "**3.00**"]
+    assert "†: worse than the best" in markdown(table)
+
+
+def test_published_rows_stand_beside_and_do_not_compete():
+    text = markdown(main_table(settings_of([experiment("CE", 0.6), experiment("LE", 0.5)])))
+    [msmn] = [line for line in text.splitlines() if line.startswith("| MSMN")]
+    assert [cell.strip() for cell in msmn.split("|")][1:6] == ["MSMN", "published [1]", "92.8", "94.7", "68.3"]
+    assert "**60.0**" in text and "**72.5**" not in text
+    assert "[1] as listed in the CoLa-ICD paper, table 7." in text
+
+
+def test_the_papers_own_rows_wait_for_their_figures():
+    rows, sources = published_rows(experiment("CE", 0.6, subset="clean"))
+    assert {row.labels[0] for row in rows} == {"CE", "CE_MSAM", "CE_MSAM_CLQ", "LE", "LE_MSAM", "LE_MSAM_CLQ"}
+    assert all(row.cells == {} for row in rows)
+    assert "2402.03172" in sources[0]
+
+
+@pytest.mark.parametrize(("subset", "best"), [("top50", 73.5), ("full", 59.8)])
+def test_published_figures_are_in_percent(subset, best):
+    rows, _ = published_rows(experiment("CE", 0.6, subset=subset))
+    assert max(row.cells["f1_micro"].value for row in rows if row.cells) == pytest.approx(best / 100)
+
+
+def test_other_corpora_have_no_published_rows():
+    codiesp = Experiment("x", {"data.format": "codiesp", "data.subset": "diagnoses"}, {})
+    assert published_rows(codiesp) == ([], [])
+
+
+def test_synthetic_records_are_said_to_be_so():
+    demo = markdown(main_table(settings_of([experiment("CE", 0.6, raw_dir="data/demo/mimic")])))
+    assert "synthetic" in demo
+    assert "synthetic" not in markdown(main_table(settings_of([experiment("CE", 0.6)])))
+
+
+def test_yardsticks_are_shown():
+    known = {"baselines.test.tfidf.f1_micro": 0.9, "baselines.test.lookup.f1_micro": 0.3}
+    one, two = experiment("CE", 0.6), experiment("LE", 0.5)
+    one.metrics.update(known)
+    table = main_table(settings_of([one, two]))
+    assert cells(table, "f1_micro")[:4] == ["**60.0**", "50.0", "30.0", "90.0"]
+
+
+def test_joint_models_show_their_own_quantifier():
+    errors = {"quantification__test__mlp__ae": 0.02, "quantification__test__clq__ae": 0.01}
+    table = main_table(settings_of([experiment("CE", 0.6, **errors), experiment("CE_CLQ", 0.6, **errors)]))
+    assert cells(table, "ae")[:2] == ["2.00", "**1.00**"]
+
+
+def test_ablation_has_every_synonym_setting_of_msam_models_only():
+    runs = [experiment("CE", 0.5), experiment("CE_MSAM", 0.6, M=1), experiment("CE_MSAM", 0.7, criterion="rand")]
+    table = ablation_table(settings_of(runs))
+    assert [row.labels for row in table.rows] == [("CE_MSAM", "rand", "4"), ("CE_MSAM", "MDP", "1")]
+
+
+def test_tables_leave_out_what_was_not_measured():
+    settings = settings_of([experiment("CE", 0.5, calibration__test__platt__mece=0.01), experiment("LE", 0.5)])
+    assert [row.labels for row in calibration_table(settings).rows] == [
+        ("CE", "none"),
+        ("CE", "Platt, per code"),
+        ("LE", "none"),
+    ]
+    assert quantification_table(settings).rows == ()
+    assert threshold_table(settings).metrics == ("f1_micro",)
+
+
+def test_differences_in_words():
+    pair = {"f1_micro": Difference(0.021, 0.01, 0.03, 0.0004), "mece": Difference(0.002, -0.001, 0.004, 0.2)}
+    table = difference_table([("MSAM", "CE_MSAM MDP 4", "CE", pair)])
+    assert table.rows[0].labels == (
+        "MSAM",
+        "CE_MSAM MDP 4",
+        "CE",
+        "better +2.1 (+1.0 to +3.0), p < 0.001",
+        "unclear +0.20 (-0.10 to +0.40), p 0.200",
+    )
+    rising_error = difference_table([("CLQ", "a", "b", {"mece": Difference(0.01, 0.01, 0.02, 0.01)})])
+    assert rising_error.rows[0].labels[-1].startswith("worse")
+
+
+def test_holm_by_hand():
+    assert holm([0.01, 0.04, 0.03]) == pytest.approx([0.03, 0.06, 0.06])
+    assert holm([0.9, 0.8]) == [1.0, 1.0]
+    assert holm([]) == []
+
+
+def table_of_two():
+    rows = (Row(("a|b", "<x>"), {"ae": Cell(0.01234567, 0.001)}), Row(("a|b", "y"), {"ae": Cell(0.02)}))
+    return Table("t", "Title", "Caption.", ("one", "two"), ("ae",), rows)
+
+
+def test_markdown_is_aligned_and_keeps_bars():
+    lines = [line for line in markdown(table_of_two()).splitlines() if line.startswith("|")]
+    assert len({len(line) for line in lines}) == 1
+    assert "a\\|b" in lines[2] and "a\\|b" not in lines[3]  # a label that repeats stands once
+
+
+def test_csv_has_full_figures():
+    rows = list(csv.reader(io.StringIO(comma_separated(table_of_two()))))
+    assert rows == [
+        ["one", "two", "ae", "ae_deviation"],
+        ["a|b", "<x>", "0.0123457", "0.001"],
+        ["a|b", "y", "0.02", ""],
+    ]
+
+
+def test_html_is_balanced_and_escaped():
+    open_tags = []
+
+    class Balance(HTMLParser):
+        def handle_starttag(self, tag, attrs):
+            open_tags.append(tag)
+
+        def handle_endtag(self, tag):
+            assert open_tags.pop() == tag
+
+    text = hypertext(table_of_two())
+    Balance().feed(text)
+    assert open_tags == []
+    assert "&lt;x&gt;" in text and "<strong>1.23 ± 0.10</strong>" in text
