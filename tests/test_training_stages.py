@@ -1,0 +1,233 @@
+"""The stages that train and predict, on a corpus of made-up words: what they write, refuse, and leave behind."""
+
+import json
+import logging
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import scipy.sparse as sp
+import torch
+from ruamel.yaml import YAML
+from safetensors.torch import load_file
+from transformers import BertConfig, BertModel, BertTokenizerFast
+
+from stages import files, paths, predict, starting_point, train_classifier, train_joint
+from stages.errors import InputError
+from stages.quantification.quantifiers import PrevalenceMLP, save_mlp
+
+ROOT = Path(__file__).parents[1]
+CODES = ["001", "002", "003"]
+WORDS = [f"w{number}" for number in range(30)]
+PART_SIZES = {"train": 21, "val": 7, "test": 6}
+ARCHITECTURE = {
+    "encoder": "CE",
+    "head": "msam",
+    "heads": 2,
+    "padding": "masked",
+    "dropout": 0.0,
+    "chunk_length": 8,
+    "max_tokens": 40,
+    "window": None,
+    "max_positions": None,
+    "lowercase_documents": False,
+}
+
+
+def set_params(**changes) -> None:
+    """Set values of ./params.yaml, given as section__key."""
+    yaml = YAML()
+    content = yaml.load(paths.PARAMS)
+    for name, value in changes.items():
+        section, key = name.split("__")
+        content[section][key] = value
+    yaml.dump(content, paths.PARAMS)
+
+
+@pytest.fixture
+def workspace(tmp_path, monkeypatch) -> Path:
+    """A folder with all that these stages read, as the present directory."""
+    monkeypatch.chdir(tmp_path)
+    shutil.copy(ROOT / "params.yaml", paths.PARAMS)
+    set_params(train__epochs=2, train__batch_documents=4, train__chunk_budget=16, train__start_from=None)
+    set_params(clq__epochs=2, clq__learning_rate=0.01, compute__threads=1, compute__device="cpu")
+    rng = np.random.default_rng(5)
+    for part, size in PART_SIZES.items():
+        texts = [" ".join(rng.choice(WORDS, rng.integers(3, 30))) for _ in range(size)]
+        codes = [[code for at, code in enumerate(CODES) if WORDS[at] in text.split()] for text in texts]
+        ids = [f"{part}{number}" for number in range(size)]
+        table = pd.DataFrame({"document_id": ids, "subject_id": ids, "text": texts, "codes": codes})
+        files.write_parquet(paths.split(part), table)
+        targets = np.array([[code in of_document for code in CODES] for of_document in codes], dtype=np.uint8)
+        files.write_csr(paths.targets(part), sp.csr_array(targets))
+    files.write_json(paths.LABEL_CODES, CODES)
+    files.write_json(paths.ARCHITECTURE, ARCHITECTURE)
+    files.write_json(paths.HEAD_SYNONYMS, {code: [WORDS[at], WORDS[at + 5]] for at, code in enumerate(CODES)})
+    files.write_json(paths.JOINT, {"joint": False})
+    files.write_json(paths.CORPUS, {"format": "mimic3", "subset": "top50"})
+    vocabulary = {word: number for number, word in enumerate(["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *WORDS])}
+    torch.manual_seed(0)
+    config = BertConfig(
+        vocab_size=len(vocabulary),
+        hidden_size=16,
+        num_hidden_layers=1,
+        num_attention_heads=2,
+        intermediate_size=32,
+        max_position_embeddings=64,
+        hidden_dropout_prob=0.0,
+        attention_probs_dropout_prob=0.0,
+    )
+    BertModel(config).save_pretrained(paths.ENCODER)
+    BertTokenizerFast(vocab=vocabulary).save_pretrained(paths.ENCODER)
+    return tmp_path
+
+
+def content(folder: Path) -> dict[str, bytes]:
+    return {file.name: file.read_bytes() for file in sorted(folder.iterdir())}
+
+
+def test_classifier_and_predictions(workspace):
+    train_classifier.main()
+    predict.main()
+    history = files.read_json(paths.CLASSIFIER / "history.json")
+    curve = pd.read_csv(paths.PLOTS / "training.csv")
+    assert list(curve.columns) == ["epoch", "train_loss", "val_loss", "val_f1_micro"]
+    assert curve.to_dict("records") == history
+    for part in ("val", "test"):
+        logits = load_file(paths.predictions(paths.PREDICTIONS, part))["logits"]
+        assert logits.shape == (PART_SIZES[part], len(CODES))
+    targets = torch.from_numpy(files.read_csr(paths.targets("val")).toarray()).float()
+    best = max(history, key=lambda row: row["val_f1_micro"])
+    logits = load_file(paths.predictions(paths.PREDICTIONS, "val"))["logits"]
+    loss = torch.nn.functional.binary_cross_entropy_with_logits(logits, targets)
+    assert loss.item() == pytest.approx(best["val_loss"], rel=1e-4)
+
+
+def test_no_checkpoint_is_left_behind(workspace):
+    train_classifier.main()
+    assert list(paths.CHECKPOINTS.iterdir()) == []
+
+
+def test_same_inputs_same_bytes(workspace):
+    train_classifier.main()
+    first = content(paths.CLASSIFIER)
+    train_classifier.main()
+    assert content(paths.CLASSIFIER) == first
+
+
+def test_the_number_of_checkpoints_is_no_part_of_the_run(workspace):
+    train_classifier.main()
+    first = content(paths.CLASSIFIER)
+    set_params(train__keep_checkpoints=1)
+    train_classifier.main()
+    assert content(paths.CLASSIFIER) == first
+
+
+def test_start_from_a_folder(workspace, caplog):
+    set_params(train__learning_rate=0.01)
+    train_classifier.main()
+    shutil.copytree(paths.CLASSIFIER, "earlier")
+    set_params(train__start_from="earlier", train__learning_rate=1e-9, train__epochs=1)
+    with caplog.at_level(logging.INFO):
+        train_classifier.main()
+    assert "starting from the classifier in earlier" in caplog.text
+    earlier, later = (load_file(Path(folder) / "model.safetensors") for folder in ("earlier", paths.CLASSIFIER))
+    for name in earlier:
+        torch.testing.assert_close(later[name], earlier[name], rtol=0, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        (lambda: files.write_json(paths.CORPUS, {"format": "mimic3", "subset": "full"}), "another corpus or subset"),
+        (lambda: files.write_json(paths.LABEL_CODES, [*CODES[:2], "004"]), "another list of codes"),
+        (lambda: files.write_json(paths.HEAD_SYNONYMS, dict.fromkeys(CODES, WORDS[:2])), "other synonyms"),
+        (lambda: swap_parts("train", "val"), "other documents"),
+        (lambda: forget_a_word(), "another encoder or tokenizer"),
+    ],
+)
+def test_start_from_refuses_what_does_not_fit(workspace, change, reason):
+    files.write_json(Path("earlier") / starting_point.PROVENANCE, starting_point.provenance())
+    change()
+    with pytest.raises(InputError, match=rf"train\.start_from: .*{reason}"):
+        starting_point.start(torch.nn.Linear(1, 1), Path("earlier"))
+
+
+def swap_parts(first: str, second: str) -> None:
+    paths.split(first).rename("swapped")
+    paths.split(second).rename(paths.split(first))
+    Path("swapped").rename(paths.split(second))
+
+
+def forget_a_word() -> None:
+    text = (paths.ENCODER / "tokenizer.json").read_text()
+    (paths.ENCODER / "tokenizer.json").write_text(text.replace('"w29"', '"w30"'))
+
+
+def test_start_from_nowhere(workspace):
+    with pytest.raises(InputError, match=r"train\.start_from: 'nowhere' is no folder, and no git revision"):
+        starting_point.located("nowhere")
+
+
+def test_an_empty_part_is_refused(workspace):
+    table = pd.read_parquet(paths.split("val"))
+    files.write_parquet(paths.split("val"), table[:0])
+    with pytest.raises(InputError, match=r"val\.parquet has no document"):
+        train_classifier.main()
+    assert not paths.CLASSIFIER.exists()
+
+
+def test_not_a_joint_model(workspace):
+    train_joint.main()
+    assert content(paths.JOINT_MODEL) == {"joint.json": b'{\n  "joint": false\n}\n'}
+
+
+def test_joint_training(workspace):
+    train_classifier.main()
+    torch.manual_seed(1)
+    quantifier = PrevalenceMLP(len(CODES), 4)
+    paths.QUANTIFIER.mkdir()
+    save_mlp(quantifier, paths.QUANTIFIER)
+    files.write_json(paths.JOINT, {"joint": True})
+    train_joint.main()
+    written = content(paths.JOINT_MODEL)
+    assert json.loads(written["joint.json"]) == {"joint": True}
+    assert {"model.safetensors", "quantifier.safetensors", "val.safetensors", "test.safetensors"} <= written.keys()
+    assert set(files.read_json(paths.JOINT_MODEL / "history.json")[0]) == {
+        *("epoch", "train_loss", "val_loss", "val_f1_micro", "val_mece")
+    }
+    for name, weight in load_file(paths.JOINT_MODEL / "quantifier.safetensors").items():
+        assert not torch.equal(weight, quantifier.state_dict()[name])
+    before, after = (load_file(folder / "model.safetensors") for folder in (paths.CLASSIFIER, paths.JOINT_MODEL))
+    assert before.keys() == after.keys()
+    assert not torch.equal(before["head.attention.W_Q.weight"], after["head.attention.W_Q.weight"])
+    assert torch.equal(before["head.Q"], after["head.Q"])
+
+
+def launch(*arguments: str) -> None:
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
+    subprocess.run([sys.executable, "-m", *arguments], check=True, env=environment)
+
+
+@pytest.mark.slow
+def test_two_processes_learn_what_one_learns(workspace):
+    """Of 21 documents in steps of 4, the last step has one document, and so the second process none."""
+    launch("stages.train_classifier")
+    alone = load_file(paths.CLASSIFIER / "model.safetensors")
+    history = files.read_json(paths.CLASSIFIER / "history.json")
+    launch("accelerate.commands.launch", "--num_processes", "2", "--cpu", "-m", "stages.train_classifier")
+    together = load_file(paths.CLASSIFIER / "model.safetensors")
+    for name in alone:
+        torch.testing.assert_close(together[name], alone[name], rtol=0, atol=1e-5)
+    for one, two in zip(history, files.read_json(paths.CLASSIFIER / "history.json"), strict=True):
+        assert two == pytest.approx(one, rel=1e-4)
+    assert list(paths.CHECKPOINTS.iterdir()) == []
+    launch("stages.predict")
+    expected = load_file(paths.predictions(paths.PREDICTIONS, "test"))["logits"]
+    launch("accelerate.commands.launch", "--num_processes", "2", "--cpu", "-m", "stages.predict")
+    torch.testing.assert_close(load_file(paths.predictions(paths.PREDICTIONS, "test"))["logits"], expected)
