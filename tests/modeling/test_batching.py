@@ -1,0 +1,119 @@
+"""Steps, passes and batches: every document once, in rows that fit the budget."""
+
+import numpy as np
+import pytest
+import scipy.sparse as sp
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from stages.modeling.architecture import Architecture
+from stages.modeling.batching import Documents, by_length, epoch_steps, pack, prefetched, tokenise
+from stages.modeling.chunking import SpecialIds
+
+CE = Architecture("CE", "plain", "masked", 0.0, chunk_length=8, max_tokens=64)
+LE = Architecture("LE", "plain", "masked", 0.0, window=8, max_positions=64)
+SPECIAL = SpecialIds(cls=1, sep=2, pad=0)
+
+shapes = st.lists(st.tuples(st.integers(1, 9), st.integers(1, 40)), min_size=1, max_size=60).map(np.array)
+
+
+def documents_of(lengths: list[int], architecture: Architecture = CE) -> Documents:
+    """Documents of so many words each, all different."""
+    words = iter(range(3, 10_000))
+    tokens = [[1, *(next(words) for _ in range(length)), 2] for length in lengths]
+    offsets = np.cumsum([0, *map(len, tokens)])
+    targets = sp.csr_array(np.eye(len(lengths), 4, dtype=np.uint8))
+    ids = [str(number) for number in range(len(lengths))]
+    return Documents.of(ids, np.concatenate(tokens).astype(np.int32), offsets, targets, architecture, SPECIAL)
+
+
+@given(shapes, st.integers(1, 20), st.integers(0, 5))
+def test_an_epoch_has_every_document_once(shapes, batch_documents, epoch):
+    steps = epoch_steps(shapes, batch_documents, seed=3, epoch=epoch)
+    assert sorted(np.concatenate(steps)) == list(range(len(shapes)))
+    whole, rest = divmod(len(shapes), batch_documents)
+    assert sorted(map(len, steps)) == ([rest] if rest else []) + [batch_documents] * whole
+    assert shapes.prod(axis=1).max() in shapes[steps[0]].prod(axis=1)
+
+
+def test_an_epoch_depends_on_seed_and_number_alone():
+    some = np.random.default_rng(0).integers(1, 9, (50, 2))
+    first = [list(step) for step in epoch_steps(some, 4, seed=1, epoch=2)]
+    assert first == [list(step) for step in epoch_steps(some, 4, seed=1, epoch=2)]
+    assert first != [list(step) for step in epoch_steps(some, 4, seed=1, epoch=3)]
+    assert first != [list(step) for step in epoch_steps(some, 4, seed=2, epoch=2)]
+
+
+def test_documents_of_like_length_share_a_step():
+    """Padded to the longest of each step, far less is padding than in random steps."""
+    lengths = np.random.default_rng(0).integers(1, 500, 800)
+    some = np.stack([np.ones_like(lengths), lengths], axis=1)
+    padded = sum(16 * lengths[step].max() for step in epoch_steps(some, 16, seed=0, epoch=0))
+    assert padded < 1.05 * lengths.sum()
+
+
+@given(shapes, st.integers(1, 30))
+def test_passes_keep_order_and_budget(shapes, budget):
+    passes = pack(range(len(shapes)), shapes, budget, CE)
+    assert list(np.concatenate(passes)) == list(range(len(shapes)))
+    for number, part in enumerate(passes):
+        cells = shapes[part, 0].sum() * shapes[part, 1].max()
+        assert cells <= budget * CE.chunk_length or len(part) == 1
+        if number + 1 < len(passes):
+            more = np.append(part, passes[number + 1][0])
+            assert shapes[more, 0].sum() * shapes[more, 1].max() > budget * CE.chunk_length
+
+
+def test_budget_of_le_counts_windows():
+    """Rows of 16, 16 and 24 tokens in windows of 8: six windows hold two rows of 24."""
+    some = np.array([[1, 16], [1, 16], [1, 24], [1, 24]])
+    assert [list(part) for part in pack(range(4), some, 6, LE)] == [[0, 1], [2, 3]]
+
+
+def test_batch_by_hand():
+    """A text of 4 words is one row; one of 7 words has three chunks of 6 tokens, each sharing 3 with the next."""
+    documents = documents_of([4, 7])
+    assert documents.shapes.tolist() == [[1, 6], [3, 8]]
+    batch = documents.batch([1, 0])
+    assert batch.input_ids.tolist() == [
+        [1, 7, 8, 9, 10, 11, 12, 2],
+        [1, 10, 11, 12, 13, 2, 0, 0],
+        [1, 13, 2, 0, 0, 0, 0, 0],
+        [1, 3, 4, 5, 6, 2, 0, 0],
+    ]
+    assert batch.attention_mask.tolist() == [[1] * real + [0] * (8 - real) for real in (8, 6, 3, 6)]
+    assert batch.document.tolist() == [0, 0, 0, 1]
+    assert batch.documents == 2
+    assert batch.input_ids.dtype == batch.document.dtype == torch.int64
+    assert documents.dense_targets([1, 0]).tolist() == [[0, 1, 0, 0], [1, 0, 0, 0]]
+
+
+def test_longest_first():
+    assert list(by_length(np.array([[1, 8], [5, 8], [2, 8], [5, 8]]))) == [1, 3, 2, 0]
+
+
+def test_tokenise():
+    def tokenizer(texts, **_):
+        return {"input_ids": [[1, *(len(word) for word in text.split()), 2] for text in texts]}
+
+    tokens, offsets = tokenise(["a bb", "", "ccc"], tokenizer)
+    assert tokens.tolist() == [1, 1, 2, 2, 1, 2, 1, 3, 2]
+    assert offsets.tolist() == [0, 4, 6, 9]
+    assert tokens.dtype == np.int32
+
+
+@pytest.mark.parametrize("count", [0, 1, 3, 20])
+def test_prefetched_keeps_order(count):
+    assert list(prefetched(range(count), depth=3)) == list(range(count))
+
+
+def test_prefetched_hands_on_errors():
+    def broken():
+        yield 1
+        raise ValueError("second")
+
+    items = prefetched(broken())
+    assert next(items) == 1
+    with pytest.raises(ValueError, match="second"):
+        next(items)
