@@ -27,25 +27,34 @@ def main() -> None:
     settings = params.load().data
     corpus, part_of = load(settings)
     parts = {
-        part: [document for document in corpus.documents if part_of.get(document.document_id) == part]
+        part: [
+            document._replace(codes=sorted(set(document.codes)))
+            for document in corpus.documents
+            if part_of.get(document.document_id) == part
+        ]
         for part in paths.PARTS
     }
-    counts = corpus.counts | {"documents_in_no_part": len(corpus.documents) - sum(map(len, parts.values()))}
+    counts = corpus.counts | {
+        "documents_in_no_part": len(corpus.documents) - sum(map(len, parts.values())),
+        "split_ids_not_in_data": len(part_of.keys() - {document.document_id for document in corpus.documents}),
+    }
     for name, count in counts.items():
         log.info("%s: %d", name.replace("_", " "), count)
     for part, documents in parts.items():
         if not documents:
-            raise InputError(f"the {part} part is empty: data.split {settings.split} leaves it no document")
+            raise InputError(
+                f"no document is left for the {part} part (of {len(corpus.documents)} with a kept code): see "
+                "data.raw_dir, data.subset, data.split and data.min_documents"
+            )
 
-    whole = statistics.code_counts(document for documents in parts.values() for document in documents)
-    described = {part: statistics.describe(documents, whole) for part, documents in parts.items()}
-    write(parts, {code: corpus.codes[code] for code in whole})
-    write_json(paths.SPLIT_STATISTICS, {"codes": len(whole), "counts": counts} | described)
-    log.info("%d codes; %s", len(whole), ", ".join(f"{part} {len(parts[part])}" for part in parts))
+    metrics = describe(parts, counts, settings)
+    write(parts, corpus.codes)
+    write_json(paths.SPLIT_STATISTICS, metrics)
+    log.info("codes: %d; %s", metrics["codes"], ", ".join(f"{part}: {len(parts[part])}" for part in parts))
 
 
 def load(settings: params.Data) -> tuple[Corpus, dict[str, str]]:
-    """The corpus, and the part of each of its documents."""
+    """The corpus, and the part of each of its documents by document id."""
     folder = Path(settings.raw_dir)
     if not folder.is_dir():
         raise InputError(
@@ -53,16 +62,14 @@ def load(settings: params.Data) -> tuple[Corpus, dict[str, str]]:
         )
     if settings.format == "codiesp":
         return codiesp.load(folder, settings.subset, settings.min_documents)
+    # The split files are read first: they are small, and may be wrong.
+    split = published.load(Path(settings.published_dir), settings.subset) if settings.split == "published" else None
     corpus = mimic.load(folder, settings.subset, settings.min_documents)
-    if settings.split == "published":
-        part_of, counts = published.load(Path(settings.published_dir), settings.subset, corpus.documents)
-        corpus.counts.update(counts)
-        return corpus, part_of
-    return corpus, stratified(corpus.documents, settings.seed)
+    return corpus, stratified(corpus.documents, settings.seed) if split is None else split
 
 
 def stratified(documents: list[Document], seed: int) -> dict[str, str]:
-    """The part of each document, computed by stratification over subjects."""
+    """Document -> part, by stratification over subjects, so that no subject is in two parts."""
     subjects: dict[str, list[str]] = {}
     for document in documents:
         subjects.setdefault(document.subject_id, []).extend(document.codes)
@@ -70,22 +77,43 @@ def stratified(documents: list[Document], seed: int) -> dict[str, str]:
     return {document.document_id: part_of_subject[document.subject_id] for document in documents}
 
 
+def describe(parts: dict[str, list[Document]], counts: dict[str, int], settings: params.Data) -> dict[str, Any]:
+    """The statistics of all parts; for a published split, the published sizes beside them."""
+    whole = statistics.code_counts(document for documents in parts.values() for document in documents)
+    metrics: dict[str, Any] = {"codes": len(whole), "counts": counts}
+    metrics |= {part: statistics.describe(documents, whole) for part, documents in parts.items()}
+    if settings.split == "published":
+        expected = published.DOCUMENTS[settings.subset]
+        for part in parts:
+            metrics[part]["documents_published"] = expected[part]
+            _compare(f"{part} documents", len(parts[part]), expected[part])
+        if settings.subset in published.CODES:
+            metrics["codes_published"] = published.CODES[settings.subset]
+            _compare("codes", len(whole), metrics["codes_published"])
+    return metrics
+
+
+def _compare(what: str, found: int, expected: int) -> None:
+    if found != expected:
+        log.warning("%s: %d, but %d were published: is data.raw_dir all of MIMIC-III v1.4?", what, found, expected)
+
+
 def write(parts: dict[str, list[Document]], codes: dict[str, Code]) -> None:
-    """Write the parts and the label set, all or nothing."""
+    """Write the parts and the label set (the codes that their documents carry), all or nothing."""
+    carried = {code for documents in parts.values() for document in documents for code in document.codes}
     with whole_directory(paths.SPLITS) as folder:
         for part, documents in parts.items():
-            with pq.ParquetWriter(folder / paths.split(part).name, SCHEMA, compression="zstd") as writer:
+            path = folder / paths.split(part).name
+            with pq.ParquetWriter(path, SCHEMA, compression="zstd", use_dictionary=False) as writer:
                 for batch in _batches(documents):
                     writer.write_batch(batch)
-        write_json(folder / paths.CODES.name, {code: codes[code]._asdict() for code in codes})
+        write_json(folder / paths.CODES.name, {code: codes[code]._asdict() for code in carried})
 
 
 def _batches(documents: list[Document]) -> Iterator[pa.RecordBatch]:
+    """The documents as table rows, some at once, so that the texts are never in memory twice."""
     for start in range(0, len(documents), ROWS_AT_ONCE):
-        rows: list[dict[str, Any]] = [
-            document._asdict() | {"codes": sorted(set(document.codes))}
-            for document in documents[start : start + ROWS_AT_ONCE]
-        ]
+        rows = [document._asdict() for document in documents[start : start + ROWS_AT_ONCE]]
         yield pa.RecordBatch.from_pylist(rows, schema=SCHEMA)
 
 

@@ -48,9 +48,14 @@ def load(folder: Path, subset: str, min_documents: int) -> tuple[Corpus, dict[st
 
     occurrences = Counter(code for item in documents if part_of[item.document_id] == "train" for code in item.codes)
     kept = {code for code, count in occurrences.items() if count >= min_documents}
+    coded = [item._replace(codes=own) for item in documents if (own := [code for code in item.codes if code in kept])]
+    counts = {
+        "texts": texts,
+        "texts_without_codes": texts - len(documents),
+        "documents_without_kept_code": len(documents) - len(coded),
+    }
     known = {code: Code(kinds[code], []) for code in sorted(kept)}
-    counts = {"texts": texts, "texts_without_codes": texts - len(documents)}
-    return Corpus(documents, known, counts).restricted_to(kept), part_of
+    return Corpus(coded, known, counts), {item.document_id: part_of[item.document_id] for item in coded}
 
 
 def _read_codes(path: Path) -> dict[str, set[str]]:

@@ -2,10 +2,11 @@
 
 import logging
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple
 
+import pyarrow as pa
 import pyarrow.compute as pc
 from tqdm import tqdm
 
@@ -19,7 +20,7 @@ log = logging.getLogger(__name__)
 CATEGORY = "Discharge summary"
 CODE_TABLES: dict[Kind, str] = {"procedure": "PROCEDURES_ICD", "diagnosis": "DIAGNOSES_ICD"}
 TITLE_TABLES: dict[Kind, str] = {"procedure": "D_ICD_PROCEDURES", "diagnosis": "D_ICD_DIAGNOSES"}
-CLEANERS: dict[str, Callable[[str], str]] = {
+CLEANERS: dict[str, text.Cleaner] = {
     "top50": text.fold_white_space,
     "full": text.fold_white_space,
     "clean": text.lower_alphanumeric,
@@ -28,7 +29,7 @@ MISSING = {"", "nan", "null"}  # codes that are none, in lower case
 
 
 class Admission(NamedTuple):
-    """A hospital stay; rows are ordered by it."""
+    """A hospital stay. Documents are ordered by it."""
 
     subject: int
     admission: int
@@ -41,24 +42,23 @@ def load(folder: Path, subset: str, min_documents: int) -> Corpus:
     """
     codes, kinds = read_codes(folder)
     titles = read_titles(folder)
-    notes, counts = read_notes(folder)
+    notes, counts = read_notes(folder, CLEANERS[subset])
     _check_agreement(folder, notes.keys(), codes.keys())
     admissions = sorted(notes.keys() & codes.keys())
     counts |= {"admissions_with_notes": len(notes), "admissions_without_codes": len(notes) - len(admissions)}
 
     kept = kept_codes((codes[admission] for admission in admissions), subset, min_documents)
     documents = []
-    cleaned = CLEANERS[subset]
-    for admission in tqdm(admissions, desc="cleaning", unit=" documents", disable=None):
-        raw = " ".join(notes.pop(admission))
+    for admission in admissions:
         if own := [code for code in codes[admission] if code in kept]:
-            documents.append(Document(str(admission.admission), str(admission.subject), cleaned(raw), own))
+            joined = text.document(notes.pop(admission), CLEANERS[subset])
+            documents.append(Document(str(admission.admission), str(admission.subject), joined, own))
     counts["documents_without_kept_code"] = len(admissions) - len(documents)
     known = {code: Code(kinds[code], titles.get((kinds[code], code), [])) for code in sorted(kept & kinds.keys())}
     return Corpus(documents, known, counts)
 
 
-def kept_codes(documents: Iterator[list[str]], subset: str, min_documents: int) -> set[str]:
+def kept_codes(documents: Iterable[list[str]], subset: str, min_documents: int) -> set[str]:
     """The codes that a subset keeps, given the code lists of all documents."""
     if subset == "top50":
         return set(MIMIC_50)
@@ -67,31 +67,30 @@ def kept_codes(documents: Iterator[list[str]], subset: str, min_documents: int) 
     return {code for code, count in occurrences.items() if count >= least}
 
 
-def read_notes(folder: Path) -> tuple[dict[Admission, list[str]], dict[str, int]]:
-    """The discharge summaries and addenda of each admission, in file order, and how many notes there were."""
+def read_notes(folder: Path, clean: text.Cleaner) -> tuple[dict[Admission, list[str]], dict[str, int]]:
+    """The cleaned discharge summaries and addenda of each admission, in file order, and how many notes there were."""
     path = tables.find(folder, "NOTEEVENTS")
     notes: dict[Admission, list[str]] = {}
     counts = {"notes": 0, "discharge_summaries": 0}
     subject_of: dict[int, int] = {}
-    columns = ("ROW_ID", "SUBJECT_ID", "HADM_ID", "CATEGORY", "TEXT")
+    rows_seen: set[str] = set()
     with tqdm(desc="reading notes", unit=" notes", unit_scale=True, disable=None) as bar:
-        for batch in tables.read(path, columns):
+        for batch in tables.read(path, ("ROW_ID", "SUBJECT_ID", "HADM_ID", "CATEGORY", "TEXT")):
             bar.update(batch.num_rows)
             counts["notes"] += batch.num_rows
             summaries = batch.filter(pc.equal(batch.column("CATEGORY"), CATEGORY))
             counts["discharge_summaries"] += summaries.num_rows
-            subjects, admissions = (tables.integers(path, summaries, name) for name in ("SUBJECT_ID", "HADM_ID"))
-            for name, ids in (("SUBJECT_ID", subjects), ("HADM_ID", admissions)):
-                if ids.null_count:
-                    row = summaries.column("ROW_ID").filter(pc.is_null(ids))[0]
-                    raise InputError(f"{path}: the discharge summary with ROW_ID {row} has no {name}")
-            rows = zip(subjects.to_pylist(), admissions.to_pylist(), summaries.column("TEXT").to_pylist(), strict=True)
-            for subject, admission, note in rows:
-                if subject_of.setdefault(admission, subject) != subject:
+            rows, texts = (summaries.column(name).to_pylist() for name in ("ROW_ID", "TEXT"))
+            for row, admission, note in zip(rows, _admissions(path, summaries), texts, strict=True):
+                if row in rows_seen:
+                    raise InputError(f"{path} has the row with ROW_ID {row} twice; each note should be there once")
+                rows_seen.add(row)
+                if (subject := subject_of.setdefault(admission.admission, admission.subject)) != admission.subject:
                     raise InputError(
-                        f"{path}: admission {admission} belongs to two subjects, {subject_of[admission]} and {subject}"
+                        f"{path}: admission {admission.admission} belongs to two subjects, {subject} and "
+                        f"{admission.subject} (ROW_ID {row}); it should belong to one"
                     )
-                notes.setdefault(Admission(subject, admission), []).append(note)
+                notes.setdefault(admission, []).append(clean(note))
     if not notes:
         raise InputError(f"{path} has {counts['notes']} notes, but none of the category {CATEGORY!r}")
     return notes, counts
@@ -100,23 +99,22 @@ def read_notes(folder: Path) -> tuple[dict[Admission, list[str]], dict[str, int]
 def read_codes(folder: Path) -> tuple[dict[Admission, list[str]], dict[str, Kind]]:
     """The sorted codes of each admission, procedures and diagnoses together, and the kind of each code.
 
-    Codes are stripped, missing ones dropped, and what an admission's table repeats counts once; then they take
+    Codes are stripped, missing ones dropped, and what a table repeats for an admission counts once; then they take
     their dots.
     """
     codes: dict[Admission, list[str]] = {}
     kinds: dict[str, Kind] = {}
     for kind, name in CODE_TABLES.items():
         path = tables.find(folder, name)
-        recorded: dict[Admission, dict[str, None]] = {}
+        recorded: dict[Admission, set[str]] = {}
         for batch in tables.read(path, ("ROW_ID", "SUBJECT_ID", "HADM_ID", "ICD9_CODE")):
-            subjects, admissions = (tables.integers(path, batch, name) for name in ("SUBJECT_ID", "HADM_ID"))
-            stripped = pc.utf8_trim_whitespace(batch.column("ICD9_CODE"))
-            for subject, admission, code in zip(
-                subjects.to_pylist(), admissions.to_pylist(), stripped.to_pylist(), strict=True
-            ):
+            stripped = pc.utf8_trim_whitespace(batch.column("ICD9_CODE")).to_pylist()
+            for admission, code in zip(_admissions(path, batch), stripped, strict=True):
                 if code.lower() not in MISSING:
-                    recorded.setdefault(Admission(subject, admission), {})[code] = None
-        dots = {code: dotted(code, kind) for own in recorded.values() for code in own}
+                    recorded.setdefault(admission, set()).add(code)
+        if not recorded:
+            raise InputError(f"{path} has no code at all")
+        dots = {code: dotted(code, kind) for code in set().union(*recorded.values())}
         for admission, own in recorded.items():
             codes.setdefault(admission, []).extend(dots[code] for code in own)
         for code in dots.values():
@@ -124,6 +122,11 @@ def read_codes(folder: Path) -> tuple[dict[Admission, list[str]], dict[str, Kind
     for own in codes.values():
         own.sort()
     return codes, kinds
+
+
+def _admissions(path: Path, batch: pa.RecordBatch) -> Iterable[Admission]:
+    """The admission of each row. Raises InputError naming the first row without one."""
+    return map(Admission, *(tables.integers(path, batch, name) for name in ("SUBJECT_ID", "HADM_ID")))
 
 
 def read_titles(folder: Path) -> dict[tuple[Kind, str], list[str]]:

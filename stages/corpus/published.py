@@ -1,50 +1,106 @@
-"""The published splits of MIMIC-III."""
+"""The published splits of MIMIC-III: which admission belongs to which part.
 
+Beside the split files may lie pins.yaml: file -> the `url` it comes from, and its `md5`.
+"""
+
+import hashlib
+import logging
+import subprocess
+import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pyarrow as pa
+import yaml
 from pyarrow import feather
 
-from stages.corpus.document import Document
 from stages.errors import InputError
+from stages.files import whole_file
 
-PARTS = ("train", "val", "test")
+log = logging.getLogger(__name__)
+
+# The size of the parts when the files of MIMIC-III v1.4 are complete: Mullenbach et al. (2018), Edin et al. (2023).
+DOCUMENTS = {
+    "top50": {"train": 8066, "val": 1573, "test": 1729},
+    "full": {"train": 47723, "val": 1631, "test": 3372},
+    "clean": {"train": 38401, "val": 5577, "test": 8734},
+}
+CODES = {"top50": 50, "clean": 3681}
+
+FILES = {
+    "top50": {"train": "train_50_hadm_ids.csv", "val": "dev_50_hadm_ids.csv", "test": "test_50_hadm_ids.csv"},
+    "full": {"train": "train_full_hadm_ids.csv", "val": "dev_full_hadm_ids.csv", "test": "test_full_hadm_ids.csv"},
+}
+CLEAN_FILE = "mimiciii_clean_splits.feather"
+PINS = "pins.yaml"
 
 
-def load(folder: Path, subset: str, documents: list[Document]) -> tuple[dict[str, str], dict[str, int]]:
-    """The published part of each document, and how many of the published admissions are not in the data.
+def load(folder: Path, subset: str) -> dict[str, str]:
+    """Admission -> part (`train`, `val`, `test`) by the published files of a subset.
 
-    Raises InputError where a file is missing or not in its form, or lists an admission in two parts.
+    A file that is missing is downloaded where there is a pin for it. Raises InputError where a file is missing, differs
+    from its pin, has another form, or deals an admission to two parts.
     """
-    part_of = (
-        _read_clean(folder) if subset == "clean" else _read_mullenbach(folder, "50" if subset == "top50" else "full")
-    )
-    present = {document.document_id for document in documents}
-    return part_of, {"published_admissions_not_in_data": len(part_of.keys() - present)}
-
-
-def _read_mullenbach(folder: Path, size: str) -> dict[str, str]:
-    """Admission -> part from `{train,dev,test}_{50,full}_hadm_ids.csv`, one admission a line."""
     part_of: dict[str, str] = {}
-    for part in PARTS:
-        path = folder / f"{'dev' if part == 'val' else part}_{size}_hadm_ids.csv"
-        try:
-            lines = path.read_text(encoding="utf-8").split()
-        except FileNotFoundError:
-            raise InputError(f"{path} does not exist") from None
-        for line in lines:
-            if part_of.setdefault(line, part) != part:
-                raise InputError(f"{path}: admission {line} is also in {part_of[line]}")
+    for path, admission, part in _clean_rows(folder) if subset == "clean" else _rows(folder, FILES[subset]):
+        if (other := part_of.setdefault(admission, part)) != part:
+            raise InputError(f"{path}: admission {admission} is in two parts, {other} and {part}")
     return part_of
 
 
-def _read_clean(folder: Path) -> dict[str, str]:
-    """Admission -> part from `mimiciii_clean_splits.feather`."""
-    path = folder / "mimiciii_clean_splits.feather"
+def _rows(folder: Path, files: dict[str, str]) -> Iterator[tuple[Path, str, str]]:
+    """Each admission and its part, from one file a part with one admission a line."""
+    for part, path in {part: fetch(folder, name) for part, name in files.items()}.items():
+        for number, line in enumerate(path.read_bytes().split(b"\n"), start=1):
+            if (admission := line.strip()).isdigit():
+                yield path, admission.decode(), part
+            elif admission:
+                raise InputError(f"{path}, line {number}: should be a HADM_ID, a whole number")
+
+
+def _clean_rows(folder: Path) -> Iterator[tuple[Path, str, str]]:
+    """Each admission and its part, from the feather file with the columns `_id` and `split`."""
+    path = fetch(folder, CLEAN_FILE)
     try:
         table = feather.read_table(path, columns=["_id", "split"])
-    except FileNotFoundError:
-        raise InputError(f"{path} does not exist") from None
-    except pa.ArrowInvalid:
-        raise InputError(f"{path} is not a feather file with the columns _id and split") from None
-    return dict(zip(map(str, table["_id"].to_pylist()), table["split"].to_pylist(), strict=True))
+        admissions = table["_id"].cast(pa.int64()).to_pylist()
+    except (pa.ArrowInvalid, pa.ArrowKeyError, OSError):
+        raise InputError(f"{path} should be a feather file with the columns _id (whole numbers) and split") from None
+    for admission, part in zip(admissions, table["split"].to_pylist(), strict=True):
+        if part not in DOCUMENTS["clean"]:
+            raise InputError(f"{path}: the split of admission {admission} should be train, val or test")
+        yield path, str(admission), part
+
+
+def fetch(folder: Path, name: str) -> Path:
+    """The path of a split file; DVC downloads it when it is missing and pinned, and a pinned one must have its md5.
+
+    Raises InputError where the file stays missing or differs from its pin.
+    """
+    path = folder / name
+    pins = yaml.safe_load((folder / PINS).read_text(encoding="utf-8")) if (folder / PINS).exists() else {}
+    if name not in pins:
+        if not path.is_file():
+            raise InputError(f"{path} does not exist; data.published_dir should be a folder with the split files")
+        return path
+    if path.is_file():
+        _check(path, path, pins[name]["md5"])
+        return path
+    log.info("downloading %s", name)
+    with whole_file(path) as partial:
+        command = [sys.executable, "-m", "dvc", "get-url", "--quiet", pins[name]["url"], str(partial)]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        if done.returncode or not partial.exists():
+            raise InputError(
+                f"{path} is missing, and DVC could not download it from {pins[name]['url']}; put it there by hand, or "
+                "set data.published_dir to a folder that has it"
+            )
+        _check(path, partial, pins[name]["md5"])
+    return path
+
+
+def _check(path: Path, content: Path, expected: str) -> None:
+    """Raise InputError unless the content that is, or is to be, at a path has the expected md5."""
+    found = hashlib.md5(content.read_bytes(), usedforsecurity=False).hexdigest()
+    if found != expected:
+        raise InputError(f"{path}: its md5 is {found}, but should be {expected}; delete it and download it anew")

@@ -1,8 +1,8 @@
-"""What a split looks like: sizes, labels per document, and how far a part's labels are from the whole's."""
+"""What a split looks like: sizes, labels and words per document, and how far a part's labels are from the whole's."""
 
 import math
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from statistics import mean, median
 from typing import Any
 
@@ -11,19 +11,17 @@ from stages.corpus.text import count_words
 
 
 def describe(documents: list[Document], whole: Counter[str]) -> dict[str, Any]:
-    """Statistics of one part, given the code frequencies of the whole corpus."""
-    codes = Counter(code for document in documents for code in document.codes)
-    labels = [len(document.codes) for document in documents]
-    words = [count_words(document.text) for document in documents]
+    """Statistics of one part, given how often each code occurs in all parts together."""
+    part = code_counts(documents)
     return {
         "documents": len(documents),
         "subjects": len({document.subject_id for document in documents}),
-        "codes": len(codes),
-        "codes_missing": len(whole) - len(codes),
-        "codes_missing_percent": 100 * missing_share(codes, whole),
-        "kl_divergence": kl_divergence(codes, whole),
-        "labels_per_document": {"mean": mean(labels), "median": median(labels), "max": max(labels)},
-        "words_per_document": {"mean": mean(words), "median": median(words), "max": max(words)},
+        "codes": len(part),
+        "codes_missing": len(whole.keys() - part.keys()),
+        "codes_missing_percent": missing_percent(part, whole),
+        "kl_divergence": kl_divergence(part, whole),
+        "labels_per_document": _spread([len(document.codes) for document in documents]),
+        "words_per_document": _spread([count_words(document.text) for document in documents]),
     }
 
 
@@ -32,12 +30,16 @@ def code_counts(documents: Iterable[Document]) -> Counter[str]:
     return Counter(code for document in documents for code in document.codes)
 
 
-def missing_share(part: Counter[str], whole: Counter[str]) -> float:
-    """The share of the whole's codes that never occur in a part."""
-    return 1 - len(part.keys() & whole.keys()) / len(whole)
+def missing_percent(part: Counter[str], whole: Counter[str]) -> float:
+    """100 x (codes of the whole that never occur in the part) / (codes of the whole)."""
+    return 100 * len(whole.keys() - part.keys()) / len(whole)
 
 
 def kl_divergence(part: Counter[str], whole: Counter[str]) -> float:
-    """KL(part || whole) = sum over codes of p log(p / q), natural logarithm, p and q the codes' shares."""
+    """KL(part || whole) = sum over codes of p ln(p / q); p and q are a code's shares of all codes in part and whole."""
     in_part, in_whole = part.total(), whole.total()
-    return sum(n / in_part * math.log(n / in_part * in_whole / whole[code]) for code, n in sorted(part.items()) if n)
+    return sum(count / in_part * math.log(count / in_part * in_whole / whole[code]) for code, count in part.items())
+
+
+def _spread(values: Sequence[int]) -> dict[str, float]:
+    return {"mean": float(mean(values)), "median": float(median(values)), "max": max(values)}

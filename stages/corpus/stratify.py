@@ -1,9 +1,10 @@
 """Iterative stratification of subjects over parts (Sechidis, Tsoumakas and Vlahavas 2011)."""
 
-import heapq
 import random
-from collections import Counter
 from collections.abc import Hashable, Sequence
+from itertools import accumulate
+
+import numpy as np
 
 TEST_SHARE = 0.15
 VALIDATION_SHARE = 0.10
@@ -12,38 +13,35 @@ VALIDATION_SHARE = 0.10
 def stratify(
     labels: Sequence[Sequence[Hashable]], ratios: Sequence[float], generator: random.Random
 ) -> list[list[int]]:
-    """Deal subjects to parts so that each label is spread by the ratios, the rarest label first.
+    """Deal subjects to parts so that every label is spread by the ratios: the rarest label goes first.
 
-    `labels` holds the labels of each subject, duplicates counted, at least one each. Returns, per ratio, the
-    subjects' positions in the order in which they were dealt. As in the authors' program, the demand of a part as a
-    whole starts at (distinct labels) x ratio, not subjects x ratio, and so the smaller part comes out larger than
-    its ratio. Time is linear in the number of labels, but for a logarithm.
+    `labels` holds the labels of each subject, duplicates counted. Returns, per ratio, the positions of its subjects in
+    the order in which they were dealt; a subject without labels is dealt to no part.
+
+    Kept from the authors' program: the demand of a part as a whole starts at (distinct labels) x ratio instead of
+    subjects x ratio, so that the smaller part comes out larger than its ratio.
     """
-    # Labels become numbers in the order of their first appearance: of equally rare labels, the latest goes first.
+    # A label's number is its order of appearance: of equally rare labels, the latest goes first.
     numbers: dict[Hashable, int] = {}
     numbered = [[numbers.setdefault(label, len(numbers)) for label in own] for own in labels]
-    subjects_with: list[list[int]] = [[] for _ in numbers]
-    for subject, own in enumerate(numbered):
-        for label in set(own):
-            subjects_with[label].append(subject)
+    ends = list(accumulate(map(len, numbered), initial=0))
+    flat = np.fromiter((label for own in numbered for label in own), dtype=np.int64, count=ends[-1])
 
-    counts = Counter(label for own in numbered for label in own)
-    left = [counts[label] for label in range(len(numbers))]
-    demands = [[count * ratio for count in left] for ratio in ratios]
+    counts = np.bincount(flat, minlength=len(numbers))
+    label_ends = list(accumulate(counts.tolist(), initial=0))
+    by_label = np.repeat(np.arange(len(labels)), np.diff(ends))[np.argsort(flat, kind="stable")].tolist()
+
+    demands = [[count * ratio for count in counts.tolist()] for ratio in ratios]
     totals = [len(numbers) * ratio for ratio in ratios]
     parts: list[list[int]] = [[] for _ in ratios]
-    dealt = [False] * len(labels)
+    dealt = bytearray(len(labels))
 
-    # The heap may hold outdated counts of a label; only the entry that equals its count still stands.
-    heap = [(count, -label) for label, count in enumerate(left)]
-    heapq.heapify(heap)
-    while heap:
-        count, negative = heapq.heappop(heap)
-        rarest = -negative
-        if count != left[rarest] or count == 0:
-            continue
-        changed: set[int] = set()
-        for subject in reversed(subjects_with[rarest]):
+    for _ in numbers:
+        rarest = _rarest(counts)
+        if rarest is None:
+            break
+        now = []
+        for subject in reversed(by_label[label_ends[rarest] : label_ends[rarest + 1]]):
             if dealt[subject]:
                 continue
             dealt[subject] = True
@@ -53,20 +51,28 @@ def stratify(
             demand = demands[part]
             for label in numbered[subject]:
                 demand[label] -= 1
-                left[label] -= 1
-            changed.update(numbered[subject])
-        for label in changed:
-            heapq.heappush(heap, (left[label], -label))
+            now.extend(numbered[subject])
+        counts -= np.bincount(now, minlength=len(counts))
     return parts
+
+
+def _rarest(counts: np.ndarray) -> int | None:
+    """The last of the labels with the lowest count above zero."""
+    backwards = np.where(counts > 0, counts, np.iinfo(counts.dtype).max)[::-1]
+    place = int(backwards.argmin()) if len(backwards) else 0
+    label = len(counts) - 1 - place
+    return label if len(counts) and counts[label] > 0 else None
 
 
 def _most_wanting(label: int, demands: list[list[float]], totals: list[float], generator: random.Random) -> int:
     """The part with the highest demand for the label; of equal ones that with the highest in all; then by chance."""
-    highest = max(demand[label] for demand in demands)
-    tied = [part for part, demand in enumerate(demands) if demand[label] == highest]
-    if len(tied) > 1:
-        highest = max(totals[part] for part in tied)
-        tied = [part for part in tied if totals[part] == highest]
+    wanted = [demand[label] for demand in demands]
+    highest = max(wanted)
+    if wanted.count(highest) == 1:
+        return wanted.index(highest)
+    tied = [part for part, demand in enumerate(wanted) if demand == highest]
+    highest = max(totals[part] for part in tied)
+    tied = [part for part in tied if totals[part] == highest]
     return tied[0] if len(tied) == 1 else generator.choice(tied)
 
 
