@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from torch.utils._python_dispatch import TorchDispatchMode
 from transformers import BertConfig, BertModel, BertTokenizerFast, MegatronBertConfig, MegatronBertModel
 
 VOCABULARY = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *(f"w{number}" for number in range(60)), "Fever", "fever"]
@@ -14,6 +15,25 @@ SIZES = {
     "max_position_embeddings": 32,
     "initializer_range": 0.3,
 }
+
+
+class LargestTensor(TorchDispatchMode):
+    """Notes the number of elements of the largest tensor that any operation returns."""
+
+    elements = 0
+
+    def __torch_dispatch__(self, function, types, arguments=(), keywords=None):
+        result = function(*arguments, **(keywords or {}))
+        for tensor in result if isinstance(result, tuple | list) else [result]:
+            if isinstance(tensor, torch.Tensor):
+                self.elements = max(self.elements, tensor.numel())
+        return result
+
+
+@pytest.fixture(scope="session")
+def largest_tensor():
+    """A context that notes the size of the largest tensor made in it, as `.elements`."""
+    return LargestTensor
 
 
 def written(folder, config, model_class):

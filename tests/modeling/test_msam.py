@@ -2,23 +2,10 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from torch.utils._python_dispatch import TorchDispatchMode
 
+from benchmarks.msam import plain
 from stages.modeling import msam
 from stages.modeling.msam import MultiSynonymAttention
-
-
-def plain(attention, Q, H, ql, mask=None):
-    """The equations as they stand, with the whole score tensor (R, C, Z, S, T)."""
-    q, k, v, u = (
-        vectors.unflatten(-1, (attention.heads, -1))
-        for vectors in (attention.W_Q(Q), torch.tanh(attention.W_K(H)), torch.tanh(H), attention.W_V(ql))
-    )
-    scores = torch.einsum("cszh,rtzh->rczst", q, k)
-    if mask is not None:
-        scores = scores.masked_fill(~mask[:, None, None, None, :], -torch.inf)
-    context = torch.einsum("rczst,rtzh->rczsh", scores.softmax(-1), v).mean(3)
-    return torch.einsum("rczh,czh->rc", context, u)
 
 
 def drawn(codes=5, synonyms=3, size=8, rows=3, tokens=7, heads=2, dtype=torch.float64, seed=0):
@@ -133,26 +120,13 @@ def test_under_autocast_scores_keep_float32():
     torch.testing.assert_close(halved, exact, rtol=0, atol=0.1)
 
 
-class LargestTensor(TorchDispatchMode):
-    """Notes the number of elements of the largest tensor that any operation returns."""
-
-    elements = 0
-
-    def __torch_dispatch__(self, function, types, arguments=(), keywords=None):
-        result = function(*arguments, **(keywords or {}))
-        for tensor in result if isinstance(result, tuple | list) else [result]:
-            if isinstance(tensor, torch.Tensor):
-                self.elements = max(self.elements, tensor.numel())
-        return result
-
-
 @pytest.mark.parametrize("pooled", [True, False])
-def test_the_score_tensor_is_never_whole(monkeypatch, pooled):
+def test_the_score_tensor_is_never_whole(monkeypatch, largest_tensor, pooled):
     codes, synonyms, heads, rows, tokens = 100, 4, 4, 6, 64
     attention, Q, H, ql, _ = drawn(codes, synonyms, 8, rows, tokens, heads, torch.float32)
     whole = rows * codes * heads * synonyms * tokens
     monkeypatch.setitem(msam.BLOCK_SCORES, "cpu", 2**13)
-    with LargestTensor() as mode:
+    with largest_tensor() as mode:
         logits = attention(Q, H, ql)
         (logits.amax(0) if pooled else logits).sum().backward()
     assert mode.elements < 2**14 < whole / 30

@@ -2,7 +2,6 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from torch.utils._python_dispatch import TorchDispatchMode
 
 from stages.modeling.sliding_window import SlidingWindowAttention, position_source, sliding_window_attention
 
@@ -49,24 +48,11 @@ def test_a_window_wider_than_the_text_is_full_attention():
     )
 
 
-class LargestTensor(TorchDispatchMode):
-    """Notes the number of elements of the largest tensor that any operation returns."""
-
-    elements = 0
-
-    def __torch_dispatch__(self, function, types, arguments=(), keywords=None):
-        result = function(*arguments, **(keywords or {}))
-        for tensor in result if isinstance(result, tuple | list) else [result]:
-            if isinstance(tensor, torch.Tensor):
-                self.elements = max(self.elements, tensor.numel())
-        return result
-
-
-def test_memory_grows_linearly():
+def test_memory_grows_linearly(largest_tensor):
     largest = []
     for tokens in (512, 1024):
         (query, key, value), _ = drawn(1, tokens)
-        with LargestTensor() as mode:
+        with largest_tensor() as mode:
             sliding_window_attention(query, key, value, torch.ones(1, tokens, dtype=torch.bool), 16)
         largest.append(mode.elements)
     assert largest[1] == 2 * largest[0]
