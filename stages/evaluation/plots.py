@@ -132,15 +132,16 @@ def f1_against_M(settings: Sequence[Setting]) -> Figure | None:
 
 @styled
 def diversity_against_M(table: pd.DataFrame | None) -> Figure | None:
-    """Mean distance between a code's synonyms against M: columns M, selection, diversity."""
+    """Mean distance between a code's synonyms against M: columns M, MDP, rand, first."""
     if table is None or table.empty:
         return None
+    if "selection" in table:
+        table = table.pivot(index="M", columns="selection", values="diversity").reset_index()
     figure = Figure(figsize=(5.2, 3.6))
     axes = figure.subplots()
     table = table[table["M"] > 1]
-    for selection, part in table.groupby("selection"):
-        colour, marker = SELECTION_LOOKS.get(selection, (BLACK, "o"))
-        axes.plot(part["M"], part["diversity"], marker=marker, color=colour, label=selection)
+    for selection, (colour, marker) in SELECTION_LOOKS.items():
+        axes.plot(table["M"], table[selection], marker=marker, color=colour, label=selection)
     _doubling_axis(axes, sorted(set(table["M"])))
     axes.set_ylim(bottom=0)
     axes.set_xlabel("synonyms per code, M")
@@ -246,16 +247,16 @@ def true_and_estimated(points: pd.DataFrame | None, label: str) -> Figure | None
 
 @styled
 def error_against_size(table: pd.DataFrame | None, label: str) -> Figure | None:
-    """Absolute error against group size, a line a quantifier: method, documents, ae."""
+    """Absolute error against group size, a line a quantifier: documents, ae_METHOD ..."""
     if table is None or table.empty:
         return None
     figure = Figure(figsize=(6, 4))
     axes = figure.subplots()
     for method in METHODS:
-        part = table[table["method"] == method]
-        if len(part):
+        if f"ae_{method}" in table:
             colour, marker = METHOD_LOOKS[method]
-            axes.plot(part["documents"], 100 * part["ae"], marker=marker, color=colour, label=METHODS[method])
+            error = 100 * table[f"ae_{method}"]
+            axes.plot(table["documents"], error, marker=marker, color=colour, label=METHODS[method])
     _log_axis(axes, "x")
     _log_axis(axes, "y")
     axes.set_xlabel("documents in the group (logarithmic)")

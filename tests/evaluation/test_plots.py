@@ -44,7 +44,7 @@ def test_f1_against_M_draws_what_was_run_at_several_M():
 
 
 def test_diversity_starts_at_zero_and_leaves_M_1_out():
-    table = pd.DataFrame({"M": [1, 2, 4] * 2, "selection": ["MDP"] * 3 + ["rand"] * 3, "diversity": [0, 0.6, 0.5] * 2})
+    table = pd.DataFrame({"M": [1, 2, 4], "MDP": [0, 0.6, 0.5], "rand": [0, 0.5, 0.4], "first": [0, 0.3, 0.3]})
     figure = plots.diversity_against_M(table)
     assert_readable(figure)
     assert figure.axes[0].get_ylim()[0] == 0
@@ -97,7 +97,7 @@ def test_true_and_estimated_has_a_panel_a_method_on_one_scale():
 
 
 def test_errors_by_size_and_by_frequency():
-    sizes = pd.DataFrame({"method": ["pcc", "pcc", "mlp"], "documents": [1.0, 100.0, 10.0], "ae": [0.1, 0.01, 0.05]})
+    sizes = pd.DataFrame({"documents": [1.0, 100.0], "ae_pcc": [0.1, 0.01], "ae_mlp": [0.05, 0.02]})
     figure = plots.error_against_size(sizes, "CE")
     assert_readable(figure)
     assert figure.axes[0].get_xscale() == figure.axes[0].get_yscale() == "log"
