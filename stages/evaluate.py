@@ -9,12 +9,11 @@ import numpy as np
 import pandas as pd
 import scipy.sparse as sp
 import torch
-from safetensors import SafetensorError
-from safetensors.numpy import load_file
 
 from stages import files, params, paths
 from stages.errors import InputError
 from stages.evaluation import calibration, classification, codes, recalibration, thresholds, uncertainty
+from stages.predictions import read_logits
 from stages.quantification import comparison
 from stages.quantification.quantifiers import PrevalenceMLP, load_mlp
 from stages.stage import run
@@ -37,12 +36,7 @@ class Evaluated:
 def load_part(part: str, folder: Path, columns: int) -> Evaluated:
     """Targets and predictions of one part. Raises InputError where they are missing or do not fit."""
     path = paths.predictions(folder, part)
-    try:
-        logits = load_file(path)["logits"]
-    except FileNotFoundError:
-        raise InputError(f"{path} does not exist; `dvc repro` makes it") from None
-    except (SafetensorError, KeyError) as error:
-        raise InputError(f"{path} holds no array `logits` ({error}); `dvc repro -f predict` makes it anew") from None
+    logits = read_logits(path)
     targets = files.read_csr(paths.targets(part))
     documents = pd.read_parquet(paths.LABEL_DOCUMENTS, columns=["part", "subject_id"])
     patients = documents.subject_id[documents.part == part].to_numpy()
@@ -51,8 +45,6 @@ def load_part(part: str, folder: Path, columns: int) -> Evaluated:
             f"{path}: logits of shape {logits.shape} do not fit the targets of shape {targets.shape}, "
             f"{len(patients)} documents and {columns} codes of {paths.LABELS}; `dvc repro` makes them fit"
         )
-    if wrong := np.count_nonzero(~np.isfinite(logits)):
-        raise InputError(f"{path}: {wrong} logits are not finite; the training diverged, lower its learning rate")
     return Evaluated(targets, logits, classification.sigmoid(logits), patients)
 
 

@@ -3,15 +3,16 @@
 import logging
 
 import numpy as np
+import scipy.sparse as sp
 import torch
-from safetensors import SafetensorError
-from safetensors.numpy import load_file
 from scipy.special import expit
 
 from stages import paths
 from stages.errors import InputError
 from stages.files import read_csr, whole_directory, write_json
+from stages.modeling import devices
 from stages.params import Quantifier, load
+from stages.predictions import read_logits
 from stages.quantification.quantifiers import PrevalenceMLP, fit_mlp, hold_out, save_mlp, shuffled
 from stages.quantification.sampling import group_means, training_groups
 from stages.stage import run
@@ -19,22 +20,8 @@ from stages.stage import run
 log = logging.getLogger("stages.train_quantifier")
 
 
-def read_logits(part: str, shape: tuple[int, int]) -> np.ndarray:
-    """The classifier's logits of one part, which should have `shape` (documents, codes). Raises InputError."""
-    path = paths.predictions(paths.PREDICTIONS, part)
-    try:
-        logits = load_file(path)["logits"]
-    except FileNotFoundError:
-        raise InputError(f"{path} does not exist; `dvc repro` makes it") from None
-    except (SafetensorError, KeyError) as error:
-        raise InputError(f"{path} holds no logits ({error})") from None
-    if logits.shape != shape:
-        raise InputError(f"{path} has logits of shape {logits.shape}, but the targets have {shape}; run `dvc repro`")
-    return logits
-
-
 def train(
-    probabilities: np.ndarray, targets, params: Quantifier, device: str = "cpu"
+    probabilities: np.ndarray, targets: sp.csr_array, params: Quantifier, device: torch.device | str = "cpu"
 ) -> tuple[PrevalenceMLP, list[dict[str, float]]]:
     """The network and its losses by epoch, from validation probabilities (N, C) and targets (N, C)."""
     documents, codes = targets.shape
@@ -63,14 +50,12 @@ def train(
 
 def main() -> None:
     params = load()
-    torch.set_num_threads(params.compute.threads)
-    device = params.compute.device
-    if device == "auto":
-        device = "cuda" if torch.cuda.is_available() else "cpu"
-
-    targets = read_csr(paths.targets("val"))
-    logits = read_logits("val", targets.shape)
-    model, history = train(expit(logits), targets, params.quantifier, device)
+    compute = devices.start(params.compute.device, "float32", params.compute.threads)
+    path, targets = paths.predictions(paths.PREDICTIONS, "val"), read_csr(paths.targets("val"))
+    logits = read_logits(path)
+    if logits.shape != targets.shape:
+        raise InputError(f"{path} has logits {logits.shape}, the targets are {targets.shape}; run `dvc repro`")
+    model, history = train(expit(logits), targets, params.quantifier, compute.device)
     with whole_directory(paths.QUANTIFIER) as folder:
         save_mlp(model, folder)
         write_json(folder / "history.json", history)

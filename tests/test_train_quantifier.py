@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 import scipy.sparse as sp
+import torch
 import yaml
 from safetensors.numpy import load_file, save_file
 from scipy.special import expit
@@ -73,5 +74,15 @@ def test_predictions_of_other_codes(workspace):
 def test_damaged_predictions(workspace):
     path = paths.predictions(paths.PREDICTIONS, "val")
     path.write_bytes(path.read_bytes()[:50])
-    with pytest.raises(InputError, match=r"val\.safetensors holds no logits"):
+    with pytest.raises(InputError, match=r"val\.safetensors holds no array `logits`"):
+        train_quantifier.main()
+
+
+def test_a_device_that_is_not_there(workspace):
+    if torch.cuda.is_available():
+        pytest.skip("there is one")
+    settings = yaml.safe_load((workspace / "params.yaml").read_text())
+    settings["compute"]["device"] = "cuda"
+    (workspace / "params.yaml").write_text(yaml.safe_dump(settings))
+    with pytest.raises(InputError, match=r"compute\.device: cuda"):
         train_quantifier.main()

@@ -116,10 +116,11 @@ def fit_mlp(
     best, best_weights, epochs_above = float("inf"), None, 0
     history = []
     for epoch in tqdm(range(epochs), desc="train_quantifier", unit="epoch", disable=None, mininterval=1):
-        batches = torch.from_numpy(np.asarray(next(orders), dtype=np.int64)).to(device).split(batch_size)
+        order = torch.from_numpy(np.asarray(next(orders), dtype=np.int64)).to(device)
+        batches = list(zip(given[order].split(batch_size), wanted[order].split(batch_size), strict=True))
         total = torch.zeros((), device=device)
-        for batch in batches:
-            loss = huber_loss(model(given[batch]), wanted[batch], reduction="sum", delta=delta)
+        for batch, prevalences in batches:
+            loss = huber_loss(model(batch), prevalences, reduction="sum", delta=delta)
             optimizer.zero_grad()
             loss.backward()
             optimizer.step()
