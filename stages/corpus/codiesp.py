@@ -77,7 +77,10 @@ def _read_texts(folder: Path) -> dict[str, str]:
     """Document -> its English text, white space folded."""
     if not folder.is_dir():
         raise InputError(f"{folder} does not exist; {SOURCE}")
-    try:
-        return {path.stem: text.fold_white_space(path.read_text(encoding="utf-8")) for path in folder.glob("*.txt")}
-    except UnicodeDecodeError:
-        raise InputError(f"{folder} holds a text that is not UTF-8; {SOURCE}") from None
+    texts = {}
+    for path in folder.glob("*.txt"):
+        try:
+            texts[path.stem] = text.fold_white_space(path.read_text(encoding="utf-8"))
+        except UnicodeDecodeError:
+            raise InputError(f"{path} is not UTF-8 text; {SOURCE}") from None
+    return texts

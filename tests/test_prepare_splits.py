@@ -1,0 +1,243 @@
+"""prepare_splits on the reference corpus, with a marker word planted in every note."""
+
+import errno
+import gzip
+import hashlib
+import json
+import logging
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pyarrow.parquet as pq
+import pytest
+
+from stages import files, params, paths, prepare_splits
+from stages.corpus import published
+from stages.errors import InputError
+
+MARKER = "zyxmarker"
+ROOT = Path(__file__).parents[1]
+NOTES = "NOTEEVENTS.csv.gz"
+
+
+@pytest.fixture(scope="session")
+def planted(reference: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("planted") / "mimic"
+    shutil.copytree(reference / "preprocess" / "mimic_synthetic", folder)
+    notes = pd.read_csv(folder / NOTES, dtype=str, keep_default_na=False)
+    notes["TEXT"] = [f"{text} {MARKER}{row} end" for row, text in enumerate(notes["TEXT"])]
+    notes.to_csv(folder / NOTES, index=False)
+    clean = pd.read_parquet(reference / "preprocess" / "edin_clean.parquet")[["_id", "split"]]
+    clean.to_feather(folder / published.CLEAN_FILE)
+    return folder
+
+
+@pytest.fixture
+def raw(planted: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The corpus in a working folder of its own."""
+    shutil.copytree(planted, tmp_path / "raw")
+    monkeypatch.chdir(tmp_path)
+    return tmp_path / "raw"
+
+
+def configure(**data: Any) -> None:
+    content = params.parse((ROOT / paths.PARAMS).read_text(encoding="utf-8"))
+    content["data"] |= {"raw_dir": "raw", "published_dir": "raw"} | data
+    paths.PARAMS.write_text(json.dumps(content))
+
+
+def outputs() -> dict[str, str]:
+    """Output -> hash of its content."""
+    found = [*paths.SPLITS.rglob("*"), *paths.SPLIT_STATISTICS.parent.rglob("*")]
+    return {str(path): hashlib.sha256(path.read_bytes()).hexdigest() for path in found if path.is_file()}
+
+
+@pytest.mark.parametrize("subset", ["top50", "full", "clean"])
+@pytest.mark.parametrize("split", ["stratified", "published"])
+def test_parts(raw: Path, subset: str, split: str):
+    configure(subset=subset, split=split)
+    prepare_splits.main()
+    tables = {part: pd.read_parquet(paths.split(part)) for part in paths.PARTS}
+    metrics = files.read_json(paths.SPLIT_STATISTICS)
+    codes = files.read_json(paths.CODES)
+    carried = set()
+    for part, table in tables.items():
+        assert list(table) == ["document_id", "subject_id", "text", "codes"]
+        assert metrics[part]["documents"] == len(table) > 0
+        assert all(list(own) == sorted(set(own)) for own in table["codes"])
+        carried |= {code for own in table["codes"] for code in own}
+        assert table["text"].str.contains(MARKER).all()
+    assert set(codes) == carried
+    assert metrics["codes"] == len(codes)
+    assert codes["401.9"] == {"kind": "diagnosis", "titles": ["Long title 4019", "Short 4019"]}
+    documents = pd.concat(tables.values())
+    assert documents["document_id"].is_unique
+    if split == "stratified":
+        assert metrics["counts"]["documents_in_no_part"] == 0
+        assert documents["subject_id"].nunique() == sum(table["subject_id"].nunique() for table in tables.values())
+
+
+def test_published_sizes_stand_beside_the_measured(raw: Path, caplog: pytest.LogCaptureFixture):
+    configure(subset="clean", split="published")
+    prepare_splits.main()
+    metrics = files.read_json(paths.SPLIT_STATISTICS)
+    assert (metrics["codes_published"], metrics["test"]["documents_published"]) == (3681, 8734)
+    warned = [record.getMessage() for record in caplog.records if record.levelno == logging.WARNING]
+    assert any(f"test documents: {metrics['test']['documents']}, but 8734 were published" in line for line in warned)
+
+
+def test_what_no_part_lists_is_dropped_and_counted(raw: Path):
+    for name in published.FILES["full"].values():
+        lines = (raw / name).read_text().split()
+        (raw / name).write_text("\n".join([*lines[2:], f"99{len(lines)}"]))
+    configure(subset="full", split="published")
+    prepare_splits.main()
+    metrics = files.read_json(paths.SPLIT_STATISTICS)
+    listed = published.load(raw, "full")
+    documents = [own for part in paths.PARTS for own in pd.read_parquet(paths.split(part))["document_id"]]
+    assert set(documents) <= set(listed)
+    assert metrics["counts"]["split_ids_not_in_data"] == len(listed) - len(documents) >= 3
+    assert metrics["counts"]["documents_in_no_part"] > 0
+
+
+def test_row_groups_hold_all_documents(raw: Path, monkeypatch: pytest.MonkeyPatch):
+    configure(subset="full")
+    prepare_splits.main()
+    whole = pd.read_parquet(paths.split("train"))
+    monkeypatch.setattr(prepare_splits, "ROWS_AT_ONCE", 7)
+    prepare_splits.main()
+    assert pq.ParquetFile(paths.split("train")).num_row_groups == -(-len(whole) // 7)
+    pd.testing.assert_frame_equal(pd.read_parquet(paths.split("train")), whole)
+
+
+def test_same_bytes_for_any_hash_seed_and_plain_or_gzipped_tables(raw: Path):
+    configure(subset="clean")
+    seen = []
+    for seed in ("0", "1", "2"):
+        if seed == "2":
+            for path in raw.glob("*.csv.gz"):
+                path.with_suffix("").write_bytes(gzip.decompress(path.read_bytes()))
+                path.unlink()
+        environment = os.environ | {"PYTHONHASHSEED": seed, "PYTHONPATH": str(ROOT)}
+        command = [sys.executable, "-m", "stages.prepare_splits"]
+        done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
+        assert MARKER not in done.stdout + done.stderr
+        seen.append(outputs())
+    assert seen[0] == seen[1] == seen[2]
+    assert len(seen[0]) == 5
+
+
+def cut(raw: Path) -> None:
+    content = (raw / NOTES).read_bytes()
+    (raw / NOTES).write_bytes(content[: len(content) // 2])
+
+
+def rewrite(change: Callable[[str], str]) -> Callable[[Path], None]:
+    def damage(raw: Path) -> None:
+        (raw / NOTES).write_bytes(gzip.compress(change(gzip.decompress((raw / NOTES).read_bytes()).decode()).encode()))
+
+    return damage
+
+
+BAD = {
+    "cut": (cut, "damaged or cut short"),
+    "column": (rewrite(lambda text: text.replace("CATEGORY", "KIND", 1)), "no column CATEGORY"),
+    "open quote": (rewrite(lambda text: f'{text}1,2,"{MARKER}\n'), "NOTEEVENTS"),
+    "row": (rewrite(lambda text: f"{text}1,2,{MARKER}\n"), "too few or too many fields"),
+    "no admission": (
+        rewrite(lambda text: f"{text}77777,1,,,,,Discharge summary,Report,,,{MARKER}\n"),
+        "HADM_ID is missing in the row with ROW_ID 77777",
+    ),
+    "bad admission": (
+        rewrite(lambda text: f"{text}77777,1,x,,,,Discharge summary,Report,,,{MARKER}\n"),
+        "HADM_ID is not a whole number in the row with ROW_ID 77777",
+    ),
+    "twice": (
+        rewrite(lambda text: text + f"77777,1,2,,,,Discharge summary,Report,,,{MARKER}\n" * 2),
+        "ROW_ID 77777 twice",
+    ),
+    "table": (lambda raw: (raw / "PROCEDURES_ICD.csv.gz").unlink(), "neither PROCEDURES_ICD.csv.gz nor"),
+    "folder": (lambda raw: shutil.rmtree(raw), "data.raw_dir: raw is not a folder"),
+}
+
+
+@pytest.mark.parametrize("case", BAD)
+def test_bad_input_leaves_the_outputs_and_tells_no_text(raw: Path, caplog: pytest.LogCaptureFixture, case: str):
+    caplog.set_level(logging.DEBUG)
+    configure(subset="clean")
+    prepare_splits.main()
+    before = outputs()
+    damage, message = BAD[case]
+    damage(raw)
+    with pytest.raises(InputError) as raised:
+        prepare_splits.main()
+    assert message in str(raised.value)
+    assert "\n" not in str(raised.value)
+    assert MARKER not in str(raised.value) + caplog.text + paths.SPLIT_STATISTICS.read_text()
+    assert raised.value.__cause__ is None
+    assert raised.value.__suppress_context__ or raised.value.__context__ is None
+    assert outputs() == before
+
+
+def test_an_empty_part(raw: Path):
+    configure(subset="top50", split="published")
+    (raw / published.FILES["top50"]["val"]).write_text("")
+    with pytest.raises(InputError, match="no document is left for the val part"):
+        prepare_splits.main()
+    configure(subset="clean", min_documents=10_000)
+    with pytest.raises(InputError, match=r"no document is left for the train part.*data\.min_documents"):
+        prepare_splits.main()
+    assert outputs() == {}
+
+
+def test_a_full_disk_leaves_the_outputs(raw: Path, monkeypatch: pytest.MonkeyPatch):
+    configure(subset="top50")
+    prepare_splits.main()
+    before = outputs()
+
+    def full(*_: object, **__: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(pq.ParquetWriter, "write_batch", full)
+    configure(subset="full")
+    with pytest.raises(OSError, match="No space"):
+        prepare_splits.main()
+    assert outputs() == before
+
+
+def test_a_mistake_is_one_line_and_exit_code_1(raw: Path):
+    configure()
+    cut(raw)
+    command = [sys.executable, "-m", "stages.prepare_splits"]
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert done.stderr == f"prepare_splits: raw/{NOTES} is damaged or cut short; download it anew\n"
+    assert outputs() == {}
+
+
+def test_codiesp(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.chdir(tmp_path)
+    for part, name in (("train", "a"), ("train", "b"), ("dev", "c"), ("test", "d"), ("test", "e")):
+        (Path("raw") / part / "text_files_en").mkdir(parents=True, exist_ok=True)
+        (Path("raw") / part / "text_files_en" / f"{name}.txt").write_text(f"case {name}")
+        with (Path("raw") / part / f"{part}D.tsv").open("a") as file:
+            file.write(f"{name}\t{'r69' if name == 'e' else 'n44.8'}\n")
+    configure(format="codiesp", subset="diagnoses", split="official", min_documents=2)
+    prepare_splits.main()
+    rows = {part: pd.read_parquet(paths.split(part)).to_dict("list") for part in paths.PARTS}
+    assert {part: row["document_id"] for part, row in rows.items()} == {
+        "train": ["a", "b"],
+        "val": ["c"],
+        "test": ["d"],
+    }
+    assert files.read_json(paths.CODES) == {"N44.8": {"kind": "diagnosis", "titles": []}}
+    metrics = files.read_json(paths.SPLIT_STATISTICS)
+    assert metrics["counts"]["documents_without_kept_code"] == 1
+    assert "documents_published" not in metrics["test"]
