@@ -45,7 +45,7 @@ def main() -> None:
 
 
 def distances(candidates: dict[str, list[str]], embeddings: np.ndarray) -> dict[str, np.ndarray]:
-    """The distances among the candidates of every code that has some: {code: (n, n)}, in quanta."""
+    """The distances among the candidates of every code that has some: {code: (n, n)}."""
     stops = np.cumsum([len(candidates[code]) for code in sorted(candidates)])
     if len(embeddings) != stops[-1]:
         raise InputError(f"{paths.EMBEDDINGS} has {len(embeddings)} rows for {stops[-1]} candidates; run `dvc repro`")

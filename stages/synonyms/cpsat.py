@@ -1,4 +1,8 @@
-"""The maximum diversity problem as a model of OR-Tools' CP-SAT."""
+"""The maximum diversity problem as a model of OR-Tools' CP-SAT.
+
+A 0/1 variable x_i for every element, a product variable y_ij for every pair; the row equalities
+sum_j y_ij = (M - 1) x_i tie them together, far more tightly than y_ij <= x_i alone.
+"""
 
 import math
 
@@ -6,22 +10,41 @@ import numpy as np
 from ortools.sat.python import cp_model
 
 
-def maximise(distances: np.ndarray, M: int, time_limit: float) -> tuple[tuple[int, ...], float]:
-    """The best M of n and a proven bound, for whole distances (n, n); deterministic but for the time limit.
+def maximise(
+    distances: np.ndarray, M: int, unit: float, start: tuple[int, ...] | None = None, time_limit: float = math.inf
+) -> tuple[tuple[int, ...] | None, float]:
+    """A set of M that is better than `start` (`start` itself if none was found) and a proven upper bound.
 
-    A product variable y_ij stands for every pair; the row equalities sum_j y_ij = (M - 1) x_i tie it to the x.
+    `distances` (n, n) are whole multiples of `unit`, in integers of which CP-SAT counts: nothing is rounded. One
+    worker, so that the answer is deterministic but for the time limit in seconds.
     """
     n = len(distances)
+    whole = np.rint(distances / unit).astype(np.int64)
     model = cp_model.CpModel()
     x = [model.new_bool_var("") for _ in range(n)]
-    y = {(i, j): model.new_bool_var("") for i in range(n) for j in range(i + 1, n)}
+    y = {pair: model.new_bool_var("") for pair in zip(*np.triu_indices(n, 1), strict=True)}
     model.add(sum(x) == M)
     for i in range(n):
         model.add(sum(y[min(i, j), max(i, j)] for j in range(n) if j != i) == (M - 1) * x[i])
-    model.maximize(sum(int(distances[i, j]) * y[i, j] for i, j in y))
+    total = sum(int(whole[pair]) * chosen for pair, chosen in y.items())
+    model.maximize(total)
+    floor = None
+    if start is not None:
+        floor = int(whole[np.ix_(start, start)].sum()) // 2
+        model.add(total > floor)
     solver = cp_model.CpSolver()
     solver.parameters.num_workers = 1
     if math.isfinite(time_limit):
-        solver.parameters.max_time_in_seconds = time_limit
-    solver.solve(model)
-    return tuple(i for i in range(n) if solver.boolean_value(x[i])), solver.best_objective_bound
+        solver.parameters.max_time_in_seconds = max(time_limit, 0.0)
+    status = solver.solve(model)
+    if status == cp_model.INFEASIBLE:
+        return start, floor * unit
+    if status == cp_model.UNKNOWN:
+        found, reached = start, floor
+    else:
+        found, reached = tuple(i for i in range(n) if solver.boolean_value(x[i])), round(solver.objective_value)
+    if status == cp_model.OPTIMAL:
+        return found, reached * unit
+    # Stopped early, CP-SAT can report a bound of 0 that it never proved.
+    trusted = reached is not None and solver.best_objective_bound > reached
+    return found, solver.best_objective_bound * unit if trusted else math.inf

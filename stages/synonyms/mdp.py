@@ -1,24 +1,36 @@
 """The maximum diversity problem, solved to proven optimality: M of n with the highest sum of pairwise distances.
 
-Distances are held as whole multiples of QUANTUM, stored in float64: sums of them are exact in any order, so two
-sets tie exactly or not at all. Of several optimal sets the one with the lexicographically smallest sorted indices is
-the answer; it is therefore one and the same whatever the method, the number of threads or the starts.
+Distances are rounded to whole multiples of a quantum (2^-32 of the power of two above the largest), which float64 adds
+without error in any order: two sets tie exactly or not at all. Of several optimal sets the answer is the one whose
+sorted indices come first in lexicographic order. It is therefore one and the same whatever the method, the starts and
+the number of threads.
+
+Small problems are enumerated. Others are solved by growing sets from pairs (growth.py), after an upper bound from the
+geometry of the distances has taken out elements that no optimal set holds (concave.py). What is still open at half the
+time limit is handed to OR-Tools' CP-SAT (cpsat.py).
 """
 
 import math
+import time
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import combinations
 
 import numpy as np
 
-QUANTUM = 2.0**-30
+from stages.synonyms import concave, cpsat, growth
+
 ENUMERATED = 20_000  # up to so many subsets are simply all looked at
+BEAM = 2_000  # sets kept a size while a better start is looked for
+CPSAT_SHARE = 0.2  # of the time limit, kept for the last resort
 
 
 @dataclass(frozen=True)
 class Solution:
-    """An answer and what is known of it; `objective` and `bound` are sums of pairwise distances."""
+    """An answer and what is known of it; `objective` and `bound` are sums of pairwise distances.
+
+    `method` is what closed it: enumeration, growth or CP-SAT; for an open one, the time limit.
+    """
 
     chosen: tuple[int, ...]
     objective: float
@@ -37,81 +49,104 @@ class Solution:
 
 
 def cosine_distances(embeddings: np.ndarray) -> np.ndarray:
-    """Distances 1 - cosine: (n, d) -> (n, n), in whole quanta, zero diagonal. A zero vector has distance 1 to all."""
+    """Distances 1 - cosine: (n, d) -> float64 (n, n). A zero vector has distance 1 to all others.
+
+    They are whole multiples of 2^-30, so that equal vectors have distance 0 and equal distances to all others.
+    """
     vectors = embeddings.astype(np.float64)
     lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
     vectors = np.divide(vectors, lengths, out=np.zeros_like(vectors), where=lengths > 0)
-    return quantised(np.clip(1.0 - vectors @ vectors.T, 0.0, 2.0))
+    distances = np.ldexp(np.rint(np.ldexp(1.0 - vectors @ vectors.T, 30)), -30)
+    np.fill_diagonal(distances, 0.0)
+    return np.clip(distances, 0.0, 2.0)
 
 
-def quantised(distances: np.ndarray) -> np.ndarray:
-    """Any symmetric distances (n, n), rounded to whole quanta, symmetric to the bit, with a zero diagonal."""
-    quanta = np.rint((distances + distances.T) * (0.5 / QUANTUM))
-    np.fill_diagonal(quanta, 0.0)
-    return quanta
+def quantum(distances: np.ndarray) -> float:
+    """The unit that distances are rounded to: at most 1e-9 for distances up to 2."""
+    largest = float(np.abs(distances).max(initial=0.0))
+    return math.ldexp(1.0, math.frexp(largest)[1] - 32) if largest else 1.0
 
 
-def objective(quanta: np.ndarray, chosen: tuple[int, ...]) -> float:
-    """The sum of distances among the chosen."""
+def rounded(distances: np.ndarray) -> np.ndarray:
+    """Symmetric distances (n, n) in whole quanta, with a zero diagonal."""
+    unit = quantum(distances)
+    distances = np.rint((distances + distances.T) * (0.5 / unit)) * unit
+    np.fill_diagonal(distances, 0.0)
+    return distances
+
+
+def diversity(distances: np.ndarray, chosen: tuple[int, ...]) -> float:
+    """The objective: the sum of distances among the chosen."""
     rows = list(chosen)
-    return float(quanta[np.ix_(rows, rows)].sum()) * 0.5 * QUANTUM
+    return float(distances[np.ix_(rows, rows)].sum()) / 2
 
 
-def start(quanta: np.ndarray, M: int, kept: int = 16) -> tuple[int, ...]:
+def solve(distances: np.ndarray, M: int, time_limit: float = math.inf) -> Solution:
+    """Choose exactly M of n >= M elements; any symmetric `distances` (n, n), not only cosine ones.
+
+    `time_limit` in seconds: past it the answer is the best set found, with a bound that is not closed.
+    """
+    deadline = time.monotonic() + time_limit
+    distances = rounded(distances)
+    if M < 3 or math.comb(len(distances), M) <= ENUMERATED:
+        return _closed(distances, _enumerated(distances, M), "enumeration")
+    search = growth.Search(distances, M, start(distances, M))
+    if search.in_breadth(BEAM):
+        return _closed(distances, search.best, "growth")
+    kernel, bound = concave.kernel(distances, M, search.value)
+    part = distances[np.ix_(kernel, kernel)]
+    search = growth.Search(part, M, tuple(np.searchsorted(kernel, search.best).tolist()))
+    if search.in_depth(deadline - CPSAT_SHARE * time_limit):
+        return _closed(distances, tuple(kernel[list(search.best)].tolist()), "growth")
+    found, proven = cpsat.maximise(part, M, quantum(distances), search.best, deadline - time.monotonic())
+    chosen = tuple(kernel[list(found)].tolist())
+    if proven <= diversity(part, found):
+        return _closed(distances, chosen, "CP-SAT")
+    return Solution(chosen, diversity(distances, chosen), min(bound, proven), "time limit")
+
+
+def start(distances: np.ndarray, M: int, kept: int = 16) -> tuple[int, ...]:
     """A set that is hard to better: greedy from every element, then the best of the results improved by swaps."""
-    n = len(quanta)
-    sets = np.zeros((n, n), dtype=bool)  # row s: the set that grew from element s
-    rows = np.arange(n)
-    sums = np.zeros((n, n))  # row s: every element's distance to that set
+    rows = np.arange(len(distances))
+    sets = np.zeros(distances.shape, dtype=bool)  # row s: the set that grew from element s
+    sums = np.zeros(distances.shape)  # row s: every element's distances to that set
     newest = rows
     for size in range(1, M + 1):
         sets[rows, newest] = True
-        sums += quanta[newest]
+        sums += distances[newest]
         if size < M:
-            newest = np.argmax(np.where(sets, -1.0, sums), axis=1)
-    values = (sums * sets).sum(axis=1)
-    best = np.argsort(-values, kind="stable")
+            newest = np.argmax(np.where(sets, -np.inf, sums), axis=1)
+    best = np.argsort(-np.where(sets, sums, 0.0).sum(axis=1), kind="stable")
     grown = list(dict.fromkeys(tuple(np.flatnonzero(sets[row]).tolist()) for row in best[: 4 * kept]))
-    improved = [_swapped(quanta, list(chosen)) for chosen in grown[:kept]]
-    return min(improved, key=lambda chosen: (-objective(quanta, chosen), chosen))
+    improved = {_swapped(distances, list(chosen)) for chosen in grown[:kept]}
+    return min(improved, key=lambda chosen: (-diversity(distances, chosen), chosen))
 
 
-def _swapped(quanta: np.ndarray, chosen: list[int]) -> tuple[int, ...]:
+def _swapped(distances: np.ndarray, chosen: list[int]) -> tuple[int, ...]:
     """`chosen` after the best exchanges of one element for another, until none betters it."""
-    sums = quanta[chosen].sum(axis=0)
+    sums = distances[chosen].sum(axis=0)
     while True:
-        gains = sums[None, :] - sums[chosen][:, None] - quanta[chosen]
+        gains = sums[None, :] - sums[chosen][:, None] - distances[chosen]
         gains[:, chosen] = -np.inf
         leaves, enters = np.unravel_index(np.argmax(gains), gains.shape)
         if not gains[leaves, enters] > 0:
             return tuple(sorted(chosen))
-        sums += quanta[enters] - quanta[chosen[leaves]]
+        sums += distances[enters] - distances[chosen[leaves]]
         chosen[leaves] = int(enters)
 
 
-def solve(quanta: np.ndarray, M: int, time_limit: float = math.inf) -> Solution:
-    """Choose exactly M of n elements, M <= n; `quanta` (n, n) comes from `cosine_distances` or `quantised`.
-
-    `time_limit` in seconds: past it the best set found is returned with a bound that is not closed.
-    """
-    n = len(quanta)
-    if math.comb(n, M) <= ENUMERATED:
-        return _enumerate(quanta, M)
-    from stages.synonyms import cpsat
-
-    chosen, bound = cpsat.maximise(quanta.astype(np.int64), M, time_limit)
-    return Solution(chosen, objective(quanta, chosen), bound * QUANTUM, "CP-SAT")
+def _closed(distances: np.ndarray, chosen: tuple[int, ...], method: str) -> Solution:
+    value = diversity(distances, chosen)
+    return Solution(chosen, value, value, method)
 
 
-def _enumerate(quanta: np.ndarray, M: int) -> Solution:
-    subsets, pairs = _subsets(len(quanta), M)
-    best = int(np.argmax(quanta.ravel()[pairs].sum(axis=1)))  # the first of equals is the lexicographically smallest
-    chosen = tuple(subsets[best].tolist())
-    value = objective(quanta, chosen)
-    return Solution(chosen, value, value, "enumeration")
+def _enumerated(distances: np.ndarray, M: int) -> tuple[int, ...]:
+    subsets, pairs = _subsets(len(distances), M)
+    best = np.argmax(distances.ravel()[pairs].sum(axis=1))  # the first of equals comes first in lexicographic order
+    return tuple(subsets[best].tolist())
 
 
-@lru_cache(maxsize=64)
+@lru_cache(maxsize=32)
 def _subsets(n: int, M: int) -> tuple[np.ndarray, np.ndarray]:
     """All subsets of M of n in lexicographic order, and the places of their pairs in a raveled (n, n) matrix."""
     subsets = np.array(list(combinations(range(n), M)), dtype=np.intp)

@@ -28,38 +28,38 @@ def draw(n: int, M: int, seed: int, code: str) -> list[int]:
     return sorted(chance.sample(range(n), M) if n >= M else chance.choices(range(n), k=M))
 
 
-def diversity(quanta: np.ndarray, chosen: Iterable[int]) -> float:
+def diversity(distances: np.ndarray, chosen: Iterable[int]) -> float:
     """Mean pairwise distance among the chosen; 0 for fewer than two."""
     chosen = tuple(chosen)
     pairs = math.comb(len(chosen), 2)
-    return mdp.objective(quanta, chosen) / pairs if pairs else 0.0
+    return mdp.diversity(distances, chosen) / pairs if pairs else 0.0
 
 
-def expected_diversity(quanta: np.ndarray, M: int) -> float:
+def expected_diversity(distances: np.ndarray, M: int) -> float:
     """Mean pairwise distance that the draw `rand` has on average over all its outcomes."""
-    n = len(quanta)
+    n = len(distances)
     pairs = n * (n - 1) if n >= M else n * n
-    return float(quanta.sum()) * mdp.QUANTUM / pairs if M > 1 and pairs else 0.0
+    return float(distances.sum()) / pairs if M > 1 and pairs else 0.0
 
 
-def choose(quanta: np.ndarray, M: int, time_limit: float) -> mdp.Solution:
+def choose(distances: np.ndarray, M: int, time_limit: float) -> mdp.Solution:
     """The most diverse M of the n >= 1 candidates, whose pool is repeated where n < M; indices below n."""
-    pool = repeated(len(quanta), M)
-    found = mdp.solve(quanta[np.ix_(pool, pool)], M, time_limit)
+    pool = repeated(len(distances), M)
+    found = mdp.solve(distances[np.ix_(pool, pool)], M, time_limit)
     return replace(found, chosen=tuple(sorted(pool[list(found.chosen)].tolist())))
 
 
-def quick_choice(quanta: np.ndarray, M: int) -> tuple[int, ...]:
+def quick_choice(distances: np.ndarray, M: int) -> tuple[int, ...]:
     """What the solver starts from, in place of `choose`: nearly always as good, without a proof."""
-    pool = repeated(len(quanta), M)
-    return tuple(sorted(pool[list(mdp.start(quanta[np.ix_(pool, pool)], M))].tolist()))
+    pool = repeated(len(distances), M)
+    return tuple(sorted(pool[list(mdp.start(distances[np.ix_(pool, pool)], M))].tolist()))
 
 
 def choose_all(
     problems: dict[str, np.ndarray], M: int, time_limit: float, workers: int
 ) -> Iterator[tuple[str, mdp.Solution]]:
     """`choose` for every code of {code: distances}, hardest first, in several processes where it is worth it."""
-    work = {code: math.comb(max(len(quanta), M), M) for code, quanta in problems.items()}
+    work = {code: math.comb(max(len(distances), M), M) for code, distances in problems.items()}
     order = sorted(problems, key=lambda code: (-work[code], code))
     tasks = ((code, problems[code], M, time_limit) for code in order)
     bar = {"total": len(order), "desc": "maximum diversity", "unit": "code", "disable": None}
@@ -72,17 +72,17 @@ def choose_all(
 
 
 def _task(task: tuple[str, np.ndarray, int, float]) -> tuple[str, mdp.Solution]:
-    code, quanta, M, time_limit = task
-    return code, choose(quanta, M, time_limit)
+    code, distances, M, time_limit = task
+    return code, choose(distances, M, time_limit)
 
 
 def summary(problems: dict[str, np.ndarray], chosen: dict[str, list[int]], M: int) -> dict[str, float]:
     """Mean diversity over the codes: of the choice, of random draws (in expectation) and of the first M candidates."""
-    first = {code: repeated(len(quanta), M)[:M] for code, quanta in problems.items()}
+    first = {code: repeated(len(distances), M)[:M] for code, distances in problems.items()}
     return {
-        "chosen": _mean(diversity(quanta, chosen[code]) for code, quanta in problems.items()),
-        "rand": _mean(expected_diversity(quanta, M) for quanta in problems.values()),
-        "first": _mean(diversity(quanta, first[code]) for code, quanta in problems.items()),
+        "chosen": _mean(diversity(distances, chosen[code]) for code, distances in problems.items()),
+        "rand": _mean(expected_diversity(distances, M) for distances in problems.values()),
+        "first": _mean(diversity(distances, first[code]) for code, distances in problems.items()),
     }
 
 
@@ -93,7 +93,7 @@ def curve(problems: dict[str, np.ndarray], sizes: Iterable[int]) -> pd.DataFrame
     """
     rows = []
     for M in sizes:
-        mean = summary(problems, {code: quick_choice(quanta, M) for code, quanta in problems.items()}, M)
+        mean = summary(problems, {code: quick_choice(distances, M) for code, distances in problems.items()}, M)
         rows += [(M, "MDP", mean["chosen"]), (M, "rand", mean["rand"]), (M, "first", mean["first"])]
     return pd.DataFrame(rows, columns=["M", "selection", "diversity"])
 

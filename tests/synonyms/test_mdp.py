@@ -1,0 +1,202 @@
+"""The solver against brute force, against CP-SAT, and on the cases where ties and sizes are degenerate."""
+
+import math
+from itertools import combinations
+
+import numpy as np
+import pytest
+
+from stages.synonyms import concave, cpsat, growth, mdp
+
+KINDS = ("clusters", "cone", "isotropic", "duplicates", "lattice", "general", "negative")
+
+
+def distances(kind: str, n: int, d: int, seed: int) -> np.ndarray:
+    """Distances of several kinds: embeddings with clusters, in a cone, or neither; exact ties; and no geometry."""
+    rng = np.random.default_rng([seed, n, d])
+    vectors = rng.normal(size=(n, d))
+    spectrum = np.arange(1, d + 1) ** -0.5
+    if kind == "clusters":
+        near = rng.normal(size=(max(2, n // 4), d))
+        vectors = near[rng.integers(0, len(near), n)] + 0.2 * vectors
+        vectors[n // 2] = vectors[0] + 1e-4 * vectors[n // 2]
+    elif kind == "cone":
+        vectors = (vectors + rng.normal(size=d)) * spectrum
+    elif kind == "duplicates":
+        vectors = vectors[rng.integers(0, max(1, n // 3), n)]
+    elif kind == "lattice":  # few different distances, many ties
+        return np.asarray(mdp.rounded(np.triu(rng.integers(0, 3, (n, n)), 1) * 2.0))
+    elif kind == "general":
+        return mdp.rounded(rng.exponential(100.0, (n, n)))
+    elif kind == "negative":
+        return mdp.rounded(rng.normal(size=(n, n)))
+    return mdp.rounded(mdp.cosine_distances(vectors))
+
+
+def brute_force(matrix: np.ndarray, M: int) -> tuple[tuple[int, ...], float]:
+    """All subsets in lexicographic order; the first of the best."""
+    best, value = (), -math.inf
+    for chosen in combinations(range(len(matrix)), M):
+        total = sum(matrix[i, j] for i, j in combinations(chosen, 2))
+        if total > value:
+            best, value = chosen, total
+    return best, value
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("path", ["enumeration", "breadth", "depth"])
+def test_equals_brute_force(kind, path, monkeypatch):
+    if path != "enumeration":
+        monkeypatch.setattr(mdp, "ENUMERATED", 0)
+    if path == "depth":  # a beam so narrow that it proves nothing, and chunks so small that the stack is used
+        monkeypatch.setattr(mdp, "BEAM", 2)
+        monkeypatch.setattr(growth, "CHUNK", 3)
+    for seed in range(12):
+        n, M = 5 + seed % 7, 3 + seed % 4
+        matrix = distances(kind, n, (64, 1024)[seed % 2], seed)
+        found = mdp.solve(matrix, min(M, n))
+        chosen, value = brute_force(matrix, min(M, n))
+        assert found.chosen == chosen
+        assert found.objective == value == found.bound
+        assert found.proven
+        assert found.gap == 0.0
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_growth_equals_enumeration_up_to_sixteen(kind, monkeypatch):
+    problems = [(distances(kind, 12 + seed % 5, 64, seed), M) for seed in range(8) for M in (3, 4, 6, 8)]
+    enumerated = [mdp.solve(matrix, M) for matrix, M in problems]
+    monkeypatch.setattr(mdp, "ENUMERATED", 0)
+    monkeypatch.setattr(mdp, "BEAM", 5)
+    grown = [mdp.solve(matrix, M) for matrix, M in problems]
+    assert {one.method for one in enumerated} == {"enumeration"}
+    assert [one.chosen for one in grown] == [one.chosen for one in enumerated]
+    assert [one.objective for one in grown] == [one.objective for one in enumerated]
+
+
+@pytest.mark.parametrize("n,M", [(30, 3), (25, 4), (18, 6)])
+def test_equals_plain_cpsat(n, M):
+    for kind in ("cone", "isotropic", "general"):
+        matrix = distances(kind, n, 64, 5)
+        found = mdp.solve(matrix, M)
+        chosen, bound = cpsat.maximise(matrix, M, mdp.quantum(matrix), time_limit=60)
+        assert mdp.diversity(matrix, chosen) == bound == found.objective
+
+
+def test_m_of_one_and_two():
+    matrix = distances("cone", 40, 64, 0)
+    assert mdp.solve(matrix, 1).chosen == (0,)
+    assert mdp.solve(matrix, 1).objective == 0.0
+    assert mdp.solve(matrix, 2).chosen == tuple(np.unravel_index(np.argmax(matrix), matrix.shape))
+
+
+@pytest.mark.parametrize("n,M", [(60, 4), (200, 8)])
+def test_equal_distances_give_the_first(n, M):
+    found = mdp.solve(np.ones((n, n)), M, time_limit=30)
+    assert found.chosen == tuple(range(M))
+    assert found.proven
+    assert found.objective == math.comb(M, 2)
+
+
+def test_equal_embeddings_and_zero_vectors():
+    same = mdp.solve(mdp.cosine_distances(np.ones((50, 8))), 8)
+    assert same.chosen == tuple(range(8))
+    assert same.objective == 0.0
+    zeros = mdp.cosine_distances(np.array([[0.0, 0.0], [1.0, 0.0], [0.0, 0.0], [-1.0, 0.0]]))
+    np.testing.assert_array_equal(zeros, [[0, 1, 1, 1], [1, 0, 1, 2], [1, 1, 0, 1], [1, 2, 1, 0]])
+
+
+def test_many_copies_of_few_vectors(monkeypatch):
+    """A hundred candidates that are ten different ones: the optimum is among billions of equals, the first is taken."""
+    rng = np.random.default_rng(3)
+    distinct = rng.normal(size=(10, 16))
+    matrix = mdp.cosine_distances(np.tile(distinct, (10, 1)))
+    found = mdp.solve(matrix, 6, time_limit=60)
+    assert found.proven
+    assert found.method == "growth"
+    few = mdp.solve(mdp.cosine_distances(np.tile(distinct, (2, 1))), 6)
+    assert found.objective == few.objective
+    assert found.chosen == few.chosen
+
+
+def test_antipodes_are_worth_taking_twice():
+    """Two copies at each pole: all four together reach M^2 / 2, the most there is."""
+    matrix = mdp.cosine_distances(np.array([[1.0, 0], [0.6, 0.8], [1.0, 0], [-1.0, 0], [-1.0, 0]]))
+    found = mdp.solve(matrix, 4)
+    assert found.chosen == (0, 2, 3, 4)
+    assert found.objective == 8.0
+
+
+@pytest.mark.parametrize("kind", ["clusters", "isotropic", "general", "negative"])
+def test_concave_bound_holds_and_rules_out_no_optimum(kind):
+    for seed in range(6):
+        matrix = distances(kind, 14, 64, seed)
+        optimum = mdp.solve(matrix, 5)
+        kept, bound = concave.kernel(matrix, 5, optimum.objective)
+        assert bound >= optimum.objective
+        assert set(optimum.chosen) <= set(kept.tolist())
+
+
+def test_concave_bound_is_exact_where_the_vectors_cancel():
+    """Four vectors that sum to zero reach M^2 / 2 = 8; the fifth, near the first, is ruled out."""
+    vectors = np.array([[1.0, 0], [0, 1], [-1, 0], [0, -1], [0.9, 0.1]])
+    kept, bound = concave.kernel(mdp.rounded(mdp.cosine_distances(vectors)), 4, 8.0)
+    assert bound == pytest.approx(8.0, abs=1e-4)
+    assert kept.tolist() == [0, 1, 2, 3]
+
+
+@pytest.mark.parametrize("n,M", [(5, 1), (5, 2), (9, 4), (30, 8)])
+def test_feasible_point_is_the_nearest(n, M):
+    """Against the optimality condition: x less one number, clipped, and of the right sum."""
+    rng = np.random.default_rng(n)
+    for scale in (0.01, 1.0, 10.0):
+        for x in (rng.normal(size=n) * scale, np.round(rng.normal(size=n) * scale), np.zeros(n)):
+            near = concave._feasible(x, M)
+            assert near.sum() == pytest.approx(M)
+            assert near.min() >= 0
+            assert near.max() <= 1
+            inner = (near > 1e-9) & (near < 1 - 1e-9)
+            if inner.any():
+                t = (x - near)[inner]
+                assert np.ptp(t) < 1e-9
+                np.testing.assert_allclose(near, np.clip(x - t[0], 0, 1), atol=1e-9)
+
+
+def test_past_the_time_limit_the_bound_stays_open(monkeypatch):
+    """Nothing is called proven that was not, although CP-SAT reports a bound of 0 when it has had no time."""
+    monkeypatch.setattr(mdp, "BEAM", 1)
+    matrix = distances("isotropic", 120, 64, 1)
+    found = mdp.solve(matrix, 8, time_limit=0.0)
+    assert not found.proven
+    assert found.method == "time limit"
+    assert 0 < found.gap < 0.2
+    assert found.bound > mdp.solve(matrix, 8).objective >= found.objective
+
+
+def test_cpsat_closes_what_growth_left_open(monkeypatch):
+    monkeypatch.setattr(mdp, "ENUMERATED", 0)
+    monkeypatch.setattr(mdp, "BEAM", 1)
+    monkeypatch.setattr(growth.Search, "in_depth", lambda self, deadline: False)
+    for kind in ("isotropic", "clusters", "lattice"):
+        matrix = distances(kind, 12, 64, 2)
+        found = mdp.solve(matrix, 4, time_limit=60)
+        assert found.method == "CP-SAT"
+        assert found.objective == brute_force(matrix, 4)[1] == found.bound
+
+
+def test_start_is_a_set_of_m_and_no_swap_betters_it():
+    matrix = distances("cone", 40, 64, 0)
+    chosen = mdp.start(matrix, 6)
+    value = mdp.diversity(matrix, chosen)
+    assert len(set(chosen)) == 6
+    for leaves in chosen:
+        for enters in set(range(40)) - set(chosen):
+            assert mdp.diversity(matrix, tuple({*chosen, enters} - {leaves})) <= value
+
+
+def test_rounding_keeps_sums_exact():
+    matrix = distances("isotropic", 50, 64, 0)
+    order = np.random.default_rng(0).permutation(50)
+    assert matrix.sum() == matrix[order][:, order].sum()
+    np.testing.assert_array_equal(matrix, mdp.rounded(matrix))
+    assert np.abs(matrix / mdp.quantum(matrix) % 1).max() == 0
