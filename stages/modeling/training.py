@@ -155,7 +155,7 @@ class Training:
         """Train until the last epoch or until patience ends. Returns the metrics of each epoch."""
         self._resume()
         while not self._ended():
-            self._train_epoch()
+            self.train_epoch()
             self._validate()
             self._save()
         self.learner.load_state_dict(self.best_weights)
@@ -169,7 +169,7 @@ class Training:
             return True
         return progress.epoch > 0 and progress.epoch - 1 - progress.best_epoch >= self.settings.patience
 
-    def _train_epoch(self) -> None:
+    def train_epoch(self) -> None:
         """Take the steps of the epoch that are still to take."""
         progress, settings = self.progress, self.settings
         steps = epoch_steps(self.train.shapes, settings.batch_documents, settings.seed, progress.epoch)
