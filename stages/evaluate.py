@@ -107,13 +107,19 @@ def networks(joint: bool) -> dict[str, PrevalenceMLP]:
 
 
 def quantification(
-    parts: dict[str, Evaluated], joint: bool, training: np.ndarray, documents: int, settings: params.Quantifier
+    parts: dict[str, Evaluated],
+    calibrate: Callable[[np.ndarray], np.ndarray],
+    joint: bool,
+    training: np.ndarray,
+    settings: params.Quantifier,
 ) -> comparison.Comparison:
-    """All quantifiers side by side; `training` (C,) counts each code in the `documents` of the training part."""
+    """All quantifiers side by side; `calibrate` maps logits, `training` (C,) counts each code's training documents."""
     return comparison.compare(
-        *(comparison.Evidence(parts[part].probabilities, parts[part].targets) for part in PARTS),
+        *(
+            comparison.Evidence(part.probabilities, part.targets, classification.sigmoid(calibrate(part.logits)))
+            for part in (parts[name] for name in PARTS)
+        ),
         networks(joint),
-        prior=training / documents,
         bands=codes.bands(training),
         train_samples=settings.train_samples,
         test_samples=settings.test_samples,
@@ -164,7 +170,7 @@ def main() -> None:
         metrics["temperature"]["temperature"] = temperature
     log.info("test: MECE %.4f, temperature %.2f", calibrated["test"]["mece"], temperature)
 
-    quantified = quantification(parts, joint, training, train.shape[0], settings.quantifier)
+    quantified = quantification(parts, maps["platt"], joint, training, settings.quantifier)
     plots |= {
         "quantification_bands": quantified.by_band,
         "quantification_sizes": quantified.by_size,

@@ -29,6 +29,7 @@ class Evidence(NamedTuple):
 
     probabilities: np.ndarray  # float32 (N, C)
     targets: sp.csr_array  # (N, C), 0 or 1
+    calibrated: np.ndarray  # (N, C), probabilities recalibrated on validation: EMQ takes them at their word
 
 
 @dataclass(frozen=True)
@@ -46,7 +47,6 @@ def compare(
     test: Evidence,
     networks: Mapping[str, PrevalenceMLP],
     *,
-    prior: np.ndarray,
     bands: Mapping[str, np.ndarray],
     train_samples: int,
     test_samples: int,
@@ -54,12 +54,11 @@ def compare(
 ) -> Comparison:
     """The errors of every quantifier in groups of validation and of test documents.
 
-    `networks` names the trained networks (`mlp`, and `clq` for a joint model); `prior` (C,) is the prevalence that the
-    classifier learned at (EMQ starts there); `bands` are boolean masks (C,) of codes by training frequency. What
-    quantifiers must know of the classifier comes from the validation documents, so their figures on `val` are
-    optimistic, those on `test` are not.
+    `networks` names the trained networks (`mlp`, and `clq` for a joint model); `bands` are boolean masks (C,) of codes
+    by training frequency. What quantifiers must know of the classifier comes from the validation documents, so their
+    figures on `val` are optimistic, those on `test` are not.
     """
-    known = _Known.of(val, networks, prior, train_samples, seed)
+    known = _Known.of(val, networks, train_samples, seed)
     on_val, on_test = {}, {}
     by_band, points, by_sample = [], [], {}
     groups = uniform_groups(len(val.probabilities), test_samples, np.random.default_rng([seed, 2]))
@@ -88,17 +87,17 @@ class _Known:
     lazy: np.ndarray  # (C,) mean PCC of the training samples
     decision_rates: tuple[np.ndarray, np.ndarray]
     probability_rates: tuple[np.ndarray, np.ndarray]
-    prior: np.ndarray
+    prior: np.ndarray  # (C,) prevalence among the validation documents
     networks: Mapping[str, PrevalenceMLP]
 
     @classmethod
-    def of(cls, val: Evidence, networks: Mapping[str, PrevalenceMLP], prior: np.ndarray, samples: int, seed: int):
+    def of(cls, val: Evidence, networks: Mapping[str, PrevalenceMLP], samples: int, seed: int):
         groups = training_groups(len(val.probabilities), samples, seed)
         return cls(
             lazy=mean_of_means(groups, val.probabilities),
             decision_rates=rates(decisions(val.probabilities), val.targets),
             probability_rates=rates(val.probabilities, val.targets),
-            prior=prior,
+            prior=np.asarray(val.targets.mean(axis=0, dtype=np.float64)),
             networks=networks,
         )
 
@@ -117,7 +116,7 @@ class _Known:
             yield name, true, network.estimate(pcc), sizes
         yield "acc", true, adjusted(cc, *self.decision_rates), sizes
         yield "pacc", true, adjusted(pcc, *self.probability_rates), sizes
-        yield "emq", true, expectation_maximisation(groups, part.probabilities, self.prior), sizes
+        yield "emq", true, expectation_maximisation(groups, part.calibrated, self.prior), sizes
 
 
 def decisions(probabilities: np.ndarray) -> sp.csr_array:

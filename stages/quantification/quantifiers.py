@@ -20,7 +20,7 @@ from tqdm import tqdm
 
 from stages.errors import InputError
 from stages.files import write_json
-from stages.quantification.sampling import group_means
+from stages.quantification.sampling import group_means, sizes_of
 
 HELD_OUT = 0.2  # share of the samples that early stopping looks at
 
@@ -173,25 +173,30 @@ def expectation_maximisation(groups: np.ndarray, probabilities: np.ndarray, prio
 
     `probabilities` (N, C) are those of a classifier that learned at prevalence `prior` (C,). Were the prevalence q
     instead, with log odds moved by t, a document's probability would be f(t) = sigmoid(logit p + t); the algorithm of
-    Saerens, Latinne and Decaestecker (2002) repeats q <- mean f(t) until nothing changes. Its fixed point is where
-    (mean f(t) - q) / (q (1 - q)), the slope of a concave likelihood, changes its sign. So the slope is computed at a
-    fixed ladder of shifts, one matrix product each for all groups and codes together, and its zero interpolated. A
-    code that no document or every document had when the classifier learned keeps its PCC.
+    Saerens, Latinne and Decaestecker (2002) repeats q <- mean f(t) until nothing changes. Here the prior counts as one
+    document more, so that a group whose documents say nothing of a code keeps it.
+
+    The likelihood is concave, so q is below its only fixed point as long as mean f(t) is above q. That is looked at on
+    a fixed ladder of shifts t, one matrix product each for all groups and codes together, and the crossing interpolated
+    between two rungs in log odds, where it is all but straight. A code that no document or every document had when the
+    classifier learned keeps its PCC.
     """
+    sizes = sizes_of(groups)[:, None]
     known = (prior > 0) & (prior < 1)
-    prior_odds = logit(np.where(known, prior, 0.5))
+    start = np.where(known, prior, 0.5)
+    start_odds = logit(start)
     evidence = logit(np.clip(probabilities, 1e-7, 1 - 1e-7).astype(np.float32, copy=False))
 
-    shifts = [share * (FURTHEST - np.sign(share) * prior_odds) for share in LADDER]
-    found = np.tile(shifts[0], (len(groups), 1))  # where the slope is negative from the start
-    below, slope_below = shifts[0], np.full_like(found, -1.0)
+    shifts = [share * (FURTHEST - np.sign(share) * start_odds) for share in LADDER]
+    found = np.tile(shifts[0], (len(groups), 1))  # where mean f(t) is below q from the start
+    below, gap_below = shifts[0], np.full_like(found, -1.0)
     for shift in tqdm(shifts, desc="EMQ", leave=False, disable=None, mininterval=2):
-        prevalence = expit(prior_odds + shift)
         moved = expit(evidence + shift.astype(np.float32))
-        slope = (group_means(groups, moved) - prevalence) / (prevalence * (1 - prevalence))
-        crosses = (slope_below > 0) & (slope <= 0)
-        share = slope_below / np.where(crosses, slope_below - slope, 1.0)
+        expected = (sizes * group_means(groups, moved) + start) / (sizes + 1)
+        gap = logit(expected) - (start_odds + shift)
+        crosses = (gap_below > 0) & (gap <= 0)
+        share = gap_below / np.where(crosses, gap_below - gap, 1.0)
         np.copyto(found, below + (shift - below) * share, where=crosses)
-        below, slope_below = shift, slope
-    found = np.where(slope_below > 0, shifts[-1], found)
-    return np.where(known, expit(prior_odds + found), group_means(groups, probabilities))
+        below, gap_below = shift, gap
+    found = np.where(gap_below > 0, shifts[-1], found)
+    return np.where(known, expit(start_odds + found), group_means(groups, probabilities))

@@ -14,7 +14,8 @@ METHODS = ["lazy", "cc", "pcc", "mlp", "acc", "pacc", "emq"]
 def evidence(documents, codes, seed):
     rng = np.random.default_rng(seed)
     logits = rng.normal(np.linspace(-3, 1, codes), 2.0, (documents, codes))
-    return Evidence(expit(logits).astype(np.float32), sp.csr_array(rng.random(logits.shape) < expit(logits)))
+    probabilities = expit(logits).astype(np.float32)
+    return Evidence(probabilities, sp.csr_array(rng.random(logits.shape) < expit(logits)), probabilities)
 
 
 def comparison(val, test, **changed):
@@ -22,7 +23,6 @@ def comparison(val, test, **changed):
     torch.manual_seed(0)
     settings = {
         "networks": {"mlp": PrevalenceMLP(codes, 4)},
-        "prior": np.full(codes, 0.3),
         "bands": {
             "rare": np.arange(codes) < codes // 2,
             "none": np.zeros(codes, bool),
@@ -112,6 +112,7 @@ def test_a_joint_model_adds_its_own_network():
     ],
 )
 def test_degenerate_evidence_is_defined(probabilities, labels):
-    part = Evidence(probabilities.astype(np.float32), sp.csr_array(labels))
-    compared = comparison(part, part, prior=labels.mean(axis=0))
+    probabilities = probabilities.astype(np.float32)
+    part = Evidence(probabilities, sp.csr_array(labels), probabilities)
+    compared = comparison(part, part)
     assert stable(compared.metrics)  # raises where a figure is not finite
