@@ -1,15 +1,18 @@
 """Select M synonyms of every code from its candidates: the most diverse ones, or random ones."""
 
+import csv
 import logging
 from collections import Counter
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
 from safetensors.numpy import load_file
+from threadpoolctl import threadpool_limits
 
 from stages import params, paths
 from stages.errors import InputError
-from stages.files import read_json, whole_file, write_json
+from stages.files import read_json, stable, whole_file, write_json
 from stages.stage import run
 from stages.synonyms import mdp, selection
 
@@ -20,12 +23,13 @@ PLOTTED = (1, 2, 4, 8)  # the values of M in the paper
 
 def main() -> None:
     config = params.load()
-    wanted = config.synonyms
+    wanted, workers = config.synonyms, config.compute.threads
     candidates = read_json(paths.CANDIDATES)
+    titles = {code: next(iter(entry["titles"]), "") for code, entry in read_json(paths.CODES).items()}
     problems = distances(candidates, load_file(paths.EMBEDDINGS)["embeddings"])
     solutions: dict[str, mdp.Solution] = {}
     if wanted.criterion == "MDP":
-        solutions = dict(selection.choose_all(problems, wanted.M, wanted.time_limit, config.compute.threads))
+        solutions = selection.choose_all(problems, wanted.M, wanted.time_limit, workers)
         report(solutions)
         chosen = {code: found.chosen for code, found in solutions.items()}
     else:
@@ -34,43 +38,26 @@ def main() -> None:
         code: [phrases[i] for i in chosen[code]] if phrases else [selection.UNKNOWN] * wanted.M
         for code, phrases in candidates.items()
     }
-
-    titles = {code: next(iter(entry["titles"]), "") for code, entry in read_json(paths.CODES).items()}
     sizes = {code: len(phrases) for code, phrases in candidates.items()}
+    most_diverse = {M: selection.choose_all_quickly(problems, M, workers) for M in PLOTTED if M != wanted.M}
+    if solutions:
+        most_diverse[wanted.M] = chosen
+
     write_json(paths.SELECTED, selected)
-    write_text(paths.SELECTED_TABLE, selection.markdown(selected, titles))
-    write_text(paths.SELECTION, selection.solution_table(solutions, sizes).to_csv(index=False, float_format="%.9g"))
-    write_text(paths.DIVERSITY, selection.curve(problems, PLOTTED).to_csv(index=False, float_format="%.6g"))
+    write_table(paths.SELECTED_TABLE, selected, titles)
+    write_csv(paths.SELECTION, ["code", "candidates", *SOLUTION], solution_rows(solutions, sizes))
+    write_csv(paths.DIVERSITY, ["M", "selection", "diversity"], curve(problems, most_diverse))
     write_json(paths.SYNONYM_STATISTICS, statistics(problems, chosen, solutions, wanted.M, sizes))
 
 
-def distances(candidates: dict[str, list[str]], embeddings: np.ndarray) -> dict[str, np.ndarray]:
-    """The distances among the candidates of every code that has some: {code: (n, n)}."""
+def distances(candidates: dict[str, list[str]], embeddings: np.ndarray) -> selection.Problems:
+    """The distances among the candidates of every code that has some, from embeddings (sum of candidates, d)."""
     stops = np.cumsum([len(candidates[code]) for code in sorted(candidates)])
     if len(embeddings) != stops[-1]:
         raise InputError(f"{paths.EMBEDDINGS} has {len(embeddings)} rows for {stops[-1]} candidates; run `dvc repro`")
     rows = dict(zip(sorted(candidates), np.split(embeddings, stops[:-1]), strict=True))
-    return {code: mdp.cosine_distances(rows[code]) for code in rows if len(rows[code])}
-
-
-def statistics(
-    problems: dict[str, np.ndarray],
-    chosen: dict[str, tuple[int, ...]],
-    solutions: dict[str, mdp.Solution],
-    M: int,
-    sizes: dict[str, int],
-) -> dict:
-    """What metrics/synonyms.json says; what is said of proofs is null where nothing was to be proven (rand)."""
-    found = solutions.values()
-    return {
-        "codes": len(sizes),
-        "codes_without_candidates": sum(size == 0 for size in sizes.values()),
-        "codes_with_fewer_than_M": sum(size < M for size in sizes.values()),
-        "mean_diversity": selection.summary(problems, chosen, M),
-        "share_proven": sum(one.proven for one in found) / len(found) if found else None,
-        "worst_gap": max((one.gap for one in found), default=None),
-        "closed_by": dict(Counter(one.method for one in found)),
-    }
+    with threadpool_limits(1):  # the last bit of a product can depend on the number of threads
+        return {code: mdp.cosine_distances(rows[code]) for code in rows if len(rows[code])}
 
 
 def report(solutions: dict[str, mdp.Solution]) -> None:
@@ -78,13 +65,60 @@ def report(solutions: dict[str, mdp.Solution]) -> None:
     unproven = sorted(code for code, found in solutions.items() if not found.proven)
     log.info("%d of %d answers are proven optimal", len(solutions) - len(unproven), len(solutions))
     if unproven:
-        log.warning("the time limit was reached for %s: raise synonyms.time_limit", ", ".join(unproven))
+        log.warning("not proven within synonyms.time_limit: %s", ", ".join(unproven))
 
 
-def write_text(path: Path, text: str) -> None:
-    """Write a text file, whole or not at all."""
+def statistics(
+    problems: selection.Problems,
+    chosen: dict[str, Sequence[int]],
+    solutions: dict[str, mdp.Solution],
+    M: int,
+    sizes: dict[str, int],
+) -> dict:
+    """What metrics/synonyms.json says. What is said of proofs is null where there was nothing to prove (rand)."""
+    found = solutions.values()
+    return {
+        "codes": len(sizes),
+        "codes_without_candidates": sum(size == 0 for size in sizes.values()),
+        "codes_with_fewer_than_M": sum(size < M for size in sizes.values()),
+        "mean_diversity": selection.mean_diversity(problems, chosen, M),
+        "share_proven": sum(one.proven for one in found) / len(found) if found else None,
+        "worst_gap": max((one.gap for one in found), default=None),
+        "closed_by": dict(Counter(one.method for one in found)),
+    }
+
+
+def curve(problems: selection.Problems, most_diverse: dict[int, dict[str, Sequence[int]]]) -> Iterable[tuple]:
+    """Mean diversity against M: of the most diverse synonyms, of random ones, of the first ones."""
+    for M in sorted(most_diverse):
+        mean = selection.mean_diversity(problems, most_diverse[M], M)
+        yield from ((M, name, mean[key]) for name, key in (("MDP", "chosen"), ("rand", "rand"), ("first", "first")))
+
+
+SOLUTION = ("objective", "bound", "gap", "proven", "method")
+
+
+def solution_rows(solutions: dict[str, mdp.Solution], sizes: dict[str, int]) -> Iterable[tuple]:
+    """What is known of every answer."""
+    return (
+        (code, sizes[code], *(getattr(found, name) for name in SOLUTION)) for code, found in sorted(solutions.items())
+    )
+
+
+def write_csv(path: Path, header: Sequence[str], rows: Iterable[tuple]) -> None:
+    """Write a table; floats have six significant digits."""
+    with whole_file(path) as partial, partial.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(header)
+        writer.writerows(stable(list(rows)))
+
+
+def write_table(path: Path, selected: dict[str, list[str]], titles: dict[str, str]) -> None:
+    """Write what was chosen as a table to be read."""
+    lines = ["| code | title | synonyms |", "|---|---|---|"]
+    lines += [f"| {code} | {titles[code]} | {' · '.join(selected[code])} |" for code in sorted(selected)]
     with whole_file(path) as partial:
-        partial.write_text(text, encoding="utf-8")
+        partial.write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

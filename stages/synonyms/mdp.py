@@ -18,7 +18,7 @@ from itertools import combinations
 
 import numpy as np
 
-from stages.synonyms import concave, cpsat, growth
+from stages.synonyms import concave, growth
 
 ENUMERATED = 20_000  # up to so many subsets are simply all looked at
 BEAM = 2_000  # sets kept a size while a better start is looked for
@@ -98,6 +98,8 @@ def solve(distances: np.ndarray, M: int, time_limit: float = math.inf) -> Soluti
     search = growth.Search(part, M, tuple(np.searchsorted(kernel, search.best).tolist()))
     if search.in_depth(deadline - CPSAT_SHARE * time_limit):
         return _closed(distances, tuple(kernel[list(search.best)].tolist()), "growth")
+    from stages.synonyms import cpsat  # OR-Tools takes longer to load than most codes to solve
+
     found, proven = cpsat.maximise(part, M, quantum(distances), search.best, deadline - time.monotonic())
     chosen = tuple(kernel[list(found)].tolist())
     if proven <= diversity(part, found):

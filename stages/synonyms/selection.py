@@ -2,83 +2,68 @@
 
 import math
 import random
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from multiprocessing import get_context
 
 import numpy as np
-import pandas as pd
 from threadpoolctl import threadpool_limits
 from tqdm import tqdm
 
 from stages.synonyms import mdp
 
 UNKNOWN = "unknown"  # the phrase of a code that has no candidate
-SMALL = 2_000_000  # subsets in all, below which starting other interpreters costs more than it saves
+IN_PROCESS = 4.0  # seconds of work, below which starting other processes costs more than it saves
+
+Problems = dict[str, np.ndarray]  # code -> distances (n, n) among its n >= 1 candidates
 
 
-def repeated(n: int, M: int) -> np.ndarray:
-    """The indices 0 ... n-1, once, or as often as it takes to hold at least M."""
-    return np.tile(np.arange(n), max(1, math.ceil(M / n)))
-
-
-def draw(n: int, M: int, seed: int, code: str) -> list[int]:
-    """M of n at random, with replacement only if n < M; the draw of one code knows nothing of the others."""
-    chance = random.Random(f"{seed} {code}")
-    return sorted(chance.sample(range(n), M) if n >= M else chance.choices(range(n), k=M))
-
-
-def diversity(distances: np.ndarray, chosen: Iterable[int]) -> float:
-    """Mean pairwise distance among the chosen; 0 for fewer than two."""
-    chosen = tuple(chosen)
-    pairs = math.comb(len(chosen), 2)
-    return mdp.diversity(distances, chosen) / pairs if pairs else 0.0
-
-
-def expected_diversity(distances: np.ndarray, M: int) -> float:
-    """Mean pairwise distance that the draw `rand` has on average over all its outcomes."""
-    n = len(distances)
-    pairs = n * (n - 1) if n >= M else n * n
-    return float(distances.sum()) / pairs if M > 1 and pairs else 0.0
-
-
-def choose(distances: np.ndarray, M: int, time_limit: float) -> mdp.Solution:
-    """The most diverse M of the n >= 1 candidates, whose pool is repeated where n < M; indices below n."""
-    pool = repeated(len(distances), M)
+def choose(distances: np.ndarray, M: int, time_limit: float = math.inf) -> mdp.Solution:
+    """The most diverse M of n >= 1 candidates; indices in ascending order. If n < M, the pool is repeated first."""
+    pool = _repeated(len(distances), M)
     found = mdp.solve(distances[np.ix_(pool, pool)], M, time_limit)
     return replace(found, chosen=tuple(sorted(pool[list(found.chosen)].tolist())))
 
 
-def quick_choice(distances: np.ndarray, M: int) -> tuple[int, ...]:
-    """What the solver starts from, in place of `choose`: nearly always as good, without a proof."""
-    pool = repeated(len(distances), M)
-    return tuple(sorted(pool[list(mdp.start(distances[np.ix_(pool, pool)], M))].tolist()))
+def choose_quickly(distances: np.ndarray, M: int) -> tuple[int, ...]:
+    """As `choose`, but where that would take a search, what the search starts from: without proof, rarely worse."""
+    if math.comb(max(len(distances), M), M) <= mdp.ENUMERATED:
+        return choose(distances, M).chosen
+    return mdp.start(distances, M)
 
 
-def choose_all(
-    problems: dict[str, np.ndarray], M: int, time_limit: float, workers: int
-) -> Iterator[tuple[str, mdp.Solution]]:
-    """`choose` for every code of {code: distances}, hardest first, in several processes where it is worth it."""
-    work = {code: math.comb(max(len(distances), M), M) for code, distances in problems.items()}
-    order = sorted(problems, key=lambda code: (-work[code], code))
-    tasks = ((code, problems[code], M, time_limit) for code in order)
-    bar = {"total": len(order), "desc": "maximum diversity", "unit": "code", "disable": None}
-    if workers == 1 or sum(work.values()) < SMALL:
-        with threadpool_limits(1):
-            yield from tqdm(map(_task, tasks), **bar)
-        return
-    with get_context("forkserver").Pool(workers, initializer=threadpool_limits, initargs=(1,)) as pool:
-        yield from tqdm(pool.imap_unordered(_task, tasks, chunksize=1 + len(order) // 500), **bar)
+def draw(n: int, M: int, seed: int, code: str) -> tuple[int, ...]:
+    """M of n at random, with replacement only if n < M; the draw of one code knows nothing of the others."""
+    chance = random.Random(f"{seed} {code}")
+    return tuple(sorted(chance.sample(range(n), M) if n >= M else chance.choices(range(n), k=M)))
 
 
-def _task(task: tuple[str, np.ndarray, int, float]) -> tuple[str, mdp.Solution]:
-    code, distances, M, time_limit = task
-    return code, choose(distances, M, time_limit)
+def choose_all(problems: Problems, M: int, time_limit: float, workers: int) -> dict[str, mdp.Solution]:
+    """`choose` for every code, in several processes where it is worth it. Their number changes no answer."""
+    return dict(_parallel(_choose, problems, (M, time_limit), workers, "maximum diversity"))
 
 
-def summary(problems: dict[str, np.ndarray], chosen: dict[str, list[int]], M: int) -> dict[str, float]:
-    """Mean diversity over the codes: of the choice, of random draws (in expectation) and of the first M candidates."""
-    first = {code: repeated(len(distances), M)[:M] for code, distances in problems.items()}
+def choose_all_quickly(problems: Problems, M: int, workers: int) -> dict[str, tuple[int, ...]]:
+    """`choose_quickly` for every code."""
+    return dict(_parallel(_choose_quickly, problems, (M,), workers, f"diversity at M = {M}"))
+
+
+def diversity(distances: np.ndarray, chosen: Sequence[int]) -> float:
+    """Mean pairwise distance among the chosen; 0 for fewer than two."""
+    pairs = math.comb(len(chosen), 2)
+    return mdp.diversity(distances, tuple(chosen)) / pairs if pairs else 0.0
+
+
+def expected_diversity(distances: np.ndarray, M: int) -> float:
+    """Mean pairwise distance of the draw `rand`, on average over all its outcomes."""
+    n = len(distances)
+    pairs = n * (n - 1) if n >= M else n * n
+    return float(distances.sum()) / pairs if M > 1 else 0.0
+
+
+def mean_diversity(problems: Problems, chosen: dict[str, Sequence[int]], M: int) -> dict[str, float]:
+    """Mean diversity over codes of what was chosen, of a random draw in expectation, and of the first M candidates."""
+    first = {code: _repeated(len(distances), M)[:M] for code, distances in problems.items()}
     return {
         "chosen": _mean(diversity(distances, chosen[code]) for code, distances in problems.items()),
         "rand": _mean(expected_diversity(distances, M) for distances in problems.values()),
@@ -86,36 +71,43 @@ def summary(problems: dict[str, np.ndarray], chosen: dict[str, list[int]], M: in
     }
 
 
-def curve(problems: dict[str, np.ndarray], sizes: Iterable[int]) -> pd.DataFrame:
-    """Mean diversity against M: M, selection (MDP, rand, first), diversity.
-
-    MDP is here what the starts of the solver find, which needs no proof and no time limit.
-    """
-    rows = []
-    for M in sizes:
-        mean = summary(problems, {code: quick_choice(distances, M) for code, distances in problems.items()}, M)
-        rows += [(M, "MDP", mean["chosen"]), (M, "rand", mean["rand"]), (M, "first", mean["first"])]
-    return pd.DataFrame(rows, columns=["M", "selection", "diversity"])
-
-
-def solution_table(solutions: dict[str, mdp.Solution], sizes: dict[str, int]) -> pd.DataFrame:
-    """What is known of every answer: a row a code, in sorted order."""
-    return pd.DataFrame(
-        [
-            (code, sizes[code], found.objective, found.bound, found.gap, found.proven, found.method)
-            for code, found in sorted(solutions.items())
-        ],
-        columns=["code", "candidates", "objective", "bound", "gap", "proven", "method"],
-    )
-
-
-def markdown(selected: dict[str, list[str]], titles: dict[str, str]) -> str:
-    """What was chosen, as a table to be read."""
-    lines = ["| code | title | synonyms |", "|---|---|---|"]
-    lines += [f"| {code} | {titles[code]} | {' · '.join(phrases)} |" for code, phrases in sorted(selected.items())]
-    return "\n".join(lines) + "\n"
+def _repeated(n: int, M: int) -> np.ndarray:
+    """The indices 0 ... n-1, once, or as often as it takes to hold at least M."""
+    return np.tile(np.arange(n), max(1, math.ceil(M / n)))
 
 
 def _mean(values: Iterable[float]) -> float:
     values = list(values)
     return math.fsum(values) / len(values) if values else 0.0
+
+
+def _seconds(n: int, M: int) -> float:
+    """About how long `choose` takes for M of n: for deciding how to go about it, no more."""
+    enumerated = math.comb(max(n, M), M) <= mdp.ENUMERATED
+    return 3e-4 if enumerated else 1e-3 * (n / 50) ** 2 * 2.0 ** max(0, M - 4)
+
+
+def _choose(task: tuple[str, np.ndarray, int, float]) -> tuple[str, mdp.Solution]:
+    code, distances, M, time_limit = task
+    return code, choose(distances, M, time_limit)
+
+
+def _choose_quickly(task: tuple[str, np.ndarray, int]) -> tuple[str, tuple[int, ...]]:
+    code, distances, M = task
+    return code, choose_quickly(distances, M)
+
+
+def _parallel(function: Callable, problems: Problems, settings: tuple, workers: int, title: str) -> Iterator[tuple]:
+    """`function` on every problem, the largest first, so that none of the processes ends long after the others."""
+    sizes = {code: len(distances) for code, distances in problems.items()}
+    order = sorted(problems, key=lambda code: (-sizes[code], code))
+    tasks = ((code, problems[code], *settings) for code in order)
+    bar = {"total": len(order), "desc": title, "unit": "code", "disable": None}
+    if workers == 1 or sum(_seconds(n, settings[0]) for n in sizes.values()) < IN_PROCESS:
+        with threadpool_limits(1):
+            yield from tqdm(map(function, tasks), **bar)
+        return
+    context = get_context("forkserver")
+    context.set_forkserver_preload([__name__])
+    with context.Pool(workers, initializer=threadpool_limits, initargs=(1,)) as pool:
+        yield from tqdm(pool.imap_unordered(function, tasks, chunksize=1 + len(order) // 500), **bar)

@@ -1,0 +1,152 @@
+"""Exact search by growing sets from pairs, each set along one path only.
+
+Take the element with the least sum of distances to the others out of a set of k: that sum is at most the average, so
+what is left keeps at least (k - 2) / k of the objective. Going on like that down to a pair, a set of M with objective
+f has subsets of every size k with at least f * k(k - 1) / (M(M - 1)). Upwards: starting from all pairs and adding an
+element only where it would be the one to be taken out again (the last of equals), every set is met at most once, and
+every set at least as good as the best known is met, although sets below that threshold are dropped at every size.
+Few sets pass, because the best M elements lie much farther apart than most.
+
+Of elements with the same distances to all others (twins) the first ones are taken first.
+"""
+
+import time
+from dataclasses import dataclass
+
+import numpy as np
+
+CHUNK = 1024  # sets extended at once: their sums of distances stay in the cache
+SCREEN = 1e-6  # single precision errs by less in a sum of M^2 distances, as a share of M^2 times the largest
+
+
+@dataclass(frozen=True)
+class Sets:
+    """N sets of one size k."""
+
+    members: np.ndarray  # (N, k) in the order they joined
+    values: np.ndarray  # (N,) sum of distances within the set
+    shares: np.ndarray  # (N, k) every member's sum of distances to the others
+
+    def __len__(self) -> int:
+        return len(self.members)
+
+    @property
+    def size(self) -> int:
+        return self.members.shape[1]
+
+    def take(self, rows: np.ndarray | slice) -> "Sets":
+        return Sets(self.members[rows], self.values[rows], self.shares[rows])
+
+
+class Search:
+    """The best set of M >= 3 known so far, and how it is bettered; `distances` (n, n) are whole quanta."""
+
+    def __init__(self, distances: np.ndarray, M: int, start: tuple[int, ...]) -> None:
+        self.distances = distances
+        self.single = distances.astype(np.float32)
+        self.M = M
+        self.best = tuple(sorted(start))
+        self.value = float(distances[np.ix_(start, start)].sum()) / 2
+        self.slack = SCREEN * M * M * float(np.abs(distances).max())
+        self.twin_before = _twins_before(distances)
+
+    def in_breadth(self, width: int) -> bool:
+        """Grow size by size, at most `width` sets of each, the best ones. True if none had to be left out."""
+        sets, complete = self._pairs(), True
+        while len(sets) and sets.size < self.M:
+            if len(sets) > width:
+                complete = False
+                sets = sets.take(np.argsort(-sets.values, kind="stable")[:width])
+            sets = _joined([self._extended(sets.take(slice(i, i + CHUNK))) for i in range(0, len(sets), CHUNK)])
+            self._note(sets)
+        return complete
+
+    def in_depth(self, deadline: float) -> bool:
+        """Grow the best sets first, down to the last. True if it ended before `deadline` (`time.monotonic`)."""
+        stack = [self._pairs()]  # of sets in ascending order: the best are grown first
+        while stack:
+            if time.monotonic() > deadline:
+                return False
+            sets = stack.pop()
+            above = int(np.searchsorted(sets.values, self._threshold(sets.size)))
+            middle = max(above, len(sets) - CHUNK)
+            if middle > above:
+                stack.append(sets.take(slice(above, middle)))
+            sets = sets.take(slice(middle, None))
+            larger = self._extended(sets)
+            self._note(larger)
+            if len(larger) and larger.size < self.M:
+                stack.append(larger.take(np.argsort(larger.values, kind="stable")))
+        return True
+
+    def _threshold(self, size: int) -> float:
+        """What the subsets of `size` on the path to a set as good as the best are worth at least."""
+        share = size * (size - 1) / (self.M * (self.M - 1))
+        return self.value * share - 1e-12 * abs(self.value)
+
+    def _pairs(self) -> Sets:
+        """All pairs above the threshold, from the worst to the best."""
+        first, second = np.nonzero(np.triu(self.distances >= self._threshold(2), 1))
+        values = self.distances[first, second]
+        pairs = Sets(np.stack([first, second], 1), values, np.stack([values, values], 1))
+        before = self.twin_before
+        allowed = (before[first] < 0) & ((before[second] < 0) | (before[second] == first))
+        order = np.flatnonzero(allowed)
+        pairs = pairs.take(order[np.argsort(values[order], kind="stable")])
+        self._note(pairs)
+        return pairs
+
+    def _extended(self, sets: Sets) -> Sets:
+        """The sets with one more element, above the threshold and on the path of the larger set."""
+        size = sets.size
+        threshold = self._threshold(size + 1)
+        total = self.single[sets.members[:, 0]]
+        for member in range(1, size):
+            total += self.single[sets.members[:, member]]
+        total += sets.values.astype(np.float32)[:, None]
+        total[np.arange(len(sets))[:, None], sets.members] = -np.inf
+        row, new = np.divmod(np.flatnonzero(total.ravel() >= threshold - self.slack), total.shape[1])
+
+        members = sets.members[row]
+        added = self.distances[members, new[:, None]]
+        share = added.sum(axis=1)
+        values = sets.values[row] + share
+        shares = sets.shares[row] + added
+        last = (share[:, None] < shares) | ((share[:, None] == shares) & (new[:, None] > members))
+        before = self.twin_before[new]
+        allowed = (before < 0) | (members == before[:, None]).any(axis=1)
+        kept = (values >= threshold) & last.all(axis=1) & allowed
+        return Sets(
+            np.concatenate([members, new[:, None]], axis=1)[kept],
+            values[kept],
+            np.concatenate([shares, share[:, None]], axis=1)[kept],
+        )
+
+    def _note(self, sets: Sets) -> None:
+        """Take over the best of the sets if they have M elements and one is better, or equal and earlier."""
+        if not len(sets) or sets.size < self.M or sets.values.max() < self.value:
+            return
+        highest = float(sets.values.max())
+        first = min(tuple(sorted(row)) for row in sets.members[sets.values == highest].tolist())
+        if highest > self.value or first < self.best:
+            self.value, self.best = highest, first
+
+
+def _joined(parts: list[Sets]) -> Sets:
+    return Sets(*(np.concatenate([getattr(part, name) for part in parts]) for name in ("members", "values", "shares")))
+
+
+def _twins_before(distances: np.ndarray) -> np.ndarray:
+    """(n,) the last earlier element with the same distances to all others, or -1."""
+    before = np.full(len(distances), -1)
+    _, groups = np.unique(distances.sum(axis=1), return_inverse=True)
+    for group in np.flatnonzero(np.bincount(groups) > 1):
+        rows = np.flatnonzero(groups == group)
+        for place, later in enumerate(rows):
+            for earlier in rows[:place][::-1]:
+                differ = distances[earlier] != distances[later]
+                differ[[earlier, later]] = False
+                if not differ.any():
+                    before[later] = earlier
+                    break
+    return before
