@@ -20,6 +20,7 @@ from stages.modeling.model import CodingModel, load_model
 log = logging.getLogger(__name__)
 
 PROVENANCE = "provenance.json"
+FETCHED = paths.CHECKPOINTS / "start_from"
 REASONS = {
     "corpus": "was trained on another corpus or subset: its training documents may be this one's test documents",
     "training_documents": "was trained on other documents: they may be among this run's validation or test documents",
@@ -47,25 +48,32 @@ def _digest(value: Any) -> str:
     return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()
 
 
-def located(start_from: str) -> Path:
+def located(start_from: str, fetch: bool = True) -> Path:
     """The folder of the classifier that `train.start_from` names: a folder, or the git revision of an experiment.
 
-    A revision's classifier is fetched from DVC's cache. Raises InputError where there is none.
+    A revision's classifier is fetched from DVC's cache, by the one process with `fetch`; `forget` removes it. Raises
+    InputError where there is none.
     """
     if Path(start_from).is_dir():
         return Path(start_from)
-    fetched = paths.CHECKPOINTS / "start_from"
-    shutil.rmtree(fetched, ignore_errors=True)
-    fetched.parent.mkdir(parents=True, exist_ok=True)
+    if not fetch:
+        return FETCHED
+    forget()
+    FETCHED.parent.mkdir(parents=True, exist_ok=True)
     try:
-        DVCFileSystem(rev=start_from).get(str(paths.CLASSIFIER), str(fetched), recursive=True)
+        DVCFileSystem(rev=start_from).get(str(paths.CLASSIFIER), str(FETCHED), recursive=True)
     except (DvcException, SCMError, OSError) as error:
         reason = " ".join(str(error).split()) or type(error).__name__
         wrong = (
             f"train.start_from: {start_from!r} is no folder, and no git revision whose {paths.CLASSIFIER} can be had"
         )
         raise InputError(f"{wrong} ({reason})") from None
-    return fetched
+    return FETCHED
+
+
+def forget() -> None:
+    """Remove what `located` fetched."""
+    shutil.rmtree(FETCHED, ignore_errors=True)
 
 
 def start(model: CodingModel, folder: Path) -> None:

@@ -5,6 +5,7 @@ import pandas as pd
 import torch
 
 from stages import documents, files, params, paths, starting_point
+from stages.live import curves
 from stages.modeling import devices
 from stages.modeling.architecture import Architecture
 from stages.modeling.checkpoints import CheckpointFolder, run_key
@@ -36,8 +37,10 @@ def main() -> None:
     architecture = Architecture.from_dict(files.read_json(paths.ARCHITECTURE))
     codes = files.read_json(paths.LABEL_CODES)
     synonyms = files.read_json(paths.HEAD_SYNONYMS)
-    with accelerator.main_process_first():
-        start = starting_point.located(settings.train.start_from) if settings.train.start_from else None
+    start = None
+    if settings.train.start_from is not None:
+        with accelerator.main_process_first():
+            start = starting_point.located(settings.train.start_from, fetch=accelerator.is_main_process)
 
     inputs = INPUTS if start is None else [*INPUTS, start]
     checkpoints = CheckpointFolder(
@@ -64,6 +67,7 @@ def main() -> None:
         metrics=metrics,
         accelerator=accelerator,
         checkpoints=checkpoints,
+        on_epoch=curves("train_classifier") if accelerator.is_main_process else lambda row: None,
     ).run()
 
     if accelerator.is_main_process:
@@ -74,6 +78,7 @@ def main() -> None:
         with files.whole_file(paths.PLOTS / "training.csv") as partial:
             pd.DataFrame(files.stable(history)).to_csv(partial, index=False)
         checkpoints.remove()
+        starting_point.forget()
     devices.log_peak_memory(accelerator)
 
 

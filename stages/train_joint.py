@@ -2,91 +2,22 @@
 
 import logging
 
-import numpy as np
-from safetensors.torch import save_file
-from torch import nn
-
-from stages import documents, files, params, paths
-from stages.evaluation.calibration import mece
-from stages.evaluation.classification import sigmoid
-from stages.modeling import devices
-from stages.modeling.checkpoints import CheckpointFolder, run_key
-from stages.modeling.clq import GroupMemory, JointLoss
-from stages.modeling.model import load_model, save_model
-from stages.modeling.training import Criterion, Settings, Training, micro_f1
-from stages.predict import predictions, write_predictions
-from stages.quantification.quantifiers import load_mlp
+from stages import files, paths
 from stages.stage import run
 
 log = logging.getLogger("stages.train_joint")
 
-PARTS = ("train", "val")
-INPUTS = [*map(paths.split, PARTS), *map(paths.targets, PARTS), paths.CLASSIFIER, paths.QUANTIFIER]
-
-
-def metrics(logits: np.ndarray, targets: np.ndarray) -> dict[str, float]:
-    """What is looked at after every epoch."""
-    return {"f1_micro": micro_f1(logits, targets), "mece": mece(targets, sigmoid(logits))}
-
-
-def training_settings(settings: params.Params) -> Settings:
-    """The settings of joint training: those of `clq`, and of `train` where `clq` says nothing."""
-    own = settings.clq.model_dump(include={"learning_rate", "epochs", "patience", "seed"})
-    return Settings(**settings.train.model_dump(exclude={"start_from", *own}), **own)
-
 
 def main() -> None:
-    if not files.read_json(paths.JOINT)["joint"]:
-        with files.whole_directory(paths.JOINT_MODEL) as partial:
-            files.write_json(partial / "joint.json", {"joint": False})
-        log.info("not a CLQ model: nothing to train")
+    if files.read_json(paths.JOINT)["joint"]:
+        # Only here, for torch and transformers take seconds to import.
+        from stages import joint_training
+
+        joint_training.train_both()
         return
-    settings = params.load()
-    accelerator = devices.start(**settings.compute.model_dump())
-    training = training_settings(settings)
-    loss = settings.clq.model_dump(include={"lambda_", "delta", "memory"})
-
-    checkpoints = CheckpointFolder(
-        paths.CHECKPOINTS / run_key({**training.to_dict(), **loss, **devices.described(accelerator)}, INPUTS),
-        training.keep_checkpoints,
-    )
-    model, quantifier = load_model(paths.CLASSIFIER), load_mlp(paths.QUANTIFIER)
-    with accelerator.main_process_first():
-        train, val = (
-            documents.load(part, paths.CLASSIFIER, model.architecture, cache=checkpoints.folder / "tokens")
-            for part in PARTS
-        )
-    history = Training(
-        model=model,
-        objective=joint_loss(quantifier, train, settings.clq, accelerator.process_index),
-        train=train,
-        val=val,
-        settings=training,
-        criterion=Criterion("mece", higher_is_better=False),
-        metrics=metrics,
-        accelerator=accelerator,
-        checkpoints=checkpoints,
-    ).run()
-
-    logits = predictions(model, paths.CLASSIFIER, training.chunk_budget, accelerator)
-    if accelerator.is_main_process:
-        with files.whole_directory(paths.JOINT_MODEL) as partial:
-            files.write_json(partial / "joint.json", {"joint": True})
-            save_model(model, partial)
-            save_file(
-                {name: weight.cpu() for name, weight in quantifier.state_dict().items()},
-                partial / "quantifier.safetensors",
-            )
-            write_predictions(partial, logits)
-            files.write_json(partial / "history.json", history)
-        checkpoints.remove()
-    devices.log_peak_memory(accelerator)
-
-
-def joint_loss(quantifier: nn.Module, train: documents.Documents, clq: params.Clq, process: int) -> JointLoss:
-    """The loss of joint training, with the group memory of one process."""
-    memory = GroupMemory(len(train), train.targets.shape[1], clq.seed, process)
-    return JointLoss(quantifier, memory, clq.lambda_, clq.delta, keep_memory=clq.memory == "original")
+    with files.whole_directory(paths.JOINT_MODEL) as partial:
+        files.write_json(partial / "joint.json", {"joint": False})
+    log.info("not a CLQ model: nothing to train")
 
 
 if __name__ == "__main__":

@@ -109,8 +109,8 @@ class Training:
     """One run of training: `run` trains `model` (and what the objective has) and leaves the best epoch's weights.
 
     metrics: of validation logits (N, C) and targets (N, C), by name; `criterion` names one of them. checkpoints: where
-    the run keeps and finds its state. Raises InputError when the loss is no longer a number, or a GPU's memory is
-    too small.
+    the run keeps and finds its state. on_epoch: called with the metrics of each epoch, also of those before a kill.
+    Raises InputError when the loss is no longer a number, or a GPU's memory is too small.
     """
 
     def __init__(
@@ -124,6 +124,7 @@ class Training:
         metrics: Metrics,
         accelerator: Accelerator,
         checkpoints: CheckpointFolder,
+        on_epoch: Callable[[dict[str, float]], None] = lambda row: None,
     ) -> None:
         self.settings = settings
         self.train = train
@@ -132,6 +133,7 @@ class Training:
         self.metrics = metrics
         self.accelerator = accelerator
         self.checkpoints = checkpoints
+        self.on_epoch = on_epoch
         self.device = accelerator.device
         self.learner = Learner(model, objective).to(self.device)
         if settings.compile:
@@ -267,6 +269,7 @@ class Training:
         progress.epoch, progress.steps = progress.epoch + 1, 0
         self.losses.zero_()
         log.info(", ".join(_shown(name, value) for name, value in row.items()))
+        self.on_epoch(row)
 
     def _save_now_and_then(self) -> None:
         """Write a checkpoint within an epoch when enough time has gone by; all processes do so together."""
@@ -324,6 +327,8 @@ class Training:
         memories = checkpoint.tensors["progress"]["memories"]
         if memories.numel():
             self.learner.objective.restore(memories[self.accelerator.process_index])
+        for row in self.progress.history:
+            self.on_epoch(row)
         log.info("going on from epoch %d, step %d", self.progress.epoch + 1, self.progress.steps)
 
 
