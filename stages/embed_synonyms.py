@@ -2,28 +2,34 @@
 
 import logging
 
-import torch
+import numpy as np
 from safetensors.numpy import save_file
 
 from stages import params, paths
 from stages.files import read_json, whole_file
+from stages.modeling import devices
+from stages.modeling.architecture import Architecture
+from stages.modeling.encoder import cls_embeddings, load_encoder, load_tokenizer
 from stages.stage import run
-from stages.synonyms.embed import embed, load
 
 log = logging.getLogger("stages.embed_synonyms")
+
+# The encoder with its own positions and full attention; of the sizes, only what it must have room for counts.
+AS_IT_IS = Architecture(encoder="CE", head="plain", padding="masked", dropout=0.0, chunk_length=2, max_tokens=3)
 
 
 def main() -> None:
     compute = params.load().compute
-    torch.set_num_threads(compute.threads)
-    device = compute.device if compute.device != "auto" else "cuda" if torch.cuda.is_available() else "cpu"
+    device = devices.start(compute.device, "float32", compute.threads).device
     candidates = read_json(paths.CANDIDATES)
     phrases = [phrase for code in sorted(candidates) for phrase in candidates[code]]
-    encoder, tokenizer = load(paths.ENCODER, torch.device(device))
-    embeddings = embed(phrases, encoder, tokenizer)
+    encoder, _ = load_encoder(paths.ENCODER, AS_IT_IS)
+    tokenizer = load_tokenizer(paths.ENCODER)
+    distinct, rows = np.unique(np.array(phrases, dtype=str), return_inverse=True)
+    embeddings = cls_embeddings(encoder, tokenizer, distinct.tolist(), device).numpy()
     with whole_file(paths.EMBEDDINGS) as partial:
-        save_file({"embeddings": embeddings}, partial)
-    log.info("embedded %d candidates (%d different) on %s", len(phrases), len(set(phrases)), device)
+        save_file({"embeddings": embeddings[rows]}, partial)
+    log.info("embedded %d candidates (%d different) on %s", len(phrases), len(distinct), device.type)
 
 
 if __name__ == "__main__":
