@@ -24,9 +24,12 @@ def main() -> None:
     candidates = read_json(paths.CANDIDATES)
     phrases = [phrase for code in sorted(candidates) for phrase in candidates[code]]
     encoder, _ = load_encoder(paths.ENCODER, AS_IT_IS)
-    tokenizer = load_tokenizer(paths.ENCODER)
-    distinct, rows = np.unique(np.array(phrases, dtype=str), return_inverse=True)
-    embeddings = cls_embeddings(encoder, tokenizer, distinct.tolist(), device).numpy()
+    distinct = sorted(set(phrases))
+    embeddings = np.empty((0, encoder.config.hidden_size), dtype=np.float32)
+    if phrases:
+        embeddings = cls_embeddings(encoder, load_tokenizer(paths.ENCODER), distinct, device).numpy()
+    row_of = {phrase: row for row, phrase in enumerate(distinct)}
+    rows = np.array([row_of[phrase] for phrase in phrases], dtype=np.intp)
     with whole_file(paths.EMBEDDINGS) as partial:
         save_file({"embeddings": embeddings[rows]}, partial)
     log.info("embedded %d candidates (%d different) on %s", len(phrases), len(distinct), device.type)

@@ -15,6 +15,7 @@ from statistics import mean, median
 
 import yaml
 
+from stages.corpus.icd import MIMIC_50
 from stages.errors import InputError
 from stages.synonyms.normalise import normalise_all
 
@@ -35,12 +36,8 @@ CHECKSUMS = {
 # Pools of phrases that are broader than the code, so that neighbouring codes share many of them.
 BROAD = ("wikipedia",)
 
-# The lines of the Wikipedia file: the fifty codes of MIMIC-III-50, diagnoses first, then procedures.
-WIKIPEDIA_CODES = """
-038.9 244.9 250.00 272.0 272.4 276.1 276.2 285.1 285.9 287.5 305.1 311 401.9 403.90 410.71 412 414.01 424.0 427.31
-428.0 486 496 507.0 511.9 518.81 530.81 584.9 585.9 599.0 995.92 V15.82 V45.81 V58.61
-33.24 36.15 37.22 37.23 38.91 38.93 39.61 39.95 45.13 88.56 88.72 96.04 96.6 96.71 96.72 99.04 99.15
-""".split()  # noqa: SIM905 (a list of fifty strings is no easier to read)
+# The lines of the Wikipedia file: the diagnoses of MIMIC-III-50 in sorted order, then the procedures (two digits, dot).
+WIKIPEDIA_CODES = sorted(MIMIC_50, key=lambda code: (code.find(".") == 2, code))
 
 
 def read_pool(name: str, folder: Path) -> Pool | None:
