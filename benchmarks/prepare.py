@@ -1,7 +1,8 @@
 """Preparation of MIMIC-III and its stratification: this project's way beside the straightforward one.
 
     python -m benchmarks.prepare                       # 1,250 / 2,500 / 5,000 admissions, about a minute
-    python -m benchmarks.prepare --load /tmp/load      # also this folder, e.g. load data of MIMIC's full size (README)
+    python -m stages.synthesize --load --out /tmp/load # load data of MIMIC-III's full size
+    python -m benchmarks.prepare --load /tmp/load      # also this folder
 
 Seconds and peak memory are those of a whole `python -m stages.prepare_splits`, interpreter and imports included.
 `straightforward` reads all notes with pandas, joins and cleans them by regular expressions, and counts the labels anew
