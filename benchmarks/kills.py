@@ -9,6 +9,8 @@ has been killed often enough or has ended. A last run ends undisturbed. dvc.lock
 """
 
 import argparse
+import functools
+import operator
 import os
 import random
 import shutil
@@ -44,8 +46,8 @@ def clone(settings: list[str], folder: Path) -> None:
     params = yaml.load(folder / "params.yaml")
     for setting in settings:
         key, value = setting.split("=", 1)
-        section, name = key.split(".")
-        params[section][name] = yaml.load(value)
+        *sections, name = key.split(".")
+        functools.reduce(operator.getitem, sections, params)[name] = yaml.load(value)
     yaml.dump(params, folder / "params.yaml")
 
 

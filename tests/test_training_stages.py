@@ -231,3 +231,23 @@ def test_two_processes_learn_what_one_learns(workspace):
     expected = load_file(paths.predictions(paths.PREDICTIONS, "test"))["logits"]
     launch("accelerate.commands.launch", "--num_processes", "2", "--cpu", "-m", "stages.predict")
     torch.testing.assert_close(load_file(paths.predictions(paths.PREDICTIONS, "test"))["logits"], expected)
+
+
+@pytest.mark.slow
+def test_start_from_the_revision_of_an_experiment(workspace):
+    """A classifier that DVC tracked is had from its cache, whatever lies in the working folder now."""
+
+    def shell(command: str) -> None:
+        subprocess.run(command, shell=True, check=True, capture_output=True)
+
+    paths.CLASSIFIER.mkdir(parents=True)
+    (paths.CLASSIFIER / "weights").write_text("earlier")
+    dvc = f"{sys.executable} -m dvc"
+    shell(f"git init && {dvc} init && {dvc} add {paths.CLASSIFIER} && git add .dvc models/.gitignore models/*.dvc")
+    shell("git -c user.name=a -c user.email=a@b.c commit -m earlier && git tag earlier")
+    (paths.CLASSIFIER / "weights").write_text("later")
+    folder = starting_point.located("earlier")
+    assert (folder / "weights").read_text() == "earlier"
+    assert starting_point.located("earlier", fetch=False) == folder
+    starting_point.forget()
+    assert not folder.exists()
