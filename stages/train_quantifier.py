@@ -19,6 +19,8 @@ from stages.stage import run
 
 log = logging.getLogger("stages.train_quantifier")
 
+SHARED_WEIGHTS = 500_000  # a layer of fewer weights costs several threads more in waiting than it saves
+
 
 def train(
     probabilities: np.ndarray, targets: sp.csr_array, params: Quantifier, device: torch.device | str = "cpu"
@@ -50,11 +52,12 @@ def train(
 
 def main() -> None:
     params = load()
-    compute = devices.start(params.compute.device, "float32", params.compute.threads)
     path, targets = paths.predictions(paths.PREDICTIONS, "val"), read_csr(paths.targets("val"))
     logits = read_logits(path)
     if logits.shape != targets.shape:
         raise InputError(f"{path} has logits {logits.shape}, the targets are {targets.shape}; run `dvc repro`")
+    small = targets.shape[1] * params.quantifier.hidden < SHARED_WEIGHTS
+    compute = devices.start(params.compute.device, "float32", 1 if small else params.compute.threads)
     model, history = train(expit(logits), targets, params.quantifier, compute.device)
     with whole_directory(paths.QUANTIFIER) as folder:
         save_mlp(model, folder)
