@@ -132,16 +132,15 @@ def f1_against_M(settings: Sequence[Setting]) -> Figure | None:
 
 @styled
 def diversity_against_M(table: pd.DataFrame | None) -> Figure | None:
-    """Mean distance between a code's synonyms against M: columns M, MDP, rand, first."""
+    """Mean distance between a code's synonyms against M: columns M, selection (MDP, rand, first), diversity."""
     if table is None or table.empty:
         return None
-    if "selection" in table:
-        table = table.pivot(index="M", columns="selection", values="diversity").reset_index()
     figure = Figure(figsize=(5.2, 3.6))
     axes = figure.subplots()
     table = table[table["M"] > 1]
     for selection, (colour, marker) in SELECTION_LOOKS.items():
-        axes.plot(table["M"], table[selection], marker=marker, color=colour, label=selection)
+        part = table[table["selection"] == selection]
+        axes.plot(part["M"], part["diversity"], marker=marker, color=colour, label=selection)
     _doubling_axis(axes, sorted(set(table["M"])))
     axes.set_ylim(bottom=0)
     axes.set_xlabel("synonyms per code, M")
