@@ -20,7 +20,7 @@ from stages.modeling.model import CodingModel, load_model
 log = logging.getLogger(__name__)
 
 PROVENANCE = "provenance.json"
-FETCHED = paths.CHECKPOINTS / "start_from"
+FETCHED = paths.CLASSIFIER.with_name("start_from")
 REASONS = {
     "corpus": "was trained on another corpus or subset: its training documents may be this one's test documents",
     "training_documents": "was trained on other documents: they may be among this run's validation or test documents",

@@ -105,8 +105,10 @@ class Documents:
             len(indices),
         )
 
-    def dense_targets(self, indices: Sequence[int]) -> torch.Tensor:
-        """The targets of the documents `indices`: float32 (n, C)."""
+    def dense_targets(self, indices: Sequence[int]) -> torch.Tensor | None:
+        """The targets of the documents `indices`: float32 (n, C); None where none were given."""
+        if self.targets is None:
+            return None
         return torch.from_numpy(self.targets[indices].toarray().astype(np.float32))
 
 

@@ -80,6 +80,14 @@ class CheckpointFolder:
                 log.warning("checkpoint %s is damaged and skipped: %s", folder.name, error)
         return None
 
+    def log_others(self) -> None:
+        """Say how many other runs have left checkpoints, for nothing but their own end removes them."""
+        others = [path for path in self.folder.parent.glob("*") if path.is_dir() and path != self.folder]
+        if others:
+            log.info(
+                "%s: %d other runs were left unfinished; what they keep can be deleted", self.folder.parent, len(others)
+            )
+
     def remove(self) -> None:
         """Remove the run's folder."""
         shutil.rmtree(self.folder, ignore_errors=True)

@@ -38,7 +38,7 @@ def predict(
     results = []
     with bar, torch.inference_mode(), memory_named(chunk_budget), accelerator.autocast():
         # A process without a pass of its own computes the first one for its shape.
-        for indices, batch in loaded(documents, mine or passes[:1], device):
+        for indices, batch, _ in loaded(documents, mine or passes[:1], device):
             results.append(model(*batch).float())
             bar.update(len(indices))
     model.train(was_training)
@@ -55,14 +55,17 @@ def budget_factor(device: torch.device) -> int:
     return PREDICTION_BUDGET if device.type == "cuda" else 1
 
 
-def loaded(documents: Documents, passes: list[np.ndarray], device: torch.device) -> Iterator[tuple[np.ndarray, Batch]]:
-    """Each pass with its batch on `device`; for a GPU, batches are made ahead and copied beside its work."""
+def loaded(
+    documents: Documents, passes: list[np.ndarray], device: torch.device
+) -> Iterator[tuple[np.ndarray, Batch, torch.Tensor | None]]:
+    """Each pass with its batch and targets on `device`; for a GPU they are made ahead and copied beside its work."""
+    made = ((indices, documents.batch(indices), documents.dense_targets(indices)) for indices in passes)
     if device.type != "cuda":
-        for indices in passes:
-            yield indices, documents.batch(indices)
+        yield from made
         return
-    for indices, batch in prefetched((indices, documents.batch(indices).pinned()) for indices in passes):
-        yield indices, batch.to(device)
+    pinned = ((indices, batch.pinned(), None if y is None else y.pin_memory()) for indices, batch, y in made)
+    for indices, batch, targets in prefetched(pinned):
+        yield indices, batch.to(device), None if targets is None else targets.to(device, non_blocking=True)
 
 
 @contextmanager

@@ -6,7 +6,8 @@ processes share it, or on whether the run was killed in between and went on from
 
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import nullcontext
 from dataclasses import asdict, dataclass, field
 from typing import Any, NamedTuple, Protocol
 
@@ -43,6 +44,8 @@ class Settings:
     keep_checkpoints: int
     compile: bool
     seed: int
+    warmup: float = 0.0  # share of all steps in which the learning rate rises
+    output_learning_rate: float | None = None  # of a plain head's last layer; None: as the rest
 
     def to_dict(self) -> dict[str, Any]:
         """All that defines the run: every field but the number of checkpoints kept."""
@@ -140,7 +143,7 @@ class Training:
             model.encoder.compile(dynamic=True)
         self.parallel = accelerator.prepare(self.learner)
         self.optimizer = torch.optim.AdamW(
-            self.learner.parameters(),
+            self._parameter_groups(),
             lr=settings.learning_rate,
             weight_decay=settings.weight_decay,
             fused=True,
@@ -205,37 +208,44 @@ class Training:
         """The passes of this process; one without a document in the step goes along with the step's first."""
         return self.train.passes(mine if len(mine) else step[:1], self.settings.chunk_budget)
 
-    def _take_step(self, at: int, documents: int, idle: bool, passes: int, batches) -> None:
+    def _take_step(self, at: int, documents: int, idle: bool, passes: int, batches: Iterator) -> None:
         """One optimiser step: the mean loss over its `documents`, in as many passes as they were cut into."""
         # Random numbers follow from the place in the run alone, so nothing of the generators need be kept.
         torch.manual_seed(hash((self.settings.seed, self.progress.epoch, at, self.accelerator.process_index)))
         share = self.accelerator.num_processes / documents  # gradients are averaged over the processes
         for number in range(passes):
-            indices, batch = next(batches)
-            targets = None if idle else self.train.dense_targets(indices).to(self.device, non_blocking=True)
+            _, batch, targets = next(batches)
             last = number == passes - 1
-            with torch.enable_grad() if last else self.accelerator.no_sync(self.parallel):
-                loss = self.parallel(batch, targets).sum() * share
+            with nullcontext() if last else self.accelerator.no_sync(self.parallel):
+                loss = self.parallel(batch, None if idle else targets).sum() * share
                 self.accelerator.backward(loss)
             self.losses[at] += loss.detach() / share
         if self.settings.clip_norm is not None:
             nn.utils.clip_grad_norm_(self.learner.parameters(), self.settings.clip_norm)
-        self._decay_learning_rate(at)
+        self._schedule_learning_rate(at)
         self.optimizer.step()
         self.optimizer.zero_grad()
 
-    def _decay_learning_rate(self, at: int) -> None:
-        """Linear decay from the learning rate to 0 over all epochs, whether or not they will be reached."""
+    def _parameter_groups(self) -> list[dict[str, Any]]:
+        """All weights with their highest learning rate, `peak`; a plain head's last layer may have its own."""
+        groups: dict[float, list[nn.Parameter]] = {}
+        for name, weight in self.learner.named_parameters():
+            own = self.settings.output_learning_rate if name.startswith("model.head.output.") else None
+            groups.setdefault(own or self.settings.learning_rate, []).append(weight)
+        return [{"params": weights, "peak": peak} for peak, weights in groups.items()]
+
+    def _schedule_learning_rate(self, at: int) -> None:
+        """Linear rise over the warm-up, then linear decay to 0 over all epochs, whether or not they will be reached."""
         taken = self.progress.epoch * self.epoch_length + at
-        remaining = 1 - taken / (self.settings.epochs * self.epoch_length)
+        total = self.settings.epochs * self.epoch_length
+        warm = self.settings.warmup * total
+        share = min((taken + 1) / max(warm, 1), (total - taken) / (total - warm))
         for group in self.optimizer.param_groups:
-            group["lr"] = self.settings.learning_rate * remaining
+            group["lr"] = group["peak"] * share
 
     def _check_losses(self, steps: list[np.ndarray]) -> None:
         """Stop at a loss that is not a finite number, naming the step and its documents."""
-        taken = self.losses[: self.progress.steps]
-        if self.accelerator.num_processes > 1:
-            taken = self.accelerator.reduce(taken, "sum")
+        taken = self._over_processes(self.losses[: self.progress.steps])
         if bool(torch.isfinite(taken).all()):
             return
         at = int(torch.isfinite(taken).logical_not().nonzero()[0])
@@ -248,9 +258,7 @@ class Training:
     def _validate(self) -> None:
         """Close the epoch: its row of metrics, and its weights if they are the best so far."""
         progress = self.progress
-        losses = self.losses
-        if self.accelerator.num_processes > 1:
-            losses = self.accelerator.reduce(losses, "sum")
+        losses = self._over_processes(self.losses)
         logits = predict(self.learner.model, self.val, self.settings.chunk_budget, self.accelerator, name="validation")
         targets = self.val.dense_targets(range(len(self.val)))
         row = {
@@ -274,9 +282,7 @@ class Training:
     def _save_now_and_then(self) -> None:
         """Write a checkpoint within an epoch when enough time has gone by; all processes do so together."""
         due = time.monotonic() - self.saved_at > max(CHECKPOINT_SECONDS, self.save_seconds / CHECKPOINT_SHARE)
-        if self.accelerator.num_processes > 1:
-            due = bool(self.accelerator.reduce(torch.tensor(float(due), device=self.device), "sum"))
-        if due:
+        if bool(self._over_processes(torch.tensor(float(due), device=self.device))):
             self._save()
 
     def _save(self) -> None:
@@ -284,9 +290,7 @@ class Training:
         began = time.monotonic()
         memory = self.learner.objective.memory().to(self.device)
         memories = self.accelerator.gather(memory[None]) if memory.numel() else memory
-        losses = self.losses
-        if self.accelerator.num_processes > 1:
-            losses = self.accelerator.reduce(losses, "sum")
+        losses = self._over_processes(self.losses)
         if self.accelerator.is_main_process:
             tensors = {
                 "weights": self.learner.state_dict(),
@@ -300,6 +304,10 @@ class Training:
         self.saved_at = time.monotonic()
         self.save_seconds = self.saved_at - began
 
+    def _over_processes(self, values: Tensor) -> Tensor:
+        """The sum of `values` over all processes."""
+        return self.accelerator.reduce(values, "sum")
+
     def _optimizer_tensors(self) -> dict[str, Tensor]:
         """The optimiser's state by `weight name:quantity`."""
         names = {id(parameter): name for name, parameter in self.learner.named_parameters()}
@@ -311,6 +319,8 @@ class Training:
 
     def _resume(self) -> None:
         """Go on from the newest whole checkpoint, if there is one."""
+        if self.accelerator.is_main_process:
+            self.checkpoints.log_others()
         checkpoint = self.checkpoints.newest()
         if checkpoint is None:
             return

@@ -79,3 +79,14 @@ def test_the_key_follows_settings_and_content(tmp_path):
 def test_digest_of_a_file(tmp_path):
     (tmp_path / "file").write_bytes(b"abc")
     assert digest(tmp_path / "file") == "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
+
+
+def test_other_runs_are_counted(tmp_path, caplog):
+    folder = CheckpointFolder(tmp_path / "own", keep=1)
+    folder.save(1, checkpoint(1))
+    with caplog.at_level("INFO"):
+        folder.log_others()
+        assert caplog.text == ""
+        (tmp_path / "other").mkdir()
+        folder.log_others()
+    assert "1 other runs were left unfinished" in caplog.text
