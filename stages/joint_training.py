@@ -28,7 +28,8 @@ def metrics(logits: np.ndarray, targets: np.ndarray) -> dict[str, float]:
 def training_settings(settings: params.Params) -> Settings:
     """The settings of joint training: those of `clq`, and of `train` where `clq` says nothing."""
     own = settings.clq.model_dump(include={"learning_rate", "epochs", "patience", "seed"})
-    return Settings(**settings.train.model_dump(exclude={"start_from", *own}), **own)
+    new_models_only = {"start_from", "warmup", "output_learning_rate"}
+    return Settings(**settings.train.model_dump(exclude={*new_models_only, *own}), **own)
 
 
 def train_both() -> None:

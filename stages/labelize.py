@@ -48,6 +48,7 @@ def architecture(model: params.Model, lowercase_documents: bool, synonyms: int) 
         "heads": synonyms if head == "msam" else None,
         "dropout": model.dropout if head == "plain" else 0.0,
         "padding": model.padding,
+        "initialisation": model.initialisation if head == "msam" else "torch",
         "lowercase_documents": lowercase_documents,
         **settings,
     }

@@ -82,6 +82,7 @@ class Encoder(Section):
 class Model(Section):
     type: Literal["CE", "CE_MSAM", "LE", "LE_MSAM", "CE_CLQ", "CE_MSAM_CLQ", "LE_CLQ", "LE_MSAM_CLQ"]
     padding: Literal["masked", "original"]
+    initialisation: Literal["torch", "identity"]
     chunk_length: Annotated[int, Field(ge=8)]
     max_tokens: Annotated[int, Field(ge=8)]
     window: Annotated[int, Field(ge=2)]
@@ -91,6 +92,8 @@ class Model(Section):
 
 class Train(Section):
     learning_rate: Rate
+    output_learning_rate: Rate | None
+    warmup: Share
     weight_decay: NotNegative
     epochs: Positive
     patience: Positive

@@ -217,16 +217,17 @@ class SynonymPairs:
         return self.tokens[torch.from_numpy(np.concatenate([self.starts[codes] + first, self.starts[codes] + second]))]
 
 
-def mask_words(tokens: Tensor, tokenizer: PreTrainedTokenizerBase, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
-    """BERT's masking: of the chosen tokens 80 % become `[MASK]`, 10 % another token, 10 % stay.
+def mask_words(tokens: Tensor, words: Tensor, mask: int, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
+    """BERT's masking: of the chosen words 80 % become `mask`, 10 % another word, 10 % stay.
 
-    Returns the masked tokens (B, T) and which positions are to be predicted (B, T, bool); special tokens never are.
+    `words` (vocabulary,) tells which tokens are words; nothing else is chosen. Returns the masked tokens (B, T) and
+    which positions are to be predicted (B, T, bool).
     """
     chance, change = (torch.from_numpy(rng.random(tokens.shape)) for _ in range(2))
-    special = torch.isin(tokens, torch.tensor(tokenizer.all_special_ids))
-    chosen = (chance < MASKED) & ~special
-    others = torch.from_numpy(rng.integers(len(SPECIAL), len(tokenizer), tokens.shape))
-    masked = torch.where(chosen & (change < 0.8), tokenizer.mask_token_id, tokens)
+    chosen = (chance < MASKED) & words[tokens]
+    candidates = words.nonzero()[:, 0]
+    others = candidates[torch.from_numpy(rng.integers(0, len(candidates), tokens.shape))]
+    masked = torch.where(chosen & (change < 0.8), mask, tokens)
     return torch.where(chosen & (change >= 0.9), others, masked), chosen
 
 
@@ -247,7 +248,11 @@ def pretrain(
     rng = np.random.default_rng(settings.seed)
     chunks = Chunks(documents, settings.chunk_length, tokenizer)
     pairs = SynonymPairs(synonyms, settings.chunk_length, tokenizer)
-    weights = chunks.inverse_document_frequencies(len(tokenizer))
+    worded = torch.tensor(
+        [any(map(str.isalpha, token)) for token in tokenizer.convert_ids_to_tokens(range(len(tokenizer)))]
+    )
+    worded[tokenizer.all_special_ids] = False
+    weights = chunks.inverse_document_frequencies(len(tokenizer)) * worded
     summary, cloze = (WordPrediction(encoder.embeddings.word_embeddings) for _ in range(2))
     trained = dict.fromkeys(p for module in (encoder, summary, cloze) for p in module.parameters() if p.requires_grad)
     optimizer = torch.optim.AdamW(trained, lr=settings.learning_rate, weight_decay=0.01)
@@ -259,7 +264,7 @@ def pretrain(
     bar = tqdm(range(settings.steps), desc="pre-training the encoder", unit="step", mininterval=1, disable=None)
     for step in bar:
         tokens = chunks.sample(settings.batch_size, rng)
-        masked, chosen = mask_words(tokens, tokenizer, rng)
+        masked, chosen = mask_words(tokens, worded, tokenizer.mask_token_id, rng)
         states = encoder(masked, attention_mask=tokens != tokenizer.pad_token_id).last_hidden_state
         loss = bag_of_words_loss(summary(states[:, 0]), tokens, weights)
         loss = loss + F.cross_entropy(cloze(states[chosen]), tokens[chosen])
