@@ -246,16 +246,16 @@ def true_and_estimated(points: pd.DataFrame | None, label: str) -> Figure | None
 
 @styled
 def error_against_size(table: pd.DataFrame | None, label: str) -> Figure | None:
-    """Absolute error against group size, a line a quantifier: documents, ae_METHOD ..."""
+    """Absolute error against group size, a line a quantifier: method, documents, ae."""
     if table is None or table.empty:
         return None
     figure = Figure(figsize=(6, 4))
     axes = figure.subplots()
     for method in METHODS:
-        if f"ae_{method}" in table:
+        part = table[table["method"] == method]
+        if len(part):
             colour, marker = METHOD_LOOKS[method]
-            error = 100 * table[f"ae_{method}"]
-            axes.plot(table["documents"], error, marker=marker, color=colour, label=METHODS[method])
+            axes.plot(part["documents"], 100 * part["ae"], marker=marker, color=colour, label=METHODS[method])
     _log_axis(axes, "x")
     _log_axis(axes, "y")
     axes.set_xlabel("documents in the group (logarithmic)")

@@ -38,7 +38,7 @@ class Comparison:
 
     metrics: dict[str, dict[str, dict[str, float]]]  # val, test -> method -> ae, rae; on test also *_shifted
     by_band: pd.DataFrame  # method, band, codes, ae, rae: test, codes by training frequency
-    by_size: pd.DataFrame  # documents (mean size in the band), samples, ae_METHOD ..., rae_METHOD ...: test
+    by_size: pd.DataFrame  # method, documents (mean size in the band), samples, ae, rae: test, groups by size
     points: pd.DataFrame  # method, true, estimated: single groups and codes of test, drawn at random
 
 
@@ -60,7 +60,7 @@ def compare(
     """
     known = _Known.of(val, networks, train_samples, seed)
     on_val, on_test = {}, {}
-    by_band, points, by_sample = [], [], {}
+    by_band, by_size, points = [], [], []
     groups = uniform_groups(len(val.probabilities), test_samples, np.random.default_rng([seed, 2]))
     for method, true, estimated, sizes in known.estimates(val, groups):
         on_val[method] = mean_errors(true, estimated, sizes)
@@ -69,15 +69,15 @@ def compare(
     for method, true, estimated, sizes in known.estimates(test, groups):
         on_test[method] = mean_errors(true, estimated, sizes)
         by_band.append(_by_band(true, estimated, sizes, bands).assign(method=method))
-        by_sample[method] = sample_errors(true, estimated, sizes)
+        by_size.append(_by_size(true, estimated, sizes).assign(method=method))
         points.append(_points(true, estimated, sizes, seed).assign(method=method))
 
-    by_size = _by_size(by_sample, sizes)
     groups = shifted_groups(test.targets, test_samples, np.random.default_rng([seed, 4]))
     for method, true, estimated, sizes in known.estimates(test, groups):
         on_test[method] |= {f"{name}_shifted": error for name, error in mean_errors(true, estimated, sizes).items()}
 
-    return Comparison({"val": on_val, "test": on_test}, _method_first(by_band), by_size, _method_first(points))
+    tables = (_method_first(tables) for tables in (by_band, by_size, points))
+    return Comparison({"val": on_val, "test": on_test}, *tables)
 
 
 @dataclass(frozen=True)
@@ -136,15 +136,11 @@ def _by_band(
     return pd.DataFrame(rows, columns=["band", "codes", "ae", "rae"])
 
 
-def _by_size(by_sample: Mapping[str, tuple[np.ndarray, np.ndarray]], sizes: np.ndarray) -> pd.DataFrame:
-    """AE and RAE of the groups of similar size, a row a band of sizes; bands without groups are left out.
-
-    `by_sample`: method -> AE and RAE of every sample, two arrays (S,).
-    """
-    columns = {
-        f"{error}_{method}": found[at] for at, error in enumerate(("ae", "rae")) for method, found in by_sample.items()
-    }
-    grouped = pd.DataFrame({"documents": sizes, **columns}).groupby(np.digitize(sizes, SIZE_EDGES))
+def _by_size(true: np.ndarray, estimated: np.ndarray, sizes: np.ndarray) -> pd.DataFrame:
+    """AE and RAE of the groups of similar size, a row a band of sizes; bands without groups are left out."""
+    absolute, relative = sample_errors(true, estimated, sizes)
+    table = pd.DataFrame({"documents": sizes, "ae": absolute, "rae": relative})
+    grouped = table.groupby(np.digitize(sizes, SIZE_EDGES))
     table = grouped.mean()
     table.insert(1, "samples", grouped.size())
     return table.reset_index(drop=True)

@@ -97,7 +97,7 @@ def test_true_and_estimated_has_a_panel_a_method_on_one_scale():
 
 
 def test_errors_by_size_and_by_frequency():
-    sizes = pd.DataFrame({"documents": [1.0, 100.0], "ae_pcc": [0.1, 0.01], "ae_mlp": [0.05, 0.02]})
+    sizes = pd.DataFrame({"method": ["pcc", "pcc", "mlp"], "documents": [1.0, 100.0, 10.0], "ae": [0.1, 0.01, 0.05]})
     figure = plots.error_against_size(sizes, "CE")
     assert_readable(figure)
     assert figure.axes[0].get_xscale() == figure.axes[0].get_yscale() == "log"
