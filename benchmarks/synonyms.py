@@ -9,9 +9,13 @@ directions, which is much harder; `sphere` has no structure at all.
 
 import argparse
 import math
+import os
+import sys
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
 
 import numpy as np
 from ortools.linear_solver import pywraplp
@@ -41,6 +45,20 @@ def embeddings(kind: str, n: int, d: int, seed: int) -> np.ndarray:
     return vectors
 
 
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Without the banner that HiGHS writes past Python's standard output."""
+    sys.stdout.flush()
+    kept = os.dup(1)
+    with Path(os.devnull).open("w") as nothing:
+        os.dup2(nothing.fileno(), 1)
+    try:
+        yield
+    finally:
+        os.dup2(kept, 1)
+        os.close(kept)
+
+
 def linear(solver: str, distances: np.ndarray, M: int, limit: float) -> tuple[float, bool]:
     """Objective and whether it was proven, of the linearised model: products y_ij with their row equalities."""
     model = pywraplp.Solver.CreateSolver(solver)
@@ -55,7 +73,8 @@ def linear(solver: str, distances: np.ndarray, M: int, limit: float) -> tuple[fl
         model.Add(product <= x[i])
         model.Add(product <= x[j])
     model.Maximize(sum(distances[pair] * product for pair, product in y.items()))
-    status = model.Solve()
+    with quiet():
+        status = model.Solve()
     found = status in (pywraplp.Solver.OPTIMAL, pywraplp.Solver.FEASIBLE)
     return model.Objective().Value() if found else math.nan, status == pywraplp.Solver.OPTIMAL
 

@@ -55,6 +55,8 @@ def distances(candidates: dict[str, list[str]], embeddings: np.ndarray) -> selec
     stops = np.cumsum([len(candidates[code]) for code in sorted(candidates)])
     if len(embeddings) != stops[-1]:
         raise InputError(f"{paths.EMBEDDINGS} has {len(embeddings)} rows for {stops[-1]} candidates; run `dvc repro`")
+    if not np.isfinite(embeddings).all():
+        raise InputError(f"{paths.EMBEDDINGS} holds numbers that are not finite; look at the encoder")
     rows = dict(zip(sorted(candidates), np.split(embeddings, stops[:-1]), strict=True))
     with threadpool_limits(1):  # the last bit of a product can depend on the number of threads
         return {code: mdp.cosine_distances(rows[code]) for code in rows if len(rows[code])}

@@ -8,7 +8,7 @@ ones. The shift also mends what rounding did to cosines, and is negative, hence 
 
 import numpy as np
 
-STEPS = 200
+STEPS = 60  # more gain less than 0.1 % of the bound
 MARGIN = 1e-11  # what float64 may err in the bound, as a share of it
 
 

@@ -3,10 +3,10 @@
 Distances are rounded to whole multiples of a quantum (2^-32 of the power of two above the largest), which float64 adds
 without error in any order: two sets tie exactly or not at all. Of several optimal sets the answer is the one whose
 sorted indices come first in lexicographic order. It is therefore one and the same whatever the method, the starts and
-the number of threads.
+the number of threads (an answer that only CP-SAT could prove is the first of equals that was met).
 
 Small problems are enumerated. Others are solved by growing sets from pairs (growth.py), after an upper bound from the
-geometry of the distances has taken out elements that no optimal set holds (concave.py). What is still open at half the
+geometry of the distances has taken out elements that no optimal set holds (concave.py). What is still open near the
 time limit is handed to OR-Tools' CP-SAT (cpsat.py).
 """
 
@@ -86,7 +86,7 @@ def solve(distances: np.ndarray, M: int, time_limit: float = math.inf) -> Soluti
 
     `time_limit` in seconds: past it the answer is the best set found, with a bound that is not closed.
     """
-    deadline = time.monotonic() + time_limit
+    begin = time.monotonic()
     distances = rounded(distances)
     if M < 3 or math.comb(len(distances), M) <= ENUMERATED:
         return _closed(distances, _enumerated(distances, M), "enumeration")
@@ -96,11 +96,11 @@ def solve(distances: np.ndarray, M: int, time_limit: float = math.inf) -> Soluti
     kernel, bound = concave.kernel(distances, M, search.value)
     part = distances[np.ix_(kernel, kernel)]
     search = growth.Search(part, M, tuple(np.searchsorted(kernel, search.best).tolist()))
-    if search.in_depth(deadline - CPSAT_SHARE * time_limit):
+    if search.in_depth(begin + (1 - CPSAT_SHARE) * time_limit):
         return _closed(distances, tuple(kernel[list(search.best)].tolist()), "growth")
     from stages.synonyms import cpsat  # OR-Tools takes longer to load than most codes to solve
 
-    found, proven = cpsat.maximise(part, M, quantum(distances), search.best, deadline - time.monotonic())
+    found, proven = cpsat.maximise(part, M, quantum(distances), search.best, begin + time_limit - time.monotonic())
     chosen = tuple(kernel[list(found)].tolist())
     if proven <= diversity(part, found):
         return _closed(distances, chosen, "CP-SAT")

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 import yaml
-from safetensors.numpy import load_file
+from safetensors.numpy import load_file, save_file
 from transformers import BertConfig, BertModel, BertTokenizerFast
 
 from stages import collect_synonyms, embed_synonyms, params, paths, select_synonyms
@@ -163,6 +163,14 @@ def test_embeddings_of_other_candidates_are_refused(folder):
     candidates = json.loads(paths.CANDIDATES.read_text())
     paths.CANDIDATES.write_text(json.dumps({**candidates, "401.9": ["one phrase"]}))
     with pytest.raises(InputError, match="dvc repro"):
+        select_synonyms.main()
+
+
+def test_embeddings_that_are_not_finite_are_refused(folder):
+    collect_synonyms.main()
+    count = sum(map(len, json.loads(paths.CANDIDATES.read_text()).values()))
+    save_file({"embeddings": np.full((count, 16), np.nan, dtype=np.float32)}, paths.EMBEDDINGS)
+    with pytest.raises(InputError, match="not finite"):
         select_synonyms.main()
 
 
