@@ -47,16 +47,16 @@ class PhraseLookup:
 
 
 def tfidf_probabilities(train_texts: Sequence[str], targets: sp.csr_array, texts: Sequence[str]) -> np.ndarray:
-    """Probabilities (N, C) by one logistic regression a code on TF-IDF of words and word pairs.
+    """Probabilities (N, C) by one logistic regression a code on TF-IDF of words.
 
     `targets` (documents, C) belong to `train_texts`. A code that all or none of them carry gets that share.
     """
-    vectorizer = TfidfVectorizer(ngram_range=(1, 2), min_df=3, sublinear_tf=True, dtype=np.float32)
+    vectorizer = TfidfVectorizer(min_df=3, sublinear_tf=True, dtype=np.float32)
     features, unseen = vectorizer.fit_transform(train_texts), vectorizer.transform(texts)
     carried = targets.toarray().astype(bool)
     probabilities = np.tile(carried.mean(axis=0), (len(texts), 1))
     for column in tqdm(range(carried.shape[1]), desc="logistic regression", unit="code", disable=None):
         if carried[:, column].any() and not carried[:, column].all():
-            model = LogisticRegression(C=10, solver="liblinear", random_state=0)
+            model = LogisticRegression(C=100, solver="liblinear", random_state=0)
             probabilities[:, column] = model.fit(features, carried[:, column]).predict_proba(unseen)[:, 1]
     return probabilities
