@@ -5,9 +5,11 @@ from label embeddings can tell codes apart. The pre-training here makes `[CLS]` 
 the synonyms of one code side by side.
 """
 
-from collections import Counter
-from collections.abc import Mapping, Sequence
+import heapq
+from collections import Counter, defaultdict
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 import torch
@@ -21,7 +23,7 @@ from stages.errors import InputError
 
 SPECIAL = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
 ASCII = [chr(code) for code in range(33, 127)]
-PIECES = 0.2  # share of the vocabulary for the pieces of rare words
+PIECES = 0.2  # share of the vocabulary's room for pieces of rare words
 MASKED = 0.15  # share of tokens that the masked-word loss predicts
 TEMPERATURE = 0.1  # of the synonym contrast
 INITIAL_STD = 0.1
@@ -68,29 +70,66 @@ def build_vocabulary(counts: Mapping[str, int], size: int) -> list[str]:
     """A WordPiece vocabulary from word counts: the same list for the same counts, whatever their order.
 
     It holds the special tokens; every character met and all of ASCII, as the start and as the inside of a word, so that
-    no ASCII text is unknown; the most frequent words; and, for a fifth of `size`, the beginnings and endings (`##ing`)
-    that save most tokens among the words left out. Characters come first, so a small `size` is exceeded rather than a
-    character lost.
+    no ASCII text is unknown; the most frequent words; and, where not all words find room, pieces of those left out, in
+    a fifth of the room. Characters come first, so a small `size` is exceeded rather than a character lost.
     """
     characters = sorted({character for word in counts for character in word}.union(ASCII))
     vocabulary = [*SPECIAL, *characters, *("##" + character for character in characters)]
-    words = [word for word, _ in _by_count(counts) if len(word) > 1]
+    words = sorted((word for word in counts if len(word) > 1), key=lambda word: (-counts[word], word))
     room = max(0, size - len(vocabulary))
     kept = room if len(words) <= room else round(room * (1 - PIECES))
     vocabulary += words[:kept]
-    saved: Counter[str] = Counter()
-    for word in words[kept:]:
-        for length in range(2, len(word)):
-            saved[word[:length]] += counts[word] * (length - 1)
-            saved["##" + word[-length:]] += counts[word] * (length - 1)
-    known = set(vocabulary)
-    pieces = [piece for piece, _ in _by_count(saved) if piece not in known]
-    return vocabulary + pieces[: room - min(kept, len(words))]
+    return vocabulary + frequent_pieces({word: counts[word] for word in words[kept:]}, room - kept, set(vocabulary))
 
 
-def _by_count(counts: Mapping[str, int]) -> list[tuple[str, int]]:
-    """The items of `counts`, the largest first, equal ones in the order of their names."""
-    return sorted(counts.items(), key=lambda item: (-item[1], item[0]))
+def frequent_pieces(counts: Mapping[str, int], number: int, known: Set[str]) -> list[str]:
+    """Up to `number` pieces of words that are not `known`, by byte-pair encoding of characters.
+
+    Again and again the pair of neighbours that is met most often, of equal ones the first in the alphabet, becomes one
+    piece. (The trainer of the tokenizers library does not always give the same pieces for the same words.)
+    """
+    spelled = {word: [word[0], *("##" + character for character in word[1:])] for word in counts}
+    met: Counter[tuple[str, str]] = Counter()
+    words_with: defaultdict[tuple[str, str], set[str]] = defaultdict(set)
+
+    def count(word: str, sign: int) -> None:
+        for pair in pairwise(spelled[word]):
+            met[pair] += sign * counts[word]
+            (words_with[pair].add if sign > 0 else words_with[pair].discard)(word)
+
+    for word in spelled:
+        count(word, 1)
+    queue = [(-times, pair) for pair, times in met.items()]
+    heapq.heapify(queue)
+    pieces: list[str] = []
+    while len(pieces) < number and queue:
+        times, pair = heapq.heappop(queue)
+        if times == 0 or -times != met[pair]:
+            continue  # has been counted anew since
+        piece = pair[0] + pair[1][2:]
+        if piece not in known:
+            pieces.append(piece)
+        changed: set[tuple[str, str]] = set()
+        for word in tuple(words_with[pair]):
+            changed.update(pairwise(spelled[word]))
+            count(word, -1)
+            spelled[word] = _joined(spelled[word], pair)
+            changed.update(pairwise(spelled[word]))
+            count(word, 1)
+        for other in changed:
+            heapq.heappush(queue, (-met[other], other))
+    return pieces
+
+
+def _joined(pieces: list[str], pair: tuple[str, str]) -> list[str]:
+    """`pieces` with every occurrence of `pair` made one piece."""
+    joined: list[str] = []
+    for piece in pieces:
+        if joined and (joined[-1], piece) == pair:
+            joined[-1] += piece[2:]
+        else:
+            joined.append(piece)
+    return joined
 
 
 def build_tokenizer(vocabulary: Sequence[str], positions: int, lowercase: bool = True) -> BertTokenizerFast:
@@ -100,10 +139,10 @@ def build_tokenizer(vocabulary: Sequence[str], positions: int, lowercase: bool =
 
 
 def new_encoder(settings: Settings, vocabulary: int) -> BertModel:
-    """A BERT of the given size at its random start, with small position embeddings and no dropout.
+    """A BERT of the given size at its random start, drawn from torch's generator.
 
-    Dropout on attention weights more than doubles a step on a CPU, and a model this small underfits without it.
-    The random generator of torch is what the caller seeds.
+    Position embeddings are small, the pooler starts as the identity, and there is no dropout: on attention weights it
+    more than doubles a step on a CPU, and a model this small underfits without it.
     """
     config = BertConfig(
         vocab_size=vocabulary,
@@ -149,6 +188,11 @@ def bag_of_words_loss(logits: Tensor, tokens: Tensor, weights: Tensor) -> Tensor
     bag = torch.zeros_like(logits).scatter_(1, tokens, 1.0) * weights
     share = bag / bag.sum(dim=1, keepdim=True).clamp_min(1e-6)
     return -(share * logits.log_softmax(dim=1)).sum(dim=1).mean()
+
+
+def masked_word_loss(logits: Tensor, tokens: Tensor) -> Tensor:
+    """Cross-entropy of n masked words from logits (n, words); mean over them, 0 where there are none."""
+    return F.cross_entropy(logits, tokens, reduction="sum") / max(1, len(tokens))
 
 
 def synonym_contrast_loss(first: Tensor, second: Tensor) -> Tensor:
@@ -217,6 +261,13 @@ class SynonymPairs:
         return self.tokens[torch.from_numpy(np.concatenate([self.starts[codes] + first, self.starts[codes] + second]))]
 
 
+def word_tokens(tokenizer: PreTrainedTokenizerBase) -> Tensor:
+    """Which tokens have a letter, (vocabulary,) bool: the dates and figures of a note are no words to learn from."""
+    tokens = tokenizer.convert_ids_to_tokens(range(len(tokenizer)))
+    special = set(tokenizer.all_special_tokens)
+    return torch.tensor([token not in special and any(map(str.isalpha, token)) for token in tokens])
+
+
 def mask_words(tokens: Tensor, words: Tensor, mask: int, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
     """BERT's masking: of the chosen words 80 % become `mask`, 10 % another word, 10 % stay.
 
@@ -248,13 +299,11 @@ def pretrain(
     rng = np.random.default_rng(settings.seed)
     chunks = Chunks(documents, settings.chunk_length, tokenizer)
     pairs = SynonymPairs(synonyms, settings.chunk_length, tokenizer)
-    worded = torch.tensor(
-        [any(map(str.isalpha, token)) for token in tokenizer.convert_ids_to_tokens(range(len(tokenizer)))]
-    )
-    worded[tokenizer.all_special_ids] = False
-    weights = chunks.inverse_document_frequencies(len(tokenizer)) * worded
+    words = word_tokens(tokenizer)
+    weights = chunks.inverse_document_frequencies(len(tokenizer)) * words
     summary, cloze = (WordPrediction(encoder.embeddings.word_embeddings) for _ in range(2))
-    trained = dict.fromkeys(p for module in (encoder, summary, cloze) for p in module.parameters() if p.requires_grad)
+    modules = nn.ModuleList([encoder, summary, cloze])
+    trained = [weight for name, weight in modules.named_parameters() if ".pooler." not in name]
     optimizer = torch.optim.AdamW(trained, lr=settings.learning_rate, weight_decay=0.01)
     warm = max(1, settings.steps // 10)
     schedule = torch.optim.lr_scheduler.LambdaLR(
@@ -264,10 +313,10 @@ def pretrain(
     bar = tqdm(range(settings.steps), desc="pre-training the encoder", unit="step", mininterval=1, disable=None)
     for step in bar:
         tokens = chunks.sample(settings.batch_size, rng)
-        masked, chosen = mask_words(tokens, worded, tokenizer.mask_token_id, rng)
+        masked, chosen = mask_words(tokens, words, tokenizer.mask_token_id, rng)
         states = encoder(masked, attention_mask=tokens != tokenizer.pad_token_id).last_hidden_state
         loss = bag_of_words_loss(summary(states[:, 0]), tokens, weights)
-        loss = loss + F.cross_entropy(cloze(states[chosen]), tokens[chosen])
+        loss = loss + masked_word_loss(cloze(states[chosen]), tokens[chosen])
         if len(pairs) > 1:
             phrases = pairs.sample(settings.batch_size, rng)
             vectors = encoder(phrases, attention_mask=phrases != tokenizer.pad_token_id).last_hidden_state[:, 0]
@@ -297,16 +346,16 @@ def train_builtin_encoder(
     Raises InputError where no document has a word.
     """
     counts = count_words(documents, lowercase_documents)
+    if not any(map(str.isalpha, "".join(counts))):
+        raise InputError("no training document has a word; the built-in encoder needs text to learn from")
     counts.update(count_words([phrase for _, phrases in sorted(synonyms.items()) for phrase in phrases], True))
     vocabulary = build_vocabulary(counts, settings.vocabulary)
     tokenizer = build_tokenizer(vocabulary, settings.positions)
     reader = build_tokenizer(vocabulary, settings.positions, lowercase_documents)
     encoded = reader(list(documents), add_special_tokens=False, verbose=False)["input_ids"]
     encoded = [document for document in encoded if document]
-    if not encoded:
-        raise InputError("no training document has a word; the built-in encoder needs text to learn from")
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(settings.seed)
         encoder = new_encoder(settings, len(tokenizer))
-    pretrain(encoder, tokenizer, encoded, synonyms, settings)
+        pretrain(encoder, tokenizer, encoded, synonyms, settings)
     return encoder, tokenizer

@@ -9,6 +9,7 @@ from pathlib import Path
 import torch
 from safetensors import SafetensorError
 from transformers import AutoConfig, AutoModel, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
+from transformers.utils import cached_file
 
 from stages.errors import InputError
 from stages.modeling.encoder import KINDS, one_line, quiet_transformers
@@ -42,6 +43,8 @@ def load_pretrained(source: str, revision: str | None) -> tuple[PreTrainedModel,
     place = {"revision": revision or "main", "local_files_only": folder.is_dir(), "trust_remote_code": False}
     try:
         with quiet_transformers():
+            if not folder.is_dir():
+                place["revision"] = Path(cached_file(source, "config.json", **place)).parent.name
             config = AutoConfig.from_pretrained(source, **place)
             if config.model_type not in KINDS:
                 raise InputError(f"{where} is a {config.model_type}; it must be one of {', '.join(KINDS)}")
@@ -58,8 +61,7 @@ def load_pretrained(source: str, revision: str | None) -> tuple[PreTrainedModel,
         raise InputError(f"{where} cannot be loaded ({one_line(error)}); {wanted}") from None
     _check(encoder, tokenizer, report["missing_keys"], where)
     if not folder.is_dir() and revision is None:
-        commit = getattr(config, "_commit_hash", None)
-        log.warning("encoder.revision is not set; taken is the newest commit of %s, %s", source, commit)
+        log.warning("encoder.revision is not set; taken is the newest commit of %s, %s", source, place["revision"])
     return encoder.eval(), tokenizer
 
 
@@ -71,6 +73,8 @@ def _check(encoder: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, missing
     if missing:
         log.warning("%s has no pooler; a plain head starts with a new one", where)
         encoder.pooler = None
+    if not set(tokenizer.get_vocab()).difference(tokenizer.all_special_tokens):
+        raise InputError(f"{where} has no tokenizer; it must have a tokenizer.json or a vocab.txt")
     for name in ("cls", "sep", "pad"):
         if getattr(tokenizer, f"{name}_token_id") is None:
             raise InputError(f"{where}: its tokenizer has no [{name.upper()}] token; the classifiers need one")

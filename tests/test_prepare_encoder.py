@@ -1,0 +1,313 @@
+"""The stage prepare_encoder: the built-in encoder, folders and hub models as they are stored, and what is refused."""
+
+import json
+import os
+import pickle
+import shutil
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import pandas as pd
+import pytest
+import torch
+from ruamel.yaml import YAML
+from safetensors.torch import load_file
+from transformers import (
+    AutoModel,
+    AutoTokenizer,
+    BertTokenizerFast,
+    GPT2Config,
+    GPT2Model,
+    MegatronBertConfig,
+    MegatronBertModel,
+)
+
+from stages import files, paths, prepare_encoder
+from stages.errors import InputError
+from stages.modeling import pretrained_encoder
+from stages.modeling.architecture import Architecture
+from stages.modeling.encoder import load_encoder
+
+ROOT = Path(__file__).parents[1]
+COMMIT = "0123456789abcdef0123456789abcdef01234567"
+WORDS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "fever", "cough", "##s"]
+CE = Architecture("CE", "plain", "masked", 0.0, chunk_length=16, max_tokens=64)
+
+
+@pytest.fixture
+def workspace(tmp_path, monkeypatch):
+    """A folder with params.yaml as the present directory; returns the function that sets `encoder.*` there."""
+    monkeypatch.chdir(tmp_path)
+    yaml = YAML()
+    content = yaml.load(ROOT / "params.yaml")
+    content["compute"]["threads"] = 1
+    tiny = {"layers": 1, "hidden": 16, "heads": 2, "vocabulary": 300, "positions": 64, "steps": 3, "batch_size": 4}
+    content["encoder"]["builtin"].update(tiny)
+
+    def set_encoder(**changes) -> None:
+        content["encoder"].update(changes)
+        yaml.dump(content, paths.PARAMS)
+
+    set_encoder()
+    return set_encoder
+
+
+@pytest.fixture(scope="module")
+def megatron(tmp_path_factory) -> Path:
+    """A small MegatronBert with its tokenizer, in safetensors form."""
+    folder = tmp_path_factory.mktemp("megatron")
+    torch.manual_seed(1)
+    config = MegatronBertConfig(
+        vocab_size=len(WORDS),
+        hidden_size=16,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        intermediate_size=32,
+        max_position_embeddings=64,
+    )
+    MegatronBertModel(config).save_pretrained(folder)
+    ids = {word: number for number, word in enumerate(WORDS)}
+    BertTokenizerFast(vocab=ids, do_lower_case=True).save_pretrained(folder)
+    return folder
+
+
+def as_pickle(folder: Path) -> None:
+    """Store the weights in PyTorch's own form, as older models on the hub are."""
+    torch.save(load_file(folder / "model.safetensors"), folder / "pytorch_model.bin")
+    (folder / "model.safetensors").unlink()
+
+
+def as_shards(folder: Path) -> None:
+    """Store the weights in several safetensors files with an index."""
+    model = MegatronBertModel.from_pretrained(folder)
+    (folder / "model.safetensors").unlink()
+    model.save_pretrained(folder, max_shard_size="5KB")
+    assert len(list(folder.glob("model-*.safetensors"))) > 1
+
+
+FORMS = {"safetensors": lambda folder: None, "shards": as_shards, "pickle": as_pickle}
+
+
+@pytest.fixture
+def stored(request, megatron, tmp_path) -> Path:
+    """The small MegatronBert in one of the forms in which models are stored."""
+    folder = tmp_path / "stored"
+    shutil.copytree(megatron, folder)
+    FORMS[request.param](folder)
+    return folder
+
+
+def hub_cache(model: Path, cache: Path, name: str) -> None:
+    """Lay out a model as the hub's cache holds it: refs/main, snapshots/COMMIT."""
+    home = cache / f"models--{name.replace('/', '--')}"
+    shutil.copytree(model, home / "snapshots" / COMMIT)
+    (home / "refs").mkdir()
+    (home / "refs" / "main").write_text(COMMIT)
+
+
+def the_same_as(megatron: Path) -> bool:
+    """Whether models/encoder holds the weights of `megatron`."""
+    ours, theirs = (load_file(folder / "model.safetensors") for folder in (paths.ENCODER, megatron))
+    return ours.keys() == theirs.keys() and all(torch.equal(ours[name], theirs[name]) for name in theirs)
+
+
+@pytest.mark.parametrize("stored", FORMS, indirect=True)
+def test_a_folder_in_any_form(workspace, stored, megatron):
+    workspace(source=str(stored))
+    prepare_encoder.main()
+    names = {path.name for path in paths.ENCODER.iterdir()}
+    assert names == {"config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json"}
+    assert the_same_as(megatron)
+    encoder, pooler = load_encoder(paths.ENCODER, CE)
+    assert pooler is not None
+    assert encoder.config.model_type == "megatron-bert"
+    tokenizer = AutoTokenizer.from_pretrained(paths.ENCODER, local_files_only=True)
+    assert tokenizer("Fevers")["input_ids"] == [2, 5, 7, 3]
+
+
+@pytest.mark.parametrize(("stored", "revision"), [("safetensors", None), ("shards", COMMIT)], indirect=["stored"])
+def test_a_model_of_the_hub(workspace, stored, megatron, tmp_path, revision):
+    hub_cache(stored, tmp_path / "hub", "someone/small-megatron")
+    workspace(source="someone/small-megatron", revision=revision)
+    result = run_offline(tmp_path / "hub")
+    assert result.returncode == 0, result.stderr
+    assert the_same_as(megatron)
+    assert (f"taken is the newest commit of someone/small-megatron, {COMMIT}" in result.stderr) == (revision is None)
+
+
+def run_offline(cache: Path) -> subprocess.CompletedProcess:
+    """Run the stage as a command, with `cache` as the hub's and no network."""
+    environment = {**os.environ, "HF_HUB_CACHE": str(cache), "HF_HUB_OFFLINE": "1", "PYTHONPATH": str(ROOT)}
+    command = [sys.executable, "-m", "stages.prepare_encoder"]
+    return subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+
+
+def test_an_unknown_model_is_one_line(workspace, tmp_path):
+    workspace(source="nobody/nothing", revision=COMMIT)
+    result = run_offline(tmp_path / "hub")
+    assert result.returncode == 1
+    assert result.stderr.count("\n") == 1
+    assert result.stderr.startswith("prepare_encoder: encoder.source: nobody/nothing cannot be loaded (")
+    assert "check the name, encoder.revision and the network" in result.stderr
+    assert not paths.ENCODER.exists()
+
+
+def test_bytes_do_not_tell_where_an_encoder_came_from(workspace, megatron, tmp_path):
+    contents = []
+    for name in ("here", "there"):
+        shutil.copytree(megatron, tmp_path / name)
+        workspace(source=str(tmp_path / name))
+        prepare_encoder.main()
+        contents.append({path.name: path.read_bytes() for path in paths.ENCODER.iterdir()})
+    assert contents[0] == contents[1]
+    assert all(str(tmp_path).encode() not in content for content in contents[0].values())
+
+
+def test_weights_of_half_precision_become_whole(workspace, megatron, tmp_path):
+    model = MegatronBertModel.from_pretrained(megatron).half()
+    shutil.copytree(megatron, tmp_path / "half")
+    model.save_pretrained(tmp_path / "half")
+    workspace(source=str(tmp_path / "half"))
+    prepare_encoder.main()
+    assert {weight.dtype for weight in load_file(paths.ENCODER / "model.safetensors").values()} == {torch.float32}
+
+
+def test_an_encoder_without_pooler(workspace, megatron, tmp_path, caplog):
+    shutil.copytree(megatron, tmp_path / "bare")
+    MegatronBertModel.from_pretrained(megatron, add_pooling_layer=False).save_pretrained(tmp_path / "bare")
+    workspace(source=str(tmp_path / "bare"))
+    prepare_encoder.main()
+    assert "has no pooler" in caplog.text
+    assert not any(name.startswith("pooler") for name in load_file(paths.ENCODER / "model.safetensors"))
+    assert load_encoder(paths.ENCODER, CE)[1] is None
+
+
+class Trap:
+    """Unpickled, it would write a file."""
+
+    def __reduce__(self):
+        return Path.touch, (Path("trapped"),)
+
+
+def no_folder(folder: Path) -> None:
+    shutil.rmtree(folder)
+
+
+def no_config(folder: Path) -> None:
+    (folder / "config.json").unlink()
+
+
+def broken_config(folder: Path) -> None:
+    (folder / "config.json").write_text("{")
+
+
+def no_weights(folder: Path) -> None:
+    (folder / "model.safetensors").unlink()
+
+
+def truncated_weights(folder: Path) -> None:
+    path = folder / "model.safetensors"
+    path.write_bytes(path.read_bytes()[:1000])
+
+
+def missing_layer(folder: Path) -> None:
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps({**config, "num_hidden_layers": 3}))
+
+
+def other_sizes(folder: Path) -> None:
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps({**config, "hidden_size": 32}))
+
+
+def other_kind(folder: Path) -> None:
+    GPT2Model(GPT2Config(vocab_size=8, n_embd=8, n_layer=1, n_head=1, n_positions=16)).save_pretrained(folder)
+
+
+def harmful_pickle(folder: Path) -> None:
+    (folder / "model.safetensors").unlink()
+    with (folder / "pytorch_model.bin").open("wb") as file:
+        pickle.dump({"embeddings": Trap()}, file)
+
+
+def no_tokenizer(folder: Path) -> None:
+    for path in folder.glob("tokenizer*"):
+        path.unlink()
+
+
+def large_tokenizer(folder: Path) -> None:
+    ids = {word: number for number, word in enumerate([*WORDS, "one", "more"])}
+    BertTokenizerFast(vocab=ids).save_pretrained(folder)
+
+
+def no_padding(folder: Path) -> None:
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+    tokenizer.pad_token = None
+    tokenizer.save_pretrained(folder)
+
+
+@pytest.mark.parametrize(
+    ("damage", "message"),
+    [
+        (no_folder, "is not a folder"),
+        (no_config, "cannot be loaded"),
+        (broken_config, "cannot be loaded"),
+        (no_weights, "cannot be loaded"),
+        (truncated_weights, "cannot be loaded"),
+        (missing_layer, r"lacks 16 of its encoder's weights, such as encoder\.layer\.2\."),
+        (other_sizes, "cannot be loaded"),
+        (other_kind, "is a gpt2; it must be one of bert, megatron-bert"),
+        (harmful_pickle, "cannot be loaded"),
+        (no_tokenizer, "has no tokenizer"),
+        (large_tokenizer, "10 tokens, the encoder only 8 embeddings"),
+        (no_padding, r"has no \[PAD\] token"),
+    ],
+    ids=lambda value: getattr(value, "__name__", ""),
+)
+def test_what_is_refused(workspace, megatron, tmp_path, damage, message):
+    paths.ENCODER.mkdir(parents=True)
+    (paths.ENCODER / "earlier").touch()
+    shutil.copytree(megatron, tmp_path / "source")
+    damage(tmp_path / "source")
+    workspace(source=str(tmp_path / "source"))
+    with pytest.raises(InputError, match=message) as caught:
+        prepare_encoder.main()
+    assert str(caught.value).startswith(f"encoder.source: {tmp_path / 'source'}")
+    assert "\n" not in str(caught.value)
+    assert [path.name for path in paths.ENCODER.iterdir()] == ["earlier"]
+    assert not Path("trapped").exists()
+
+
+def test_a_folder_needs_no_network(workspace, megatron, monkeypatch):
+    def refuse(*_):
+        raise AssertionError("the network was asked")
+
+    monkeypatch.setattr(socket.socket, "connect", refuse)
+    monkeypatch.setattr(socket, "getaddrinfo", refuse)
+    workspace(source=str(megatron))
+    prepare_encoder.main()
+    assert the_same_as(megatron)
+
+
+def test_a_full_disk_is_not_the_users_mistake(workspace, megatron, monkeypatch):
+    def full(*_, **__):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(pretrained_encoder.AutoConfig, "from_pretrained", full)
+    workspace(source=str(megatron))
+    with pytest.raises(OSError, match="No space left"):
+        prepare_encoder.main()
+
+
+def test_the_builtin_encoder(workspace):
+    texts = ["Admitted with fever and cough.", "Pneumonia ruled out; fever settled."] * 5
+    files.write_parquet(paths.split("train"), pd.DataFrame({"text": texts}))
+    files.write_json(paths.CANDIDATES, {"486": ["pneumonia", "lung infection"], "780.6": ["fever", "pyrexia"]})
+    prepare_encoder.main()
+    encoder = AutoModel.from_pretrained(paths.ENCODER, local_files_only=True)
+    tokenizer = AutoTokenizer.from_pretrained(paths.ENCODER, local_files_only=True)
+    assert encoder.config.hidden_size == 16
+    assert {"pyrexia", "settled", "admitted"} <= set(tokenizer.get_vocab())
+    assert load_encoder(paths.ENCODER, CE)[1] is not None
