@@ -51,6 +51,11 @@ def clone(settings: list[str], folder: Path) -> None:
     yaml.dump(params, folder / "params.yaml")
 
 
+def locked(folder: Path) -> dict:
+    """What dvc.lock says of each stage."""
+    return YAML(typ="safe").load(folder / "dvc.lock")["stages"]
+
+
 def forget_stage(stage: str, folder: Path) -> None:
     """Remove the stage's record, its outputs, and every record of earlier runs."""
     yaml = YAML()
@@ -97,7 +102,7 @@ def main() -> None:
         folder = Path(temporary) / "clone"
         clone(options.settings, folder)
         quietly(REPRO, folder)
-        undisturbed = (folder / "dvc.lock").read_text()
+        undisturbed = locked(folder)
         forget_stage(options.stage, folder)
         began = time.monotonic()
         quietly(REPRO, folder)
@@ -110,10 +115,11 @@ def main() -> None:
             while kills < options.kills and killed_after(chance.uniform(SHORTEST, longest), folder):
                 kills += 1
             quietly(REPRO, folder)
-            same = (folder / "dvc.lock").read_text() == undisturbed
-            print(f"{kills} kills so far: dvc.lock is {'the same' if same else 'DIFFERENT'}", flush=True)
-            if not same:
-                sys.exit(1)
+            found = locked(folder)
+            if different := [name for name in undisturbed if found.get(name) != undisturbed[name]]:
+                print(found.get(different[0]), undisturbed[different[0]], sep="\n")
+                sys.exit(f"{kills} kills so far: dvc.lock differs for {', '.join(different)}; above: now, undisturbed")
+            print(f"{kills} kills so far: dvc.lock is the same", flush=True)
 
 
 if __name__ == "__main__":

@@ -96,7 +96,7 @@ def test_classifier_and_predictions(workspace):
     predict.main()
     history = files.read_json(paths.CLASSIFIER / "history.json")
     curve = pd.read_csv(paths.PLOTS / "training.csv")
-    assert list(curve.columns) == ["epoch", "train_loss", "val_loss", "val_f1_micro"]
+    assert list(curve.columns) == ["epoch", "train_loss", "val_f1_micro", "val_loss"]
     assert curve.to_dict("records") == history
     for part in ("val", "test"):
         logits = load_file(paths.predictions(paths.PREDICTIONS, part))["logits"]

@@ -267,6 +267,7 @@ class Training:
             "val_loss": self.learner.objective.evaluate(logits.to(self.device), targets.to(self.device)).item(),
             **{f"val_{name}": value for name, value in self.metrics(logits.numpy(), targets.numpy()).items()},
         }
+        row = dict(sorted(row.items()))  # the order in which a checkpoint gives it back
         progress.history.append(row)
         value = row[f"val_{self.criterion.metric}"]
         if self.criterion.better(value, progress.best):
@@ -330,7 +331,7 @@ class Training:
         parameters = dict(self.learner.named_parameters())
         for key, value in checkpoint.tensors["optimizer"].items():
             name, quantity = key.rsplit(":", 1)
-            self.optimizer.state[parameters[name]][quantity] = value.to(self.device)
+            self.optimizer.state[parameters[name]][quantity] = value.to(self.device, copy=True)
         self.losses = checkpoint.tensors["progress"]["losses"].to(self.device)
         if not self.accelerator.is_main_process:
             self.losses.zero_()  # the first process holds the sum over all
