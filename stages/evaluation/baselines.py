@@ -46,17 +46,21 @@ class PhraseLookup:
         return found
 
 
-def tfidf_probabilities(train_texts: Sequence[str], targets: sp.csr_array, texts: Sequence[str]) -> np.ndarray:
-    """Probabilities (N, C) by one logistic regression a code on TF-IDF of words.
+def tfidf_probabilities(
+    train_texts: Sequence[str], targets: sp.csr_array, parts: Sequence[Sequence[str]]
+) -> list[np.ndarray]:
+    """Probabilities (N, C) of the texts of each part, by one logistic regression a code on TF-IDF of words.
 
     `targets` (documents, C) belong to `train_texts`. A code that all or none of them carry gets that share.
     """
     vectorizer = TfidfVectorizer(min_df=3, sublinear_tf=True, dtype=np.float32)
-    features, unseen = vectorizer.fit_transform(train_texts), vectorizer.transform(texts)
+    features = vectorizer.fit_transform(train_texts)
+    unseen = [vectorizer.transform(texts) for texts in parts]
     carried = targets.toarray().astype(bool)
-    probabilities = np.tile(carried.mean(axis=0), (len(texts), 1))
+    probabilities = [np.tile(carried.mean(axis=0), (len(texts), 1)) for texts in parts]
     for column in tqdm(range(carried.shape[1]), desc="logistic regression", unit="code", disable=None):
         if carried[:, column].any() and not carried[:, column].all():
-            model = LogisticRegression(C=100, solver="liblinear", random_state=0)
-            probabilities[:, column] = model.fit(features, carried[:, column]).predict_proba(unseen)[:, 1]
+            model = LogisticRegression(C=100, solver="liblinear", random_state=0).fit(features, carried[:, column])
+            for filled, part in zip(probabilities, unseen, strict=True):
+                filled[:, column] = model.predict_proba(part)[:, 1]
     return probabilities

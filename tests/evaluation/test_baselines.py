@@ -22,6 +22,7 @@ def test_lookup_of_a_phrase_that_two_codes_share_and_of_one_within_another():
 def test_tfidf_learns_a_word_and_falls_back_to_the_share():
     texts = ["pneumonia treated", "pneumonia seen", "lung pneumonia", "ankle fracture", "fracture seen", "a fracture"]
     targets = sp.csr_array(np.array([[1, 1, 0]] * 3 + [[0, 1, 0]] * 3))
-    probabilities = tfidf_probabilities(texts, targets, ["new pneumonia", "new fracture"])
+    first, probabilities = tfidf_probabilities(texts, targets, [["old pneumonia"], ["new pneumonia", "new fracture"]])
+    assert first.shape == (1, 3)
     assert probabilities[0, 0] > 0.5 > probabilities[1, 0]
     assert probabilities[:, 1:].tolist() == [[1, 0], [1, 0]]

@@ -14,7 +14,9 @@ from stages.corpus import statistics, stratify
 
 @pytest.fixture(scope="module")
 def cases(reference: Path) -> dict[str, dict]:
-    found = {path.name: json.loads(gzip.decompress(path.read_bytes())) for path in (reference / "stratify").glob("*.json.gz")}
+    found = {
+        path.name: json.loads(gzip.decompress(path.read_bytes())) for path in (reference / "stratify").glob("*.json.gz")
+    }
     for case in found.values():
         case["codes"] = [codes.split() if isinstance(codes, str) else codes for codes in case["codes"]]
     return found

@@ -1,0 +1,27 @@
+"""The TF-IDF and lookup yardsticks of the corpus that params.yaml names, beside the last run's classifier.
+
+    python -m benchmarks.tfidf
+
+It needs data/splits, data/labels and data/synonyms, which `dvc repro labelize` makes.
+"""
+
+import time
+
+from stages import baselines, files, paths
+
+
+def main() -> None:
+    start = time.perf_counter()
+    baselines.main()
+    rows = files.read_json(paths.BASELINES)["test"]
+    if paths.CLASSIFICATION.exists():
+        classifier = files.read_json(paths.CLASSIFICATION)["test"]
+        rows["classifier"] = {name: classifier[name] for name in baselines.REPORTED}
+    print(f"{'test':<14}" + "".join(f"{name:>18}" for name in baselines.REPORTED))
+    for name, metrics in rows.items():
+        print(f"{name:<14}" + "".join(f"{metrics[key]:18.3f}" for key in baselines.REPORTED))
+    print(f"yardsticks: {time.perf_counter() - start:.1f} s")
+
+
+if __name__ == "__main__":
+    main()
