@@ -44,6 +44,7 @@ class Size:
     max_positions: int
     shortest: int
     longest: int
+    batch_documents: int
     chunk_budget: int
 
     def architecture(self, model_type: str, padding: str) -> Architecture:
@@ -78,11 +79,12 @@ def encoder_config(
 SIZES = {
     "demo": Size(
         config=encoder_config(BertConfig, 4000, 64, 2, 4),
-        chunk_length=64,
+        chunk_length=32,
         max_tokens=1024,
         max_positions=1024,
         shortest=200,
         longest=450,
+        batch_documents=4,
         chunk_budget=256,
     ),
     "gatortron": Size(
@@ -92,6 +94,7 @@ SIZES = {
         max_positions=8192,
         shortest=300,
         longest=6000,
+        batch_documents=16,
         chunk_budget=96,
     ),
 }

@@ -38,7 +38,7 @@ def ours(model_type: str, codes: int, options: argparse.Namespace) -> dict[str, 
         weight_decay=0.0,
         epochs=1,
         patience=1,
-        batch_documents=16,
+        batch_documents=size.batch_documents,
         chunk_budget=options.chunk_budget or size.chunk_budget,
         clip_norm=1.0,
         keep_checkpoints=1,
@@ -82,9 +82,9 @@ def straightforward(model_type: str, codes: int, options: argparse.Namespace) ->
         began = time.perf_counter()
         for number, (batch, targets) in enumerate(measuring.one_by_one(size, repeat, documents, options.device), 1):
             loss = binary_cross_entropy_with_logits(model(*batch), targets)
-            (loss / 16).backward()
+            (loss / size.batch_documents).backward()
             losses += loss.item()
-            if number % 16 == 0:
+            if number % size.batch_documents == 0:
                 nn.utils.clip_grad_norm_(model.parameters(), 1.0)
                 optimizer.step()
                 optimizer.zero_grad()
