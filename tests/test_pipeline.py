@@ -45,10 +45,12 @@ class Project:
                 (root / name).parent.mkdir(parents=True, exist_ok=True)
                 shutil.copy(here / name, root / name)
         self.base = preset.apply((root / paths.PARAMS).read_text(encoding="utf-8"), map(preset.override, SMALL))
-        self.set()
+        self.configure()
         self.run("git", "init", "-q")
+        author = ("-c", "user.name=tests", "-c", "user.email=tests@example.org")
+        self.run("git", *author, "commit", "-q", "--allow-empty", "-m", "start")
 
-    def set(self, *overrides: str) -> None:
+    def configure(self, *overrides: str) -> None:
         """Settings of the small run, with `overrides`."""
         changed = preset.apply(self.base, map(preset.override, overrides))
         (self.root / paths.PARAMS).write_text(changed, encoding="utf-8")
@@ -81,7 +83,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
 def base(project: Project) -> Iterator[Project]:
     """The project in the state of its cold run, and back in it afterwards (from DVC's run cache)."""
     yield project
-    project.set()
+    project.configure()
     project.repro()
 
 
@@ -103,6 +105,7 @@ def test_nothing_to_do(project: Project):
     assert project.repro() == set()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("before", "change", "expected"),
     [
@@ -120,13 +123,14 @@ def test_nothing_to_do(project: Project):
 )
 def test_only_what_is_affected_reruns(base: Project, before: tuple, change: tuple, expected: set):
     if before:
-        base.set(*before)
+        base.configure(*before)
         base.repro()
     changed = {key.partition("=")[0] for key in change}
-    base.set(*(setting for setting in before if setting.partition("=")[0] not in changed), *change)
+    base.configure(*(setting for setting in before if setting.partition("=")[0] not in changed), *change)
     assert base.repro() == expected
 
 
+@pytest.mark.slow
 def test_forced_rerun_gives_the_same_bytes(base: Project):
     lock = (base.root / "dvc.lock").read_bytes()
     assert "evaluate" in base.repro("-f", PYTHONHASHSEED="7", TZ="Asia/Tokyo")
