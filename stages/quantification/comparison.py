@@ -21,7 +21,7 @@ from stages.quantification.sampling import (
 
 SIZE_EDGES = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10000)  # lower ends of the bands of group sizes
 SMALLEST_SHOWN = 20  # documents: plots show no smaller group, in which single documents could be told
-POINTS = 1000  # of the plot of true against estimated prevalence
+POINTS = 300  # of the plot of true against estimated prevalence
 
 
 class Evidence(NamedTuple):
