@@ -46,7 +46,7 @@ def main() -> None:
     write_json(paths.SELECTED, selected)
     write_table(paths.SELECTED_TABLE, selected, titles)
     write_csv(paths.SELECTION, ["code", "candidates", *SOLUTION], solution_rows(solutions, sizes))
-    write_csv(paths.DIVERSITY, ["M", "selection", "diversity"], curve(problems, most_diverse))
+    write_csv(paths.DIVERSITY, ["M", "method", "diversity"], curve(problems, most_diverse))
     write_json(paths.SYNONYM_STATISTICS, statistics(problems, chosen, solutions, wanted.M, sizes))
 
 

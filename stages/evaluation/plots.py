@@ -132,14 +132,14 @@ def f1_against_M(settings: Sequence[Setting]) -> Figure | None:
 
 @styled
 def diversity_against_M(table: pd.DataFrame | None) -> Figure | None:
-    """Mean distance between a code's synonyms against M: columns M, selection (MDP, rand, first), diversity."""
+    """Mean distance between a code's synonyms against M: columns M, method (MDP, rand, first), diversity."""
     if table is None or table.empty:
         return None
     figure = Figure(figsize=(5.2, 3.6))
     axes = figure.subplots()
     table = table[table["M"] > 1]
     for selection, (colour, marker) in SELECTION_LOOKS.items():
-        part = table[table["selection"] == selection]
+        part = table[table["method"] == selection]
         axes.plot(part["M"], part["diversity"], marker=marker, color=colour, label=selection)
     _doubling_axis(axes, sorted(set(table["M"])))
     axes.set_ylim(bottom=0)

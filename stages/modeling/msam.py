@@ -17,8 +17,8 @@ backward pass, which keeps of the forward pass only o. With w the gradient of lo
 
     dscore = w a (g - o)          dg = w sum_s a
 
-A maximum over chunks sends its gradient to one chunk per code; the backward pass leaves out the codes for which a block
-of chunks has none.
+A maximum over chunks sends its gradient to one chunk per code; the backward pass computes those pairs of chunk and code
+alone.
 """
 
 from collections.abc import Iterator
@@ -87,7 +87,7 @@ class _BlockwiseLogits(torch.autograd.Function):
         for row, token, code in _blocks(q, k, rows):
             weights = _weights(q[:, code], k[:, token], bar[token], row)
             gains = _gains(u[:, code], v[:, token], row)
-            outcome = (weights * gains[:, :, None]).sum(-1)
+            outcome = weights.mul_(gains[:, :, None]).sum(-1)
             logits[row, code] = outcome.mean(2).sum(0).T
             outcomes[:, code, :, row] = outcome
         ctx.save_for_backward(q, k, v, u, bar, outcomes)
@@ -96,23 +96,48 @@ class _BlockwiseLogits(torch.autograd.Function):
     @staticmethod
     @once_differentiable
     def backward(ctx, gradient: Tensor):
+        with torch.autocast(gradient.device.type, enabled=False):
+            return _BlockwiseLogits._gradients(ctx, gradient)
+
+    @staticmethod
+    def _gradients(ctx, gradient: Tensor):
         q, k, v, u, bar, outcomes = ctx.saved_tensors
-        rows, synonyms = len(gradient), q.shape[2]
-        w = (gradient / synonyms).T  # (C, R)
+        heads, _, synonyms, size = q.shape
+        rows = len(gradient)
         dq, dk, dv, du = (torch.zeros_like(vectors) for vectors in (q, k, v, u))
-        for row, token, code in _blocks(q, k, rows, wanted=gradient != 0):
-            q_here, u_here, k_here, v_here = q[:, code], u[:, code], k[:, token], v[:, token]
-            w_here = w[code][:, row]
-            weights = _weights(q_here, k_here, bar[token], row)
-            dgains = (weights.sum(2) * w_here[..., None]).flatten(2)
-            gains = _gains(u_here, v_here, row) * w_here[..., None]
-            outcome = outcomes[:, code, :, row] * w_here[:, None]
-            dscores = weights.mul_(gains[:, :, None] - outcome[..., None]).flatten(3).flatten(1, 2)
-            dq[:, code] += (dscores @ k_here).view_as(q_here)
-            dk[:, token] += dscores.mT @ q_here.flatten(1, 2)
-            du[:, code] += dgains @ v_here
-            dv[:, token] += dgains.mT @ u_here
-        return dq, dk, dv, du, None, None
+        k, v, dk, dv = (vectors.unflatten(1, (rows, -1)) for vectors in (k, v, dk, dv))
+        bar = bar.view(rows, 1, -1)
+        budget = BLOCK_SCORES[q.device.type] // (heads * synonyms * k.shape[2])
+        for row, code in _wanted(gradient != 0, max(1, budget)):
+            w = gradient[row[:, None], code] / synonyms
+            q_here, u_here, k_here, v_here = q[:, code].flatten(2, 3), u[:, code], k[:, row], v[:, row]
+            weights = (q_here @ k_here.mT).add_(bar[row]).softmax(-1).unflatten(2, (-1, synonyms))  # (Z, r, n, S, T)
+            dgains = weights.sum(3) * w[..., None]
+            gains = (u_here @ v_here.mT) * w[..., None]
+            outcome = outcomes[:, code, :, row[:, None]].movedim(2, 0) * w[..., None]
+            dscores = weights.mul_(gains[:, :, :, None] - outcome[..., None]).flatten(2, 3)
+            dk[:, row] += dscores.mT @ q_here
+            dv[:, row] += dgains.mT @ u_here
+            dq.index_add_(1, code.flatten(), (dscores @ k_here).view(heads, -1, synonyms, size))
+            du.index_add_(1, code.flatten(), (dgains @ v_here).view(heads, -1, size))
+        return dq, dk.flatten(1, 2), dv.flatten(1, 2), du, None, None
+
+
+def _wanted(wanted: Tensor, at_once: int) -> Iterator[tuple[Tensor, Tensor]]:
+    """The pairs of row and code that are true in `wanted` (R, C), about `at_once` at a time: rows (r,), codes (r, n).
+
+    Rows of like number of codes come together; those with fewer than n are filled up with codes that are not wanted.
+    """
+    counts, order = wanted.sum(1).sort(descending=True, stable=True)
+    codes = wanted.byte().argsort(dim=1, descending=True, stable=True)
+    counts = counts.tolist()
+    first = 0
+    while first < len(counts) and counts[first]:
+        codes_at_once = min(counts[first], at_once)
+        row = order[first : first + at_once // codes_at_once]
+        for start in range(0, counts[first], codes_at_once):
+            yield row, codes[row, start : start + codes_at_once]
+        first += len(row)
 
 
 def _weights(q: Tensor, k: Tensor, bar: Tensor, row: slice) -> Tensor:
@@ -126,13 +151,8 @@ def _gains(u: Tensor, v: Tensor, row: slice) -> Tensor:
     return (u @ v.mT).unflatten(2, (row.stop - row.start, -1))
 
 
-def _blocks(
-    q: Tensor, k: Tensor, rows: int, wanted: Tensor | None = None
-) -> Iterator[tuple[slice, slice, slice | Tensor]]:
-    """Rows, their tokens and codes of each block, so that a block has about BLOCK_SCORES scores.
-
-    wanted: (R, C); codes that no row of a block wants are left out of it.
-    """
+def _blocks(q: Tensor, k: Tensor, rows: int) -> Iterator[tuple[slice, slice, slice]]:
+    """Rows, their tokens and codes of each block, so that a block has about BLOCK_SCORES scores."""
     heads, codes, synonyms, _ = q.shape
     tokens = k.shape[1] // rows
     budget = BLOCK_SCORES[q.device.type] // (heads * synonyms * tokens)  # pairs of row and code
@@ -141,7 +161,5 @@ def _blocks(
     for first in range(0, rows, rows_at_once):
         row = slice(first, min(first + rows_at_once, rows))
         token = slice(row.start * tokens, row.stop * tokens)
-        chosen = None if wanted is None else wanted[row].any(0).nonzero()[:, 0]
-        for start in range(0, codes if chosen is None else len(chosen), codes_at_once):
-            code = slice(start, start + codes_at_once)
-            yield row, token, code if chosen is None else chosen[code]
+        for start in range(0, codes, codes_at_once):
+            yield row, token, slice(start, start + codes_at_once)

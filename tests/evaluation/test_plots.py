@@ -44,7 +44,7 @@ def test_f1_against_M_draws_what_was_run_at_several_M():
 
 
 def test_diversity_starts_at_zero_and_leaves_M_1_out():
-    table = pd.DataFrame({"M": [1, 2, 4] * 2, "selection": ["MDP"] * 3 + ["rand"] * 3, "diversity": [0, 0.6, 0.5] * 2})
+    table = pd.DataFrame({"M": [1, 2, 4] * 2, "method": ["MDP"] * 3 + ["rand"] * 3, "diversity": [0, 0.6, 0.5] * 2})
     figure = plots.diversity_against_M(table)
     assert_readable(figure)
     assert figure.axes[0].get_ylim()[0] == 0

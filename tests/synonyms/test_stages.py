@@ -102,7 +102,7 @@ def test_from_pools_to_selected_synonyms(folder, caplog):
     assert mean["chosen"] > max(mean["rand"], mean["first"]) > 0
     assert f"428.0,{len(distances)},{best.objective:.6g}" in paths.SELECTION.read_text()
     lines = paths.DIVERSITY.read_text().splitlines()
-    assert lines[0] == "M,selection,diversity"
+    assert lines[0] == "M,method,diversity"
     assert len(lines) == 1 + 4 * 3
     assert f"4,MDP,{mean['chosen']}" in lines
     assert f"| 428.0 | CHF NOS | {' · '.join(selected['428.0'])} |" in paths.SELECTED_TABLE.read_text()
