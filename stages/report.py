@@ -38,6 +38,7 @@ from stages.stage import run
 log = logging.getLogger("stages.report")
 
 WORKSPACE = "workspace"
+UNFINISHED = ("Queued", "Running", "Failed")
 METRICS = (
     paths.CLASSIFICATION,
     paths.CALIBRATION,
@@ -59,12 +60,14 @@ TESTED = ("f1_micro", "f1_macro", "mece")
 
 
 def revisions() -> list[str]:
-    """The experiments of the current commit, the commit itself and the workspace, latest last."""
+    """The finished experiments of the current commit, the commit itself and the workspace, latest last."""
     try:
         rows = dvc.api.exp_show()
     except (DvcException, SCMError) as error:
         raise InputError(f"experiments cannot be listed here: {error}") from None
-    names = [row["Experiment"] or row["rev"] for row in rows]
+    names = [row["Experiment"] or row["rev"] for row in rows if row["State"] not in UNFINISHED]
+    if left_out := len(rows) - len(names):
+        log.info("%d experiments that are queued, running or failed are left out", left_out)
     return [*(name for name in reversed(names) if name != WORKSPACE), WORKSPACE]
 
 

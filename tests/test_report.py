@@ -141,3 +141,11 @@ def test_no_repository_and_no_experiment(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     with pytest.raises(InputError):
         report.gather([])
+
+
+def test_unfinished_experiments_are_left_out(monkeypatch: pytest.MonkeyPatch):
+    states = {"workspace": None, "main": None, "new-run": "Queued", "now-run": "Running", "bad-run": "Failed"}
+    rows = [{"Experiment": None, "rev": name, "State": state} for name, state in states.items()]
+    rows.append({"Experiment": "old-run", "rev": "abc1234", "State": "Success"})
+    monkeypatch.setattr(report.dvc.api, "exp_show", lambda: rows)
+    assert report.revisions() == ["old-run", "main", "workspace"]
