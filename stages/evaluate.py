@@ -127,12 +127,6 @@ def quantification(
     )
 
 
-def write_csv(path: Path, table: pd.DataFrame) -> None:
-    """Write a table as CSV with a header."""
-    with files.whole_file(path) as partial:
-        table.to_csv(partial, index=False, float_format="%.6g", lineterminator="\n")
-
-
 def main() -> None:
     """Compute everything, then write metrics/*.json and metrics/plots/*.csv."""
     settings = params.load()
@@ -181,7 +175,7 @@ def main() -> None:
     files.write_json(paths.CALIBRATION, calibrated)
     files.write_json(paths.QUANTIFICATION, quantified.metrics)
     for name, plot in plots.items():
-        write_csv(paths.PLOTS / f"{name}.csv", plot)
+        files.write_csv(paths.PLOTS / f"{name}.csv", plot)
 
 
 if __name__ == "__main__":

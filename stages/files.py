@@ -94,6 +94,12 @@ def write_parquet(path: Path, table: pd.DataFrame) -> None:
         table.to_parquet(partial, index=False)
 
 
+def write_csv(path: Path, table: pd.DataFrame) -> None:
+    """Write a table as CSV with a header and floats of six significant digits, without its index."""
+    with whole_file(path) as partial:
+        table.to_csv(partial, index=False, float_format="%.6g", lineterminator="\n")
+
+
 def write_csr(path: Path, matrix: sp.csr_array) -> None:
     """Write a sparse matrix as `.npz`, with sorted indices and without pickle."""
     matrix = sp.csr_array(matrix)

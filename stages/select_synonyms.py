@@ -1,18 +1,18 @@
 """Select M synonyms of every code from its candidates: the most diverse ones, or random ones."""
 
-import csv
 import logging
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 from safetensors.numpy import load_file
 from threadpoolctl import threadpool_limits
 
 from stages import params, paths
 from stages.errors import InputError
-from stages.files import read_json, stable, whole_file, write_json
+from stages.files import read_json, whole_file, write_csv, write_json
 from stages.stage import run
 from stages.synonyms import mdp, selection
 
@@ -45,8 +45,11 @@ def main() -> None:
 
     write_json(paths.SELECTED, selected)
     write_table(paths.SELECTED_TABLE, selected, titles)
-    write_csv(paths.SELECTION, ["code", "candidates", *SOLUTION], solution_rows(solutions, sizes))
-    write_csv(paths.DIVERSITY, ["M", "method", "diversity"], curve(problems, most_diverse))
+    write_csv(
+        paths.SELECTION,
+        pd.DataFrame(solution_rows(solutions, sizes), columns=["code", "candidates", *SOLUTION]),
+    )
+    write_csv(paths.DIVERSITY, pd.DataFrame(curve(problems, most_diverse), columns=["M", "method", "diversity"]))
     write_json(paths.SYNONYM_STATISTICS, statistics(problems, chosen, solutions, wanted.M, sizes))
 
 
@@ -105,14 +108,6 @@ def solution_rows(solutions: dict[str, mdp.Solution], sizes: dict[str, int]) -> 
     return (
         (code, sizes[code], *(getattr(found, name) for name in SOLUTION)) for code, found in sorted(solutions.items())
     )
-
-
-def write_csv(path: Path, header: Sequence[str], rows: Iterable[tuple]) -> None:
-    """Write a table; floats have six significant digits."""
-    with whole_file(path) as partial, partial.open("w", encoding="utf-8", newline="") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(header)
-        writer.writerows(stable(list(rows)))
 
 
 def write_table(path: Path, selected: dict[str, list[str]], titles: dict[str, str]) -> None:
