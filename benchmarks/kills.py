@@ -1,11 +1,13 @@
-"""Kill a stage again and again, and see whether it still ends as if it had never been killed.
+"""Kill stages again and again, and see whether each still ends as if it had never been killed.
 
     python -m benchmarks.kills train_classifier --kills 20
-    python -m benchmarks.kills evaluate --kills 3 --set demo.admissions=300 train.epochs=3
+    python -m benchmarks.kills                                            # every stage, 3 kills each
+    python -m benchmarks.kills train_joint --set model.type=CE_MSAM_CLQ
 
-In a clone of the repository in a temporary folder, `dvc repro` runs once undisturbed. Then what the stage left is
-removed, and `dvc repro` is started and killed (kill -9, all its processes) after a random time, over and over, until it
-has been killed often enough or has ended. A last run ends undisturbed. dvc.lock must then be what it was.
+In a clone of the repository in a temporary folder, `dvc repro` runs once undisturbed. Then, for each stage, what the
+stage left is removed, and `dvc repro` is started and killed (kill -9, all its processes) after a random time, over and
+over, until the stage has been killed often enough or has ended. A last run ends undisturbed. The lock files must then
+be what they were. Only a kill that meets the stage's own process counts.
 """
 
 import argparse
@@ -24,6 +26,7 @@ from pathlib import Path
 from ruamel.yaml import YAML
 
 REPRO = [sys.executable, "-m", "dvc", "repro"]
+LOCKS = ("dvc.lock", "data/demo/dvc.lock")
 SHORTEST = 1.0  # seconds before a kill
 
 
@@ -51,24 +54,26 @@ def clone(settings: list[str], folder: Path) -> None:
     yaml.dump(params, folder / "params.yaml")
 
 
-def locked(folder: Path) -> dict:
-    """What dvc.lock says of each stage."""
-    return YAML(typ="safe").load(folder / "dvc.lock")["stages"]
+def locked(folder: Path) -> dict[str, dict]:
+    """What the lock files say of each stage, in the order in which they name the stages."""
+    yaml = YAML(typ="safe")
+    return {name: entry for file in LOCKS for name, entry in yaml.load(folder / file)["stages"].items()}
 
 
 def forget_stage(stage: str, folder: Path) -> None:
     """Remove the stage's record, its outputs, and every record of earlier runs."""
     yaml = YAML()
-    lock = yaml.load(folder / "dvc.lock")
-    for output in lock["stages"].pop(stage)["outs"]:
-        path = folder / output["path"]
-        shutil.rmtree(path) if path.is_dir() else path.unlink()
-    yaml.dump(lock, folder / "dvc.lock")
+    for file in (folder / name for name in LOCKS):
+        lock = yaml.load(file)
+        for output in lock["stages"].pop(stage, {}).get("outs", []):
+            path = folder / output["path"]
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
+        yaml.dump(lock, file)
     shutil.rmtree(folder / ".dvc" / "cache" / "runs", ignore_errors=True)
 
 
-def killed_after(seconds: float, folder: Path) -> bool:
-    """Start `dvc repro` and kill it after so many seconds; False where it had ended by then."""
+def killed_after(seconds: float, stage: str, folder: Path) -> bool | None:
+    """Start `dvc repro` and kill it after so many seconds, in the stage or not; None where it had ended by then."""
     repro = subprocess.Popen(
         REPRO,
         cwd=folder,
@@ -79,47 +84,52 @@ def killed_after(seconds: float, folder: Path) -> bool:
     )
     try:
         repro.wait(seconds)
-        return False
+        return None
     except subprocess.TimeoutExpired:
+        met = subprocess.run(["pgrep", "-g", str(repro.pid), "-f", rf"stages\.{stage}$"], capture_output=True)
         os.killpg(repro.pid, signal.SIGKILL)
         repro.wait()
-        return True
+        return met.returncode == 0
+
+
+def kill_stage(stage: str, wanted: int, longest: float | None, undisturbed: dict, folder: Path) -> None:
+    """Kill one stage `wanted` times and compare the lock files; exits where they differ."""
+    chance = random.Random(f"{stage}/{wanted}")
+    forget_stage(stage, folder)
+    began = time.monotonic()
+    quietly(REPRO, folder)
+    seconds = time.monotonic() - began
+    kills = ends = 0
+    while kills < wanted:
+        forget_stage(stage, folder)
+        killed = True
+        while kills < wanted and killed is not None:
+            killed = killed_after(chance.uniform(SHORTEST, longest or seconds), stage, folder)
+            kills += killed is True
+        quietly(REPRO, folder)
+        ends += 1
+        found = locked(folder)
+        if different := [name for name in undisturbed if found.get(name) != undisturbed[name]]:
+            print(found.get(different[0]), undisturbed[different[0]], sep="\n")
+            sys.exit(f"{stage}: after {kills} kills {', '.join(different)} differ; above: now, undisturbed")
+    print(f"{stage}: {seconds:.0f} s; {kills} kills, ended {ends} times, each with the same lock files", flush=True)
 
 
 def main() -> None:
     """Kill, repeat, compare."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("stage")
-    parser.add_argument("--kills", type=int, default=20)
+    parser.add_argument("stages", nargs="*", metavar="STAGE", help="default: all that write something")
+    parser.add_argument("--kills", type=int, default=3, help="of each stage (default: 3)")
     parser.add_argument("--set", nargs="*", default=[], metavar="SECTION.KEY=VALUE", dest="settings")
-    parser.add_argument(
-        "--longest", type=float, help="seconds before a kill at most (default: half of the stage's time)"
-    )
-    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--longest", type=float, help="seconds before a kill at most (default: the stage's time)")
     options = parser.parse_args()
-    chance = random.Random(options.seed)
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary) / "clone"
         clone(options.settings, folder)
         quietly(REPRO, folder)
         undisturbed = locked(folder)
-        forget_stage(options.stage, folder)
-        began = time.monotonic()
-        quietly(REPRO, folder)
-        seconds = time.monotonic() - began
-        print(f"{options.stage}: {seconds:.0f} s undisturbed")
-        longest = options.longest or max(2 * SHORTEST, seconds / 2)
-        kills = 0
-        while kills < options.kills:
-            forget_stage(options.stage, folder)
-            while kills < options.kills and killed_after(chance.uniform(SHORTEST, longest), folder):
-                kills += 1
-            quietly(REPRO, folder)
-            found = locked(folder)
-            if different := [name for name in undisturbed if found.get(name) != undisturbed[name]]:
-                print(found.get(different[0]), undisturbed[different[0]], sep="\n")
-                sys.exit(f"{kills} kills so far: dvc.lock differs for {', '.join(different)}; above: now, undisturbed")
-            print(f"{kills} kills so far: dvc.lock is the same", flush=True)
+        for stage in options.stages or [name for name, entry in undisturbed.items() if "outs" in entry]:
+            kill_stage(stage, options.kills, options.longest, undisturbed, folder)
 
 
 if __name__ == "__main__":

@@ -34,8 +34,9 @@ class Project:
     def __init__(self, root: Path) -> None:
         self.root = root
         here = Path.cwd()
+        # The checkout may belong to another user.
         listed = subprocess.run(
-            ["git", "ls-files", "--cached", "--others", "--exclude-standard"],
+            ["git", "-c", "safe.directory=*", "ls-files", "--cached", "--others", "--exclude-standard"],
             capture_output=True,
             text=True,
             check=True,

@@ -14,7 +14,7 @@ import pytest
 import scipy.sparse as sp
 import torch
 from ruamel.yaml import YAML
-from safetensors.torch import load_file
+from safetensors.torch import load, load_file
 from transformers import BertConfig, BertModel, BertTokenizerFast
 
 from stages import files, paths, predict, starting_point, train_classifier, train_joint
@@ -187,13 +187,19 @@ def test_not_a_joint_model(workspace):
     assert content(paths.JOINT_MODEL) == {"joint.json": b'{\n  "joint": false\n}\n'}
 
 
-def test_joint_training(workspace):
+@pytest.fixture
+def joint_workspace(workspace) -> torch.nn.Module:
+    """The workspace with a trained classifier and a quantifier, which it gives, where a CLQ model is asked for."""
     train_classifier.main()
     torch.manual_seed(1)
     quantifier = PrevalenceMLP(len(CODES), 4)
     paths.QUANTIFIER.mkdir()
     save_mlp(quantifier, paths.QUANTIFIER)
     files.write_json(paths.JOINT, {"joint": True})
+    return quantifier
+
+
+def test_joint_training(joint_workspace):
     train_joint.main()
     written = content(paths.JOINT_MODEL)
     assert json.loads(written["joint.json"]) == {"joint": True}
@@ -202,7 +208,7 @@ def test_joint_training(workspace):
         *("epoch", "train_loss", "val_loss", "val_f1_micro", "val_mece")
     }
     for name, weight in load_file(paths.JOINT_MODEL / "quantifier.safetensors").items():
-        assert not torch.equal(weight, quantifier.state_dict()[name])
+        assert not torch.equal(weight, joint_workspace.state_dict()[name])
     before, after = (load_file(folder / "model.safetensors") for folder in (paths.CLASSIFIER, paths.JOINT_MODEL))
     assert before.keys() == after.keys()
     assert not torch.equal(before["head.attention.W_Q.weight"], after["head.attention.W_Q.weight"])
@@ -231,6 +237,28 @@ def test_two_processes_learn_what_one_learns(workspace):
     expected = load_file(paths.predictions(paths.PREDICTIONS, "test"))["logits"]
     launch("accelerate.commands.launch", "--num_processes", "2", "--cpu", "-m", "stages.predict")
     torch.testing.assert_close(load_file(paths.predictions(paths.PREDICTIONS, "test"))["logits"], expected)
+
+
+@pytest.mark.slow
+def test_two_processes_train_jointly(joint_workspace):
+    """Each process has groups of its own: two learn the same every time, and without the groups what one learns."""
+
+    def jointly(processes: int) -> dict[str, bytes]:
+        shutil.rmtree(paths.JOINT_MODEL, ignore_errors=True)
+        launch("accelerate.commands.launch", "--num_processes", str(processes), "--cpu", "-m", "stages.train_joint")
+        assert list(paths.CHECKPOINTS.iterdir()) == []
+        return content(paths.JOINT_MODEL)
+
+    def logits(written: dict[str, bytes]) -> torch.Tensor:
+        return load(written["test.safetensors"])["logits"]
+
+    alone, together = jointly(1), jointly(2)
+    assert jointly(2) == together
+    assert together.keys() == alone.keys()
+    assert len(json.loads(together["history.json"])) == 2
+    assert logits(together).isfinite().all()
+    set_params(clq__lambda=0.0)
+    torch.testing.assert_close(logits(jointly(2)), logits(jointly(1)), rtol=0, atol=1e-5)
 
 
 @pytest.mark.slow

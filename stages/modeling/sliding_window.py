@@ -71,7 +71,7 @@ def position_source(old_rows: int, max_positions: int) -> Tensor:
 
     Row 0 stays; rows 1 ... old_rows - 2 are repeated over and over. The end follows the authors' program where that
     writes anything (it copies from row 1 once more where fewer than a whole repetition is left); the last rows,
-    which it     leaves unwritten, go on with the plain repetition.
+    which it leaves unwritten, go on with the plain repetition.
     """
     rows, step = max_positions + 2, old_rows - 2
     source = 1 + torch.arange(-1, rows - 1) % step
