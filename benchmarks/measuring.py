@@ -149,8 +149,10 @@ def forward_operations(size: Size, documents: Documents, codes: int) -> float:
     )
     d = config.hidden_size
     layer = 8 * d * d + 4 * d * config.intermediate_size + 4 * size.chunk_length * d
-    msam = 2 * d * d + 2 * codes * (SYNONYMS + 1) * d if architecture.head == "msam" else 0
-    return tokens * (config.num_hidden_layers * layer + msam)
+    msam = 2 * d * d + 2 * codes * (SYNONYMS + 1) * d
+    keys_and_values = 4 * d * d  # of the last layer under a plain head; the rest is asked for at [CLS] alone
+    last = layer + msam if architecture.head == "msam" else keys_and_values
+    return tokens * ((config.num_hidden_layers - 1) * layer + last)
 
 
 def matrix_rate(device: str) -> float:
@@ -184,7 +186,7 @@ def straightforward(model: CodingModel) -> CodingModel:
     """Compute `model` in the authors' way, in place."""
     for module in model.modules():
         if type(module) is SelfAttention:
-            module.attend = _eager_attention
+            module.attend, module.first_only = _eager_attention, False
     if isinstance(model.head, MsamHead):
         attention = model.head.attention
         attention.forward = lambda *arguments: plain(attention, *arguments)

@@ -22,7 +22,7 @@ class PlainHead(nn.Module):
         self.drop_states = drop_states
 
     def forward(self, H: Tensor, mask: Tensor | None = None) -> Tensor:
-        """Logits (R, C) from token states (R, T, d); what lies behind [CLS] does not count, nor does the mask."""
+        """Logits (R, C) from token states (R, n, d), n >= 1; what is behind [CLS] does not count, nor does the mask."""
         state = H[:, 0]
         if self.drop_states:
             state = self.dropout(state)

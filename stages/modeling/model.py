@@ -1,6 +1,7 @@
 """The classifier: an encoder over rows of tokens, a head that scores every code, the maximum over a document's rows.
 
 H      = encoder(row)                        (T, d), one for each chunk (CE) or for the whole text (LE)
+                                             for a plain head (1, d), as that reads [CLS] alone
 s[c]   = head(H)[c]                          plain or MSAM, see heads.py and msam.py
 logit  = max over the document's rows of s   (C,)
 """
@@ -17,6 +18,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from stages import files
 from stages.errors import InputError
 from stages.modeling.architecture import Architecture
+from stages.modeling.attention import only_first_state
 from stages.modeling.encoder import bare_encoder, cls_embeddings, load_encoder, load_tokenizer, token_states
 from stages.modeling.heads import MsamHead, PlainHead, document_maximum
 
@@ -44,6 +46,8 @@ class CodingModel(nn.Module):
         self.tokenizer = tokenizer
         self.encoder = encoder
         self.head = head
+        if isinstance(head, PlainHead):
+            only_first_state(encoder)
 
     def forward(self, input_ids: Tensor, attention_mask: Tensor, document: Tensor, documents: int) -> Tensor:
         """Logits (N, C), float32, of N documents whose rows lie one below the other.

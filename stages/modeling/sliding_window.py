@@ -20,10 +20,13 @@ class SlidingWindowAttention(SelfAttention):
         self.reach = window // 2
 
     def attend(self, query: Tensor, key: Tensor, value: Tensor, visible: Tensor) -> Tensor:
-        """The context of every token, (R, T, heads, d / heads), from query, key and value of the same shape.
+        """The context of every query (R, n, heads, d / heads): of all T tokens, or of the first alone.
 
-        visible: (R, T) bool, true where a token is real.
+        key, value: (R, T, heads, d / heads). visible: (R, T) bool, true where a token is real.
         """
+        if self.first_only:
+            seen = slice(self.reach + 1)
+            return super().attend(query, key[:, seen], value[:, seen], visible[:, seen])
         context = sliding_window_attention(query, key, value, visible, self.reach, self.dropout_now)
         return context * visible[:, :, None, None]
 

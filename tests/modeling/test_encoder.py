@@ -8,6 +8,7 @@ from transformers import AutoModel, MegatronBertConfig, MegatronBertForMaskedLM,
 
 from stages.errors import InputError
 from stages.modeling.architecture import Architecture
+from stages.modeling.attention import only_first_state
 from stages.modeling.chunking import SpecialIds
 from stages.modeling.encoder import cls_embeddings, load_encoder, load_tokenizer, special_ids, token_states
 
@@ -53,6 +54,26 @@ def test_a_window_as_wide_as_the_text_changes_nothing(folder):
     full, _ = load_encoder(folder, Architecture("CE", "plain", "masked", 0.0, chunk_length=32, max_tokens=64))
     windowed, _ = load_encoder(folder, wide)
     torch.testing.assert_close(states(windowed, ids, mask)[mask], states(full, ids, mask)[mask], rtol=0, atol=1e-5)
+
+
+@pytest.mark.parametrize(("architecture", "length"), [(CE, 16), (LE, 40)])
+def test_the_first_state_alone_is_the_first_of_all(folder, architecture, length):
+    """The same state, and the same gradients of all weights."""
+    ids, mask = tokens(3, length)
+
+    def first(encoder):
+        state = token_states(encoder, ids, mask)[:, 0]
+        state.square().sum().backward()
+        return state.detach(), {name: weight.grad for name, weight in encoder.named_parameters()}
+
+    whole, _ = load_encoder(folder, architecture)
+    trimmed, _ = load_encoder(folder, architecture)
+    only_first_state(trimmed)
+    assert states(trimmed, ids, mask).shape == (3, 1, trimmed.config.hidden_size)
+    (expected, expected_gradients), (found, found_gradients) = first(whole), first(trimmed)
+    torch.testing.assert_close(found, expected, rtol=0, atol=1e-5)
+    for name, gradient in expected_gradients.items():
+        torch.testing.assert_close(found_gradients[name], gradient, rtol=1e-3, atol=1e-4)
 
 
 def test_long_text_reads_the_repeated_position_rows(folder):
