@@ -1,0 +1,107 @@
+"""The demo's own training by this project's loop and by the straightforward one: validation curves and documents/s.
+
+    dvc repro && python -m benchmarks.demo                      # about 5 minutes on 2 CPU cores
+
+Reads what `dvc repro` left in data/ and models/, writes nothing there. Both loops begin with the same weights and take
+the same steps of the same documents with the settings of params.yaml. The straightforward loop encodes one document a
+pass, tokenises its text twice, attends by plain matrix products and holds the whole MSAM score tensor.
+"""
+
+import argparse
+import tempfile
+import time
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import pandas as pd
+import torch
+from transformers import PreTrainedTokenizerBase
+
+from benchmarks import measuring
+from stages import documents, files, params, paths
+from stages.modeling import devices
+from stages.modeling.architecture import Architecture
+from stages.modeling.batching import Batch, Documents
+from stages.modeling.checkpoints import CheckpointFolder
+from stages.modeling.encoder import load_tokenizer
+from stages.modeling.model import build_model
+from stages.modeling.objectives import BinaryCrossEntropy
+from stages.modeling.training import Criterion, Settings, Training
+from stages.train_classifier import metrics
+
+
+class TokenisedTwice(Documents):
+    """Documents whose texts are tokenised twice whenever they are read."""
+
+    texts: Sequence[str]
+    tokenizer: PreTrainedTokenizerBase
+
+    def batch(self, indices: Sequence[int]) -> Batch:
+        """The same batch, later."""
+        for index in (*indices, *indices):
+            self.tokenizer(self.texts[index], verbose=False)
+        return super().batch(indices)
+
+
+def trained(straightforward: bool, threads: int) -> tuple[list[float], float]:
+    """The validation micro-F1 of each epoch, and training documents a second, without validation."""
+    config = params.load()
+    accelerator = devices.start("cpu", "float32", threads)
+    settings = Settings(**config.train.model_dump(exclude={"start_from"}))
+    architecture = Architecture.from_dict(files.read_json(paths.ARCHITECTURE))
+    codes, synonyms = files.read_json(paths.LABEL_CODES), files.read_json(paths.HEAD_SYNONYMS)
+    torch.manual_seed(settings.seed)
+    phrases = [synonyms[code] for code in codes] if architecture.head == "msam" else None
+    model = build_model(paths.ENCODER, architecture, len(codes), phrases)
+    train, val = (documents.load(part, paths.ENCODER, architecture) for part in ("train", "val"))
+    if straightforward:
+        model = measuring.straightforward(model)
+        settings = replace(settings, chunk_budget=1)  # every document is larger: one a pass
+        train = TokenisedTwice(**vars(train))
+        object.__setattr__(train, "texts", pd.read_parquet(paths.split("train"), columns=["text"])["text"])
+        object.__setattr__(train, "tokenizer", load_tokenizer(paths.ENCODER, architecture.lowercase_documents))
+    with tempfile.TemporaryDirectory() as folder:
+        training = Timed(
+            model=model,
+            objective=BinaryCrossEntropy(),
+            train=train,
+            val=val,
+            settings=settings,
+            criterion=Criterion("f1_micro", higher_is_better=True),
+            metrics=metrics,
+            accelerator=accelerator,
+            checkpoints=CheckpointFolder(Path(folder), 1),
+        )
+        history = training.run()
+    return [row["val_f1_micro"] for row in history], len(train) * len(history) / training.seconds
+
+
+class Timed(Training):
+    """Training that counts the seconds of its epochs, without validation."""
+
+    seconds = 0.0
+
+    def train_epoch(self) -> None:
+        """Train an epoch, and count."""
+        began = time.perf_counter()
+        super().train_epoch()
+        self.seconds += time.perf_counter() - began
+
+
+def main() -> None:
+    """Train both ways and print the table."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--threads", type=int, default=1, help="CPU threads (default: 1, as the demo)")
+    threads = parser.parse_args().threads
+    (plain_curve, plain_rate), (curve, rate) = (
+        measuring.in_own_process(trained, straightforward, threads) for straightforward in (True, False)
+    )
+    print(f"{'epoch':>5}{'straightforward':>18}{'ours':>8}   validation micro-F1")
+    for epoch, pair in enumerate(zip(plain_curve, curve, strict=True), 1):
+        print(f"{epoch:>5}{pair[0]:>18.4f}{pair[1]:>8.4f}")
+    print(f"{plain_rate:>23.1f}{rate:>8.1f}   documents/s in training, {threads} threads: {rate / plain_rate:.2f}x")
+
+
+if __name__ == "__main__":
+    main()
