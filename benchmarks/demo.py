@@ -11,7 +11,7 @@ import argparse
 import tempfile
 import time
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pandas as pd
@@ -31,6 +31,7 @@ from stages.modeling.training import Criterion, Settings, Training
 from stages.train_classifier import metrics
 
 
+@dataclass(frozen=True)
 class TokenisedTwice(Documents):
     """Documents whose texts are tokenised twice whenever they are read."""
 
@@ -58,9 +59,9 @@ def trained(straightforward: bool, threads: int) -> tuple[list[float], float]:
     if straightforward:
         model = measuring.straightforward(model)
         settings = replace(settings, chunk_budget=1)  # every document is larger: one a pass
-        train = TokenisedTwice(**vars(train))
-        object.__setattr__(train, "texts", pd.read_parquet(paths.split("train"), columns=["text"])["text"])
-        object.__setattr__(train, "tokenizer", load_tokenizer(paths.ENCODER, architecture.lowercase_documents))
+        texts = pd.read_parquet(paths.split("train"), columns=["text"])["text"]
+        tokenizer = load_tokenizer(paths.ENCODER, architecture.lowercase_documents)
+        train = TokenisedTwice(**vars(train), texts=texts, tokenizer=tokenizer)
     with tempfile.TemporaryDirectory() as folder:
         training = Timed(
             model=model,

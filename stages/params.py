@@ -17,6 +17,7 @@ Seed = Annotated[int, Field(ge=0, lt=2**32)]
 
 SUBSETS = {"mimic3": ("top50", "full", "clean"), "codiesp": ("diagnoses", "procedures", "both")}
 SPLITS = {"mimic3": ("stratified", "published"), "codiesp": ("official",)}
+LAUNCHERS = ("python", "accelerate launch", "torchrun")
 
 
 class Section(BaseModel):
@@ -144,6 +145,13 @@ class Compute(Section):
     device: Literal["auto", "cpu", "cuda"]
     precision: Literal["auto", "float32", "bf16"]
     threads: Positive
+    launch: str
+
+    @model_validator(mode="after")
+    def starts_processes(self) -> "Compute":
+        if not self.launch.startswith(LAUNCHERS):
+            raise ValueError(f"compute.launch: {self.launch!r} begins with none of {', '.join(map(repr, LAUNCHERS))}")
+        return self
 
 
 class Params(Section):

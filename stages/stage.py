@@ -2,6 +2,7 @@
 
 import errno
 import logging
+import os
 import sys
 from collections.abc import Callable
 from typing import NoReturn
@@ -9,10 +10,15 @@ from typing import NoReturn
 from stages.errors import InputError
 
 
+def first_process() -> bool:
+    """Whether this is the only process of a stage, or the first of those that torchrun or accelerate started."""
+    return os.environ.get("RANK", "0") == "0"
+
+
 def start_logging() -> None:
-    """Send the log of the project to standard error, one short line a record."""
+    """Send the log of the project to standard error, one short line a record; of several processes the first speaks."""
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(message)s", datefmt="%H:%M:%S")
-    logging.getLogger("stages").setLevel(logging.INFO)
+    logging.getLogger("stages").setLevel(logging.INFO if first_process() else logging.WARNING)
     logging.captureWarnings(True)
 
 

@@ -32,7 +32,7 @@ def metrics(logits: np.ndarray, targets: np.ndarray) -> dict[str, float]:
 
 def main() -> None:
     settings = params.load()
-    accelerator = devices.start(**settings.compute.model_dump())
+    accelerator = devices.start(**settings.compute.model_dump(exclude={"launch"}))
     training = Settings(**settings.train.model_dump(exclude={"start_from"}))
     architecture = Architecture.from_dict(files.read_json(paths.ARCHITECTURE))
     codes = files.read_json(paths.LABEL_CODES)
@@ -75,8 +75,7 @@ def main() -> None:
             save_model(model, partial)
             files.write_json(partial / "history.json", history)
             files.write_json(partial / starting_point.PROVENANCE, starting_point.provenance())
-        with files.whole_file(paths.PLOTS / "training.csv") as partial:
-            pd.DataFrame(files.stable(history)).to_csv(partial, index=False)
+        files.write_csv(paths.PLOTS / "training.csv", pd.DataFrame(history))
         checkpoints.remove()
         starting_point.forget()
     devices.log_peak_memory(accelerator)

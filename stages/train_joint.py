@@ -3,7 +3,7 @@
 import logging
 
 from stages import files, paths
-from stages.stage import run
+from stages.stage import first_process, run
 
 log = logging.getLogger("stages.train_joint")
 
@@ -15,8 +15,9 @@ def main() -> None:
 
         joint_training.train_both()
         return
-    with files.whole_directory(paths.JOINT_MODEL) as partial:
-        files.write_json(partial / "joint.json", {"joint": False})
+    if first_process():
+        with files.whole_directory(paths.JOINT_MODEL) as partial:
+            files.write_json(partial / "joint.json", {"joint": False})
     log.info("not a CLQ model: nothing to train")
 
 

@@ -35,6 +35,7 @@ def changed(key: str, value: object) -> dict:
             r"data.subset: 'diagnoses' is not one of top50, full, clean \(data.format is mimic3",
         ),
         ("clq", None, r"clq: None should be "),
+        ("compute.launch", "mpirun -n 2", r"compute.launch: 'mpirun -n 2' begins with none of 'python', 'accelerate l"),
     ],
 )
 def test_a_wrong_setting_is_named_with_what_would_be_right(key: str, value: object, message: str):

@@ -132,6 +132,14 @@ def test_only_what_is_affected_reruns(base: Project, before: tuple, change: tupl
 
 
 @pytest.mark.slow
+def test_two_processes_by_a_parameter(base: Project):
+    alone = base.read(paths.CLASSIFICATION)["val"]["auc_micro"]
+    base.configure("compute.launch=accelerate launch --cpu --num_processes 2")
+    assert base.repro() >= {"train_classifier", "predict", "train_joint"}
+    assert base.read(paths.CLASSIFICATION)["val"]["auc_micro"] == pytest.approx(alone, abs=1e-3)
+
+
+@pytest.mark.slow
 def test_forced_rerun_gives_the_same_bytes(base: Project):
     lock = (base.root / "dvc.lock").read_bytes()
     assert "evaluate" in base.repro("-f", PYTHONHASHSEED="7", TZ="Asia/Tokyo")
