@@ -14,6 +14,7 @@ import pytest
 from stages import params, paths, preset
 
 SMALL = (
+    "compute.device=cpu",
     "demo.admissions=160",
     "encoder.builtin.steps=4",
     "encoder.builtin.hidden=32",
@@ -137,6 +138,14 @@ def test_two_processes_by_a_parameter(base: Project):
     base.configure("compute.launch=accelerate launch --cpu --num_processes 2")
     assert base.repro() >= {"train_classifier", "predict", "train_joint"}
     assert base.read(paths.CLASSIFICATION)["val"]["auc_micro"] == pytest.approx(alone, abs=1e-3)
+
+
+@pytest.mark.slow
+def test_on_a_gpu(base: Project, cuda: str):
+    alone = base.read(paths.CLASSIFICATION)["val"]["auc_micro"]
+    base.configure(f"compute.device={cuda}")
+    assert base.repro() >= {"train_classifier", "predict"}
+    assert base.read(paths.CLASSIFICATION)["val"]["auc_micro"] == pytest.approx(alone, abs=0.05)
 
 
 @pytest.mark.slow

@@ -113,6 +113,17 @@ def test_no_checkpoint_is_left_behind(workspace):
     assert list(paths.CHECKPOINTS.iterdir()) == []
 
 
+@pytest.mark.parametrize(("precision", "tolerance"), [("float32", 1e-3), ("bf16", 0.2)])
+def test_a_gpu_learns_and_predicts_what_the_cpu_does(workspace, cuda, precision, tolerance):
+    logits = {}
+    for device, of_device in (("cpu", "float32"), (cuda, precision)):
+        set_params(compute__device=device, compute__precision=of_device)
+        for stage in ("train_classifier", "predict"):
+            launch(f"stages.{stage}")  # in a process of its own: accelerate keeps to the first device it met
+        logits[device] = load_file(paths.predictions(paths.PREDICTIONS, "test"))["logits"]
+    torch.testing.assert_close(logits[cuda], logits["cpu"], rtol=0, atol=tolerance)
+
+
 def test_same_inputs_same_bytes(workspace):
     train_classifier.main()
     first = content(paths.CLASSIFIER)

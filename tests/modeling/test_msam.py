@@ -66,6 +66,34 @@ def test_values_and_gradients_are_those_of_the_plain_form(
         torch.testing.assert_close(got, wanted, rtol=0, atol=1e-10)
 
 
+@pytest.mark.parametrize("pooled", [True, False])
+def test_float32_is_the_plain_form_on_every_device(device, pooled):
+    attention, Q, H, ql, mask = drawn(120, 4, 32, 5, 70, 4, torch.float32)
+    weight = torch.randn(120)
+
+    def computed(form, to):
+        module = MultiSynonymAttention(32, 4).to(**to)
+        module.load_state_dict(attention.state_dict())
+        states = H.detach().to(**to).requires_grad_()
+        logits = form(module, Q.to(**to), states, ql.to(**to), mask.to(to.get("device")))
+        loss = ((logits.amax(0) if pooled else logits) * weight.to(**to)).sum()
+        return [part.detach().cpu().float() for part in (logits, *gradients(loss, module, states))]
+
+    ours = computed(MultiSynonymAttention.__call__, {"device": device})
+    for got, wanted in zip(ours, computed(plain, {"dtype": torch.float64}), strict=True):
+        torch.testing.assert_close(got, wanted, rtol=1e-5, atol=1e-5 * wanted.abs().max().item())
+
+
+def test_memory_for_the_longest_document_of_mimic_clean(cuda):
+    """23 chunks, 3,681 codes: no more than 1 GB above weights, synonym vectors and token states."""
+    with torch.device(cuda):
+        attention, Q, H, ql, _ = drawn(3681, 4, 1024, 23, 512, 4, torch.float32)
+    before = torch.cuda.memory_allocated()
+    torch.cuda.reset_peak_memory_stats()
+    attention(Q, H, ql).amax(0).sum().backward()
+    assert torch.cuda.max_memory_allocated() - before <= 1e9
+
+
 def test_gradients_are_the_slopes():
     attention, Q, H, ql, mask = drawn(rows=2, tokens=4)
     parameters = list(attention.parameters())

@@ -39,12 +39,12 @@ def sliding(description: dict) -> Architecture:
     return Architecture("LE", "plain", "original", 0.0, window=window, max_positions=positions)
 
 
-def test_converted_encoder(reference):
+def test_converted_encoder(reference, device):
     for name, (description, case) in cases(reference).items():
-        model = fitted(encoder(description, case), sliding(description), name)
-        ids, mask = torch.tensor(case["input_ids"]).long(), torch.tensor(case["attention_mask"])
+        model = fitted(encoder(description, case), sliding(description), name).to(device)
+        ids, mask = (torch.tensor(case[part], device=device).long() for part in ("input_ids", "attention_mask"))
         with torch.no_grad():
-            states = token_states(model, ids, mask)
+            states = token_states(model, ids, mask).cpu()
         np.testing.assert_allclose(states, case["last_hidden_state"], rtol=0, atol=1e-5, err_msg=name)
         np.testing.assert_allclose(states[:, 0], case["cls"], rtol=0, atol=1e-5, err_msg=name)
 
