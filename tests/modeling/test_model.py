@@ -1,4 +1,5 @@
 import shutil
+from contextlib import nullcontext
 from dataclasses import replace
 
 import pytest
@@ -9,10 +10,13 @@ from safetensors.torch import load_file, save_file
 from torch.nn.utils.rnn import pad_sequence
 
 from stages.errors import InputError
+from stages.modeling import msam
 from stages.modeling.architecture import Architecture
 from stages.modeling.chunking import document_rows
+from stages.modeling.clq import GroupMemory, JointLoss
 from stages.modeling.encoder import special_ids
 from stages.modeling.model import build_model, load_model, save_model
+from stages.quantification.quantifiers import PrevalenceMLP
 
 CODES = 5
 SYNONYMS = [[f"w{code} w{code + 20}", f"w{code + 40}"] for code in range(CODES)]
@@ -110,6 +114,27 @@ def test_every_weight_is_trained_and_the_synonym_vectors_are_not(megatron_folder
         # A key's bias shifts all scores of a query alike, which a softmax does not see.
         assert weight.grad.any() or weight_name.endswith("key.bias"), weight_name
     assert "head.Q" not in dict(model.named_parameters())
+
+
+@pytest.mark.parametrize("padding", ["masked", "original"])
+@pytest.mark.parametrize("name", TYPES)
+def test_forward_and_backward_make_every_tensor_on_the_models_device(megatron_folder, monkeypatch, name, padding):
+    """On the meta device, which computes shapes alone and lets no tensor of another device in."""
+    monkeypatch.setitem(msam.BLOCK_SCORES, "meta", 2**9)
+    monkeypatch.setattr(msam, "_wanted", lambda wanted, _: [every_pair(wanted)])  # which pairs count is a value
+    monkeypatch.setattr(torch, "autocast", lambda *_, **__: nullcontext())
+    model = built(megatron_folder, replace(TYPES[name], padding=padding)).train().to("meta")
+    ids = torch.empty(4, 12 if name.startswith("CE") else 32, dtype=torch.long, device="meta")
+    document = torch.empty(4, dtype=torch.long, device="meta")
+    loss = JointLoss(PrevalenceMLP(CODES, 4).to("meta"), GroupMemory(9, CODES, 0), weight=1.0, delta=0.5)
+    loss(model(ids, torch.ones_like(ids), document, 3), torch.empty(3, CODES, device="meta")).sum().backward()
+    with pytest.raises(RuntimeError, match="device"):
+        model(ids, torch.ones(ids.shape, dtype=torch.long), document, 3)
+
+
+def every_pair(wanted: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    rows, codes = (torch.arange(size, device=wanted.device) for size in wanted.shape)
+    return rows, codes.expand(len(rows), -1)
 
 
 @pytest.mark.parametrize("name", TYPES)
