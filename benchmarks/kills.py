@@ -9,13 +9,12 @@ stage left is removed, and `dvc repro` is started and killed (kill -9, all its p
 over, until the stage has been killed often enough or has ended. A last run ends undisturbed. The lock files must then
 be what they were. Only a kill that meets the stage's own process counts.
 
-DVC writes its own .dvc/tmp/rwlock in place: a kill in that moment leaves it empty, and DVC asks for its removal. That
-is done here, and said.
+DVC writes dvc.lock and its own .dvc/tmp/rwlock in place: a kill in that moment, after a stage has ended, leaves half a
+file, and DVC stops at it. As a user would, the script removes the one, puts the other back, and counts how often.
 """
 
 import argparse
 import functools
-import json
 import operator
 import os
 import random
@@ -27,7 +26,9 @@ import tempfile
 import time
 from pathlib import Path
 
-from ruamel.yaml import YAML
+from dvc.schema import COMPILED_LOCKFILE_SCHEMA
+from ruamel.yaml import YAML, YAMLError
+from voluptuous import Invalid
 
 REPRO = [sys.executable, "-m", "dvc", "repro"]
 LOCKS = ("dvc.lock", "data/demo/dvc.lock")
@@ -64,8 +65,8 @@ def locked(folder: Path) -> dict[str, dict]:
     return {name: entry for file in LOCKS for name, entry in yaml.load(folder / file)["stages"].items()}
 
 
-def forget_stage(stage: str, folder: Path) -> None:
-    """Remove the stage's record, its outputs, and every record of earlier runs."""
+def forget_stage(stage: str, folder: Path) -> dict[str, str]:
+    """Remove the stage's record, its outputs, and every record of earlier runs. Returns the lock files' texts."""
     yaml = YAML()
     for file in (folder / name for name in LOCKS):
         lock = yaml.load(file)
@@ -74,6 +75,7 @@ def forget_stage(stage: str, folder: Path) -> None:
             shutil.rmtree(path) if path.is_dir() else path.unlink()
         yaml.dump(lock, file)
     shutil.rmtree(folder / ".dvc" / "cache" / "runs", ignore_errors=True)
+    return {name: (folder / name).read_text() for name in LOCKS}
 
 
 def killed_after(seconds: float, stage: str, folder: Path) -> bool | None:
@@ -96,17 +98,23 @@ def killed_after(seconds: float, stage: str, folder: Path) -> bool | None:
         return met.returncode == 0
 
 
-def mended_lock(folder: Path) -> bool:
-    """Remove DVC's list of running commands where a kill cut it off; True where that was so."""
-    file = folder / ".dvc" / "tmp" / "rwlock"
-    try:
-        json.loads(file.read_text())
-    except json.JSONDecodeError:
-        file.unlink()
-        return True
-    except FileNotFoundError:
-        pass
-    return False
+def mended(folder: Path, before: dict[str, str]) -> int:
+    """Do as a user would with files of DVC's own that a kill cut off; how many there were.
+
+    Its list of running commands is removed, a lock file put back as it was `before`.
+    """
+    damaged = 0
+    running = folder / ".dvc" / "tmp" / "rwlock"
+    if running.exists() and not running.read_text():
+        running.unlink()
+        damaged += 1
+    for name, text in before.items():
+        try:
+            COMPILED_LOCKFILE_SCHEMA(YAML(typ="safe").load(folder / name) or {})
+        except (YAMLError, Invalid):
+            (folder / name).write_text(text)
+            damaged += 1
+    return damaged
 
 
 def kill_stage(stage: str, wanted: int, longest: float | None, undisturbed: dict, folder: Path) -> None:
@@ -116,21 +124,21 @@ def kill_stage(stage: str, wanted: int, longest: float | None, undisturbed: dict
     began = time.monotonic()
     quietly(REPRO, folder)
     seconds = time.monotonic() - began
-    kills = ends = mended = 0
+    kills = ends = damaged = 0
     while kills < wanted:
-        forget_stage(stage, folder)
+        before = forget_stage(stage, folder)
         killed = True
         while kills < wanted and killed is not None:
             killed = killed_after(chance.uniform(SHORTEST, longest or seconds), stage, folder)
             kills += killed is True
-            mended += mended_lock(folder)
+            damaged += mended(folder, before)
         quietly(REPRO, folder)
         ends += 1
         found = locked(folder)
         if different := [name for name in undisturbed if found.get(name) != undisturbed[name]]:
             print(found.get(different[0]), undisturbed[different[0]], sep="\n")
             sys.exit(f"{stage}: after {kills} kills {', '.join(different)} differ; above: now, undisturbed")
-    said = f"; DVC's rwlock removed {mended} times" if mended else ""
+    said = f"; files of DVC's own mended: {damaged}" if damaged else ""
     print(f"{stage}: {seconds:.0f} s; {kills} kills, ended {ends} times with the same lock files{said}", flush=True)
 
 
