@@ -54,9 +54,19 @@ def test_dependencies_on_code_are_the_imports(name: str):
     assert listed == code(Path(f"stages/{name}.py"))
 
 
+def outputs(name: str, kinds: tuple[str, ...] = ("outs", "metrics", "plots")) -> dict[str, dict]:
+    """The flags of a stage's outputs, by path."""
+    return {path: flags for kind in kinds for output in STAGES[name].get(kind, []) for path, flags in output.items()}
+
+
 @pytest.mark.parametrize("name", sorted(STAGES))
-def test_outputs_stay_on_this_machine_and_are_replaced_whole(name: str):
-    for output in STAGES[name].get("outs", []) + STAGES[name].get("metrics", []):
-        ((path, flags),) = output.items()
-        assert flags["persist"], path
+def test_outputs_stay_on_this_machine(name: str):
+    for path, flags in outputs(name).items():
         assert flags.get("push") is False or flags.get("cache") is False, path
+
+
+@pytest.mark.parametrize("name", sorted(set(STAGES) - {"check_params", "evaluate"}))
+def test_the_run_cache_takes_the_stage(name: str):
+    """DVC takes none with an output that persists, or one that is neither cached nor a metric or plot."""
+    assert not any(flags.get("persist") for flags in outputs(name).values())
+    assert all(flags.get("cache", True) for flags in outputs(name, ("outs",)).values())

@@ -133,6 +133,16 @@ def test_only_what_is_affected_reruns(base: Project, before: tuple, change: tupl
 
 
 @pytest.mark.slow
+def test_an_earlier_experiment_comes_back_without_a_run(base: Project):
+    lock = (base.root / "dvc.lock").read_bytes()
+    base.configure("synonyms.M=1")
+    assert "train_classifier" in base.repro()
+    base.configure()
+    assert base.repro() <= {"evaluate"}
+    assert (base.root / "dvc.lock").read_bytes() == lock
+
+
+@pytest.mark.slow
 def test_two_processes_by_a_parameter(base: Project):
     alone = base.read(paths.CLASSIFICATION)["val"]["auc_micro"]
     base.configure("compute.launch=accelerate launch --cpu --num_processes 2")
