@@ -117,7 +117,7 @@ def mended(folder: Path, before: dict[str, str]) -> int:
     return damaged
 
 
-def kill_stage(stage: str, wanted: int, longest: float | None, undisturbed: dict, folder: Path) -> None:
+def kill_stage(stage: str, wanted: int, undisturbed: dict, folder: Path) -> None:
     """Kill one stage `wanted` times and compare the lock files; exits where they differ."""
     chance = random.Random(f"{stage}/{wanted}")
     forget_stage(stage, folder)
@@ -129,7 +129,7 @@ def kill_stage(stage: str, wanted: int, longest: float | None, undisturbed: dict
         before = forget_stage(stage, folder)
         killed = True
         while kills < wanted and killed is not None:
-            killed = killed_after(chance.uniform(SHORTEST, longest or seconds), stage, folder)
+            killed = killed_after(chance.uniform(SHORTEST, max(seconds, 2 * SHORTEST)), stage, folder)
             kills += killed is True
             damaged += mended(folder, before)
         quietly(REPRO, folder)
@@ -148,7 +148,6 @@ def main() -> None:
     parser.add_argument("stages", nargs="*", metavar="STAGE", help="default: all that write something")
     parser.add_argument("--kills", type=int, default=3, help="of each stage (default: 3)")
     parser.add_argument("--set", nargs="*", default=[], metavar="SECTION.KEY=VALUE", dest="settings")
-    parser.add_argument("--longest", type=float, help="seconds before a kill at most (default: the stage's time)")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary) / "clone"
@@ -156,7 +155,7 @@ def main() -> None:
         quietly(REPRO, folder)
         undisturbed = locked(folder)
         for stage in options.stages or [name for name, entry in undisturbed.items() if "outs" in entry]:
-            kill_stage(stage, options.kills, options.longest, undisturbed, folder)
+            kill_stage(stage, options.kills, undisturbed, folder)
 
 
 if __name__ == "__main__":
