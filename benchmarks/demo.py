@@ -15,7 +15,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pandas as pd
-import torch
 from transformers import PreTrainedTokenizerBase
 
 from benchmarks import measuring
@@ -25,10 +24,9 @@ from stages.modeling.architecture import Architecture
 from stages.modeling.batching import Batch, Documents
 from stages.modeling.checkpoints import CheckpointFolder
 from stages.modeling.encoder import load_tokenizer
-from stages.modeling.model import build_model
 from stages.modeling.objectives import BinaryCrossEntropy
 from stages.modeling.training import Criterion, Settings, Training
-from stages.train_classifier import metrics
+from stages.train_classifier import initial_model, metrics
 
 
 @dataclass(frozen=True)
@@ -51,10 +49,7 @@ def trained(straightforward: bool, threads: int) -> tuple[list[float], float]:
     accelerator = devices.start("cpu", "float32", threads)
     settings = Settings(**config.train.model_dump(exclude={"start_from"}))
     architecture = Architecture.from_dict(files.read_json(paths.ARCHITECTURE))
-    codes, synonyms = files.read_json(paths.LABEL_CODES), files.read_json(paths.HEAD_SYNONYMS)
-    torch.manual_seed(settings.seed)
-    phrases = [synonyms[code] for code in codes] if architecture.head == "msam" else None
-    model = build_model(paths.ENCODER, architecture, len(codes), phrases)
+    model = initial_model(architecture, settings.seed, "cpu")
     train, val = (documents.load(part, paths.ENCODER, architecture) for part in ("train", "val"))
     if straightforward:
         model = measuring.straightforward(model)

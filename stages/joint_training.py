@@ -35,7 +35,7 @@ def training_settings(settings: params.Params) -> Settings:
 def train_both() -> None:
     """Train both, write the better model, its quantifier and its predictions into models/joint."""
     settings = params.load()
-    accelerator = devices.start(**settings.compute.model_dump(exclude={"launch"}))
+    accelerator = devices.start(**settings.compute.of_a_process())
     training = training_settings(settings)
     loss = settings.clq.model_dump(include={"lambda_", "delta", "memory"})
 

@@ -149,9 +149,13 @@ class Compute(Section):
 
     @model_validator(mode="after")
     def starts_processes(self) -> "Compute":
-        if not self.launch.startswith(LAUNCHERS):
+        if not any(f"{self.launch} ".startswith(f"{launcher} ") for launcher in LAUNCHERS):
             raise ValueError(f"compute.launch: {self.launch!r} begins with none of {', '.join(map(repr, LAUNCHERS))}")
         return self
+
+    def of_a_process(self) -> dict[str, Any]:
+        """The keys and values that each process computes with: all but how the processes are started."""
+        return self.model_dump(exclude={"launch"})
 
 
 class Params(Section):

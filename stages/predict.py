@@ -37,7 +37,7 @@ def write_predictions(folder: Path, logits: dict[str, Tensor]) -> None:
 
 def main() -> None:
     settings = params.load()
-    accelerator = devices.start(**settings.compute.model_dump(exclude={"launch"}))
+    accelerator = devices.start(**settings.compute.of_a_process())
     model = load_model(paths.CLASSIFIER).to(accelerator.device)
     logits = predictions(model, paths.CLASSIFIER, settings.train.chunk_budget, accelerator)
     if accelerator.is_main_process:

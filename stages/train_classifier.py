@@ -9,7 +9,7 @@ from stages.live import curves
 from stages.modeling import devices
 from stages.modeling.architecture import Architecture
 from stages.modeling.checkpoints import CheckpointFolder, run_key
-from stages.modeling.model import build_model, save_model
+from stages.modeling.model import CodingModel, build_model, save_model
 from stages.modeling.objectives import BinaryCrossEntropy
 from stages.modeling.training import Criterion, Settings, Training, micro_f1
 from stages.stage import run
@@ -30,13 +30,19 @@ def metrics(logits: np.ndarray, targets: np.ndarray) -> dict[str, float]:
     return {"f1_micro": micro_f1(logits, targets)}
 
 
+def initial_model(architecture: Architecture, seed: int, device: torch.device | str) -> CodingModel:
+    """The model that training begins with, upon models/encoder, for the codes and synonyms in data/labels."""
+    codes, synonyms = files.read_json(paths.LABEL_CODES), files.read_json(paths.HEAD_SYNONYMS)
+    phrases = [synonyms[code] for code in codes] if architecture.head == "msam" else None
+    torch.manual_seed(seed)
+    return build_model(paths.ENCODER, architecture, len(codes), phrases, device)
+
+
 def main() -> None:
     settings = params.load()
-    accelerator = devices.start(**settings.compute.model_dump(exclude={"launch"}))
+    accelerator = devices.start(**settings.compute.of_a_process())
     training = Settings(**settings.train.model_dump(exclude={"start_from"}))
     architecture = Architecture.from_dict(files.read_json(paths.ARCHITECTURE))
-    codes = files.read_json(paths.LABEL_CODES)
-    synonyms = files.read_json(paths.HEAD_SYNONYMS)
     start = None
     if settings.train.start_from is not None:
         with accelerator.main_process_first():
@@ -51,9 +57,7 @@ def main() -> None:
         train, val = (
             documents.load(part, paths.ENCODER, architecture, cache=checkpoints.folder / "tokens") for part in PARTS
         )
-    torch.manual_seed(training.seed)
-    phrases = [synonyms[code] for code in codes] if architecture.head == "msam" else None
-    model = build_model(paths.ENCODER, architecture, len(codes), phrases, accelerator.device)
+    model = initial_model(architecture, training.seed, accelerator.device)
     if start is not None:
         starting_point.start(model, start)
 

@@ -127,7 +127,7 @@ def _wanted(wanted: Tensor, at_once: int) -> Iterator[tuple[Tensor, Tensor]]:
     """The pairs of row and code that are true in `wanted` (R, C), about `at_once` at a time: rows (r,), codes (r, n).
 
     Rows of like number of codes come together; those with fewer than n are filled up with codes that are not wanted.
-    Counting them is the one moment of a training step in which the program waits for a GPU.
+    Counting them waits for a GPU, once a pass.
     """
     counts, order = wanted.sum(1).sort(descending=True, stable=True)
     codes = wanted.byte().argsort(dim=1, descending=True, stable=True)
