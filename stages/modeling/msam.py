@@ -126,24 +126,26 @@ class _BlockwiseLogits(torch.autograd.Function):
 def _wanted(wanted: Tensor, at_once: int) -> Iterator[tuple[Tensor, Tensor]]:
     """The pairs of row and code that are true in `wanted` (R, C), about `at_once` at a time: rows (r,), codes (r, n).
 
-    Rows of like number of codes come together; those with fewer than n are filled up with codes that are not wanted.
-    Counting them waits for a GPU, once a pass.
+    Rows of like number of codes come together; those with fewer than n, but more than half of it, are filled up with
+    codes that are not wanted. Counting them waits for a GPU, once a pass.
     """
     counts, order = wanted.sum(1).sort(descending=True, stable=True)
     codes = wanted.byte().argsort(dim=1, descending=True, stable=True)
     counts = counts.tolist()
     first = 0
     while first < len(counts) and counts[first]:
-        codes_at_once = min(counts[first], at_once)
-        row = order[first : first + at_once // codes_at_once]
-        for start in range(0, counts[first], codes_at_once):
+        most = counts[first]
+        codes_at_once = min(most, at_once)
+        alike = sum(2 * count > most for count in counts[first:])
+        row = order[first : first + min(alike, at_once // codes_at_once)]
+        for start in range(0, most, codes_at_once):
             yield row, codes[row, start : start + codes_at_once]
         first += len(row)
 
 
 def _weights(q: Tensor, k: Tensor, bar: Tensor, row: slice) -> Tensor:
     """The softmax over a row's tokens of < k, q > + bar: (Z, n, S, r, T) of n codes and the r rows `row`."""
-    scores = torch.baddbmm(bar, q.flatten(1, 2), k.mT)
+    scores = (q.flatten(1, 2) @ k.mT).add_(bar)
     return scores.view(*q.shape[:3], row.stop - row.start, -1).softmax(-1)
 
 
