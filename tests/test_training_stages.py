@@ -119,7 +119,7 @@ def test_a_gpu_learns_and_predicts_what_the_cpu_does(workspace, cuda, precision,
     for device, of_device in (("cpu", "float32"), (cuda, precision)):
         set_params(compute__device=device, compute__precision=of_device)
         for stage in ("train_classifier", "predict"):
-            launch(f"stages.{stage}")  # in a process of its own: accelerate keeps to the first device it met
+            launch(stage)  # in a process of its own: accelerate keeps to the first device it met
         logits[device] = load_file(paths.predictions(paths.PREDICTIONS, "test"))["logits"]
     torch.testing.assert_close(logits[cuda], logits["cpu"], rtol=0, atol=tolerance)
 
@@ -226,27 +226,32 @@ def test_joint_training(joint_workspace):
     assert torch.equal(before["head.Q"], after["head.Q"])
 
 
-def launch(*arguments: str) -> None:
+def launch(stage: str, processes: int = 1) -> None:
+    """Run a stage as so many processes, and see in its log that it was so many."""
+    launcher = ["torch.distributed.run", "--standalone", "--nproc-per-node", str(processes), "-m"]
+    command = [sys.executable, "-m", *(launcher if processes > 1 else []), f"stages.{stage}"]
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
-    subprocess.run([sys.executable, "-m", *arguments], check=True, env=environment)
+    done = subprocess.run(command, env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert f"processes {processes}," in done.stderr
 
 
 @pytest.mark.slow
 def test_two_processes_learn_what_one_learns(workspace):
     """Of 21 documents in steps of 4, the last step has one document, and so the second process none."""
-    launch("stages.train_classifier")
+    launch("train_classifier")
     alone = load_file(paths.CLASSIFIER / "model.safetensors")
     history = files.read_json(paths.CLASSIFIER / "history.json")
-    launch("accelerate.commands.launch", "--num_processes", "2", "--cpu", "-m", "stages.train_classifier")
+    launch("train_classifier", processes=2)
     together = load_file(paths.CLASSIFIER / "model.safetensors")
     for name in alone:
         torch.testing.assert_close(together[name], alone[name], rtol=0, atol=1e-5)
     for one, two in zip(history, files.read_json(paths.CLASSIFIER / "history.json"), strict=True):
         assert two == pytest.approx(one, rel=1e-4)
     assert list(paths.CHECKPOINTS.iterdir()) == []
-    launch("stages.predict")
+    launch("predict")
     expected = load_file(paths.predictions(paths.PREDICTIONS, "test"))["logits"]
-    launch("accelerate.commands.launch", "--num_processes", "2", "--cpu", "-m", "stages.predict")
+    launch("predict", processes=2)
     torch.testing.assert_close(load_file(paths.predictions(paths.PREDICTIONS, "test"))["logits"], expected)
 
 
@@ -256,7 +261,7 @@ def test_two_processes_train_jointly(joint_workspace):
 
     def jointly(processes: int) -> dict[str, bytes]:
         shutil.rmtree(paths.JOINT_MODEL, ignore_errors=True)
-        launch("accelerate.commands.launch", "--num_processes", str(processes), "--cpu", "-m", "stages.train_joint")
+        launch("train_joint", processes)
         assert list(paths.CHECKPOINTS.iterdir()) == []
         return content(paths.JOINT_MODEL)
 

@@ -15,7 +15,7 @@ def start(device: str, precision: str, threads: int) -> Accelerator:
     """Set up computing: `device` auto, cpu or cuda; `precision` auto, float32 or bf16; `threads` of the CPU.
 
     auto is CUDA where there is one, and bf16 autocast (weights stay float32) where that device has it. Started by
-    `accelerate launch`, each process gets its device. Raises InputError for a device that is not there.
+    torchrun or `accelerate launch`, each process gets its device. Raises InputError for a device that is not there.
     """
     torch.set_num_threads(threads)
     if device == "cuda" and not torch.cuda.is_available():
@@ -25,7 +25,7 @@ def start(device: str, precision: str, threads: int) -> Accelerator:
         precision = "bf16" if on_cuda and torch.cuda.is_bf16_supported() else "float32"
     # Under bf16, what stays float32 (MSAM's scores) may take a GPU's TF32, which keeps three more bits than bf16.
     torch.set_float32_matmul_precision("highest" if precision == "float32" else "high")
-    return Accelerator(
+    accelerator = Accelerator(
         cpu=not on_cuda,
         mixed_precision="bf16" if precision == "bf16" else "no",
         kwargs_handlers=[
@@ -33,6 +33,8 @@ def start(device: str, precision: str, threads: int) -> Accelerator:
             DistributedDataParallelKwargs(find_unused_parameters=True, broadcast_buffers=False)
         ],
     )
+    log.info(", ".join(f"{name} {value}" for name, value in described(accelerator).items()))
+    return accelerator
 
 
 def log_peak_memory(accelerator: Accelerator) -> None:
@@ -49,7 +51,7 @@ def described(accelerator: Accelerator) -> dict[str, str | int]:
     """What of the device, the software and the number of processes and threads a result depends on."""
     return {
         "device": accelerator.device.type,
-        "precision": accelerator.mixed_precision,
+        "precision": "bf16" if accelerator.mixed_precision == "bf16" else "float32",
         "processes": accelerator.num_processes,
         "threads": torch.get_num_threads(),
         "torch": torch.__version__,
