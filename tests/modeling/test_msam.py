@@ -1,3 +1,4 @@
+import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
@@ -158,6 +159,21 @@ def test_the_score_tensor_is_never_whole(monkeypatch, largest_tensor, pooled):
         logits = attention(Q, H, ql)
         (logits.amax(0) if pooled else logits).sum().backward()
     assert mode.elements < 2**14 < whole / 30
+
+
+@pytest.mark.parametrize("at_once", [1, 7, 40, 10_000])
+def test_each_wanted_pair_comes_once_and_blocks_are_more_than_half_wanted(at_once):
+    """Rows that want few codes and rows that want many, some none."""
+    rng = np.random.default_rng(3)
+    counts = np.minimum(rng.geometric(0.1, 60) - 1, 30)
+    wanted = torch.from_numpy(np.stack([rng.permutation(30) < count for count in counts]))
+    met, filled = torch.zeros(60, 30, dtype=torch.int), 0
+    for row, code in msam._wanted(wanted, at_once):
+        assert code.numel() <= at_once
+        met[row[:, None], code] += 1
+        filled += code.numel()
+    assert torch.equal(met * wanted, wanted.int())
+    assert wanted.sum() <= filled < 2 * wanted.sum()
 
 
 def test_initialisation():
