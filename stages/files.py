@@ -1,8 +1,10 @@
 """Reading and writing files: outputs appear whole or not at all, and equal content gives equal bytes."""
 
+import io
 import json
 import math
 import shutil
+import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -101,11 +103,17 @@ def write_csv(path: Path, table: pd.DataFrame) -> None:
 
 
 def write_csr(path: Path, matrix: sp.csr_array) -> None:
-    """Write a sparse matrix as `.npz`, with sorted indices and without pickle."""
+    """Write a sparse matrix as `.npz`, with sorted indices and without pickle.
+
+    The archive that scipy makes is packed anew, since releases of Python write its headers differently.
+    """
     matrix = sp.csr_array(matrix)
     matrix.sort_indices()
-    with whole_file(path) as partial, partial.open("wb") as file:
-        sp.save_npz(file, matrix)
+    made = io.BytesIO()
+    sp.save_npz(made, matrix, compressed=False)
+    with whole_file(path) as partial, zipfile.ZipFile(made) as given, zipfile.ZipFile(partial, "w") as archive:
+        for name in given.namelist():
+            archive.writestr(zipfile.ZipInfo(name), given.read(name))
 
 
 def read_csr(path: Path) -> sp.csr_array:

@@ -1,3 +1,4 @@
+import hashlib
 import json
 from pathlib import Path
 
@@ -72,3 +73,9 @@ def test_equal_sparse_matrices_give_equal_bytes(tmp_path: Path):
     assert (tmp_path / "a.npz").read_bytes() == (tmp_path / "b.npz").read_bytes()
     assert np.array_equal(files.read_csr(tmp_path / "a.npz").toarray(), np.eye(3))
     assert files.read_csr(tmp_path / "c.npz").indices.tolist() == [0, 2]
+
+
+def test_every_python_writes_the_same_sparse_matrix(tmp_path: Path):
+    """Before 3.11.4 zipfile wrote other headers than it does since, where numpy alone packs the archive."""
+    files.write_csr(tmp_path / "a.npz", sp.csr_array(np.eye(3, dtype=np.uint8)))
+    assert hashlib.md5((tmp_path / "a.npz").read_bytes()).hexdigest() == "e3754835459e55e8455508cffbb88c27"
