@@ -74,7 +74,7 @@ def train_both() -> None:
             write_predictions(partial, logits)
             files.write_json(partial / "history.json", history)
         checkpoints.remove()
-    devices.log_peak_memory(accelerator)
+    devices.finish(accelerator)
 
 
 def joint_loss(quantifier: nn.Module, train: documents.Documents, clq: params.Clq, process: int) -> JointLoss:

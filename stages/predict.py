@@ -43,7 +43,7 @@ def main() -> None:
     if accelerator.is_main_process:
         with files.whole_directory(paths.PREDICTIONS) as partial:
             write_predictions(partial, logits)
-    devices.log_peak_memory(accelerator)
+    devices.finish(accelerator)
 
 
 if __name__ == "__main__":

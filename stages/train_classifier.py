@@ -82,7 +82,7 @@ def main() -> None:
         files.write_csv(paths.PLOTS / "training.csv", pd.DataFrame(history))
         checkpoints.remove()
         starting_point.forget()
-    devices.log_peak_memory(accelerator)
+    devices.finish(accelerator)
 
 
 if __name__ == "__main__":

@@ -37,14 +37,19 @@ def start(device: str, precision: str, threads: int) -> Accelerator:
     return accelerator
 
 
-def log_peak_memory(accelerator: Accelerator) -> None:
-    """Log the most memory that this process has held."""
+def finish(accelerator: Accelerator) -> None:
+    """Log the most memory that this process has held, and let no process end before the others are done.
+
+    torchrun would take the first that ends alone for a failure, and stop the one that still writes.
+    """
     resident = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
     if accelerator.device.type == "cuda":
         reserved = torch.cuda.max_memory_reserved(accelerator.device) / 2**30
         log.info("peak memory: %.1f GiB, of the GPU %.1f GiB", resident, reserved)
     else:
         log.info("peak memory: %.1f GiB", resident)
+    accelerator.wait_for_everyone()
+    accelerator.end_training()
 
 
 def described(accelerator: Accelerator) -> dict[str, str | int]:
