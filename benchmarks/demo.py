@@ -18,14 +18,15 @@ import pandas as pd
 from transformers import PreTrainedTokenizerBase
 
 from benchmarks import measuring
-from stages import documents, files, params, paths
+from stages.encoder.architecture import Architecture
+from stages.encoder.encoder import load_tokenizer
+from stages.handover import documents
 from stages.modeling import devices
-from stages.modeling.architecture import Architecture
 from stages.modeling.batching import Batch, Documents
 from stages.modeling.checkpoints import CheckpointFolder
-from stages.modeling.encoder import load_tokenizer
 from stages.modeling.objectives import BinaryCrossEntropy
-from stages.modeling.training import Criterion, Settings, Training
+from stages.modeling.training import Goal, Settings, Training
+from stages.project import files, params, paths
 from stages.train_classifier import initial_model, metrics
 
 
@@ -64,7 +65,7 @@ def trained(straightforward: bool, threads: int) -> tuple[list[float], float]:
             train=train,
             val=val,
             settings=settings,
-            criterion=Criterion("f1_micro", higher_is_better=True),
+            goal=Goal("f1_micro", higher_is_better=True),
             metrics=metrics,
             accelerator=accelerator,
             checkpoints=CheckpointFolder(Path(folder), 1),

@@ -18,20 +18,20 @@ import scipy.sparse as sp
 from sklearn.metrics import f1_score, roc_auc_score
 
 from stages.evaluation import calibration, classification, uncertainty
-from stages.quantification.errors import mean_errors
+from stages.quantification.deviations import mean_errors
 from stages.quantification.sampling import group_means, sizes_of, uniform_groups
 
 K = (5, 8, 15)
 BINS = 20
 
 
-def predictions(documents: int, codes: int, seed: int = 0) -> tuple[sp.csr_array, np.ndarray]:
+def predictions(n_documents: int, n_codes: int, seed: int = 0) -> tuple[sp.csr_array, np.ndarray]:
     """Targets and logits (N, C): log-uniform prevalences, 15 codes a document on average, an AUC of about 0.97."""
     rng = np.random.default_rng(seed)
-    prevalence = np.geomspace(1, 1e-4, codes)
-    prevalence = np.clip(prevalence * min(15, codes / 4) / prevalence.sum(), 1e-4, 0.6)
-    targets = rng.random((documents, codes), dtype=np.float32) < prevalence
-    logits = rng.standard_normal((documents, codes), dtype=np.float32)
+    prevalence = np.geomspace(1, 1e-4, n_codes)
+    prevalence = np.clip(prevalence * min(15, n_codes / 4) / prevalence.sum(), 1e-4, 0.6)
+    targets = rng.random((n_documents, n_codes), dtype=np.float32) < prevalence
+    logits = rng.standard_normal((n_documents, n_codes), dtype=np.float32)
     logits += np.log(prevalence / (1 - prevalence)).astype(np.float32) - 1
     logits[targets] += 3
     return sp.csr_array(targets.astype(np.uint8)), logits

@@ -22,11 +22,11 @@ from torch import Tensor
 from transformers import AutoModel, BertConfig, BertTokenizerFast, MegatronBertConfig
 
 from benchmarks.msam import plain
-from stages.modeling.architecture import Architecture
-from stages.modeling.attention import SelfAttention
+from stages.encoder.architecture import Architecture
+from stages.encoder.attention import SelfAttention
+from stages.encoder.chunking import document_rows
+from stages.encoder.encoder import fitted, special_ids
 from stages.modeling.batching import Documents, tokenise
-from stages.modeling.chunking import document_rows
-from stages.modeling.encoder import fitted, special_ids
 from stages.modeling.heads import MsamHead, PlainHead
 from stages.modeling.model import CodingModel
 
@@ -113,16 +113,16 @@ def word_tokenizer(size: Size) -> BertTokenizerFast:
     return BertTokenizerFast(vocab={word: number for number, word in enumerate(words)})
 
 
-def invented_documents(size: Size, texts: list[str], architecture: Architecture, codes: int) -> Documents:
+def invented_documents(size: Size, texts: list[str], architecture: Architecture, n_codes: int) -> Documents:
     """The texts, tokenised, each with a few random codes."""
     tokenizer = word_tokenizer(size)
-    targets = sp.random_array((len(texts), codes), density=min(0.1, 12 / codes), rng=np.random.default_rng(1))
+    targets = sp.random_array((len(texts), n_codes), density=min(0.1, 12 / n_codes), rng=np.random.default_rng(1))
     targets = sp.csr_array(targets != 0).astype(np.uint8)
     ids = [str(number) for number in range(len(texts))]
     return Documents.of(ids, *tokenise(texts, tokenizer), targets, architecture, special_ids(tokenizer))
 
 
-def random_model(size: Size, architecture: Architecture, codes: int, device: str) -> CodingModel:
+def random_model(size: Size, architecture: Architecture, n_codes: int, device: str) -> CodingModel:
     """A classifier with random weights and random synonym vectors."""
     torch.manual_seed(0)
     encoder = AutoModel.from_config(size.config, attn_implementation="eager")
@@ -130,13 +130,13 @@ def random_model(size: Size, architecture: Architecture, codes: int, device: str
     encoder = fitted(encoder, architecture, Path("benchmark"))
     hidden = size.config.hidden_size
     if architecture.head == "msam":
-        head = MsamHead(torch.randn(codes, SYNONYMS, hidden), SYNONYMS, "torch")
+        head = MsamHead(torch.randn(n_codes, SYNONYMS, hidden), SYNONYMS, "torch")
     else:
-        head = PlainHead(hidden, codes, 0.0, drop_states=architecture.encoder == "LE")
+        head = PlainHead(hidden, n_codes, 0.0, drop_states=architecture.encoder == "LE")
     return CodingModel(architecture, word_tokenizer(size), encoder, head).to(device)
 
 
-def forward_operations(size: Size, documents: Documents, codes: int) -> float:
+def forward_operations(size: Size, documents: Documents, n_codes: int) -> float:
     """Multiplications and additions of the forward passes of all documents, of real tokens alone, as matrix products.
 
     A training step has three times as many. Of attention what the method asks for is counted (each token sees its
@@ -149,7 +149,7 @@ def forward_operations(size: Size, documents: Documents, codes: int) -> float:
     )
     d = config.hidden_size
     layer = 8 * d * d + 4 * d * config.intermediate_size + 4 * size.chunk_length * d
-    msam = 2 * d * d + 2 * codes * (SYNONYMS + 1) * d
+    msam = 2 * d * d + 2 * n_codes * (SYNONYMS + 1) * d
     keys_and_values = 4 * d * d  # of the last layer under a plain head; the rest is asked for at [CLS] alone
     last = layer + msam if architecture.head == "msam" else keys_and_values
     return tokens * ((config.num_hidden_layers - 1) * layer + last)
@@ -210,12 +210,14 @@ def one_by_one(size: Size, texts: list[str], documents: Documents, device: str) 
         yield documents.batch([index]).to(torch.device(device)), documents.dense_targets([index]).to(device)
 
 
-def rates(size: Size, documents: Documents, codes: int, seconds: float, device: str, passes: int) -> dict[str, float]:
+def rates(
+    size: Size, documents: Documents, n_codes: int, seconds: float, device: str, n_passes: int
+) -> dict[str, float]:
     """Documents and tokens a second, operations a second, and peak memory; training counts three passes."""
     return {
         "documents": len(documents) / seconds,
         "tokens": len(documents.tokens) / seconds,
-        "operations": passes * forward_operations(size, documents, codes) / seconds,
+        "operations": n_passes * forward_operations(size, documents, n_codes) / seconds,
         "memory": peak_memory(device),
     }
 

@@ -15,41 +15,41 @@ import torch
 
 from benchmarks import measuring
 from stages.modeling import devices
-from stages.modeling.prediction import predict
+from stages.modeling.inference import predict
 
 
-def ours(model_type: str, codes: int, options: argparse.Namespace) -> dict[str, float]:
+def ours(model_type: str, n_codes: int, options: argparse.Namespace) -> dict[str, float]:
     """Measure this project's prediction."""
     size = measuring.SIZES[options.size]
     accelerator = devices.start(options.device, "auto", options.threads)
     architecture = size.architecture(model_type, "masked")
-    model = measuring.random_model(size, architecture, codes, options.device)
+    model = measuring.random_model(size, architecture, n_codes, options.device)
     if options.compile:
         model.encoder.compile(dynamic=True)
     texts = measuring.invented_texts(size, options.documents)
     for part in (texts[:32], texts):
-        documents = measuring.invented_documents(size, part, architecture, codes)
+        documents = measuring.invented_documents(size, part, architecture, n_codes)
         began = time.perf_counter()
         predict(model, documents, options.chunk_budget or size.chunk_budget, accelerator)
         seconds = time.perf_counter() - began
-    return measuring.rates(size, documents, codes, seconds, options.device, passes=1)
+    return measuring.rates(size, documents, n_codes, seconds, options.device, n_passes=1)
 
 
 @torch.no_grad()
-def straightforward(model_type: str, codes: int, options: argparse.Namespace) -> dict[str, float]:
+def straightforward(model_type: str, n_codes: int, options: argparse.Namespace) -> dict[str, float]:
     """Measure the straightforward prediction."""
     torch.set_num_threads(options.threads)
     size = measuring.SIZES[options.size]
     architecture = size.architecture(model_type, "original")
-    model = measuring.straightforward(measuring.random_model(size, architecture, codes, options.device)).eval()
+    model = measuring.straightforward(measuring.random_model(size, architecture, n_codes, options.device)).eval()
     texts = measuring.invented_texts(size, options.documents)[: options.plain_documents]
-    documents = measuring.invented_documents(size, texts, architecture, codes)
+    documents = measuring.invented_documents(size, texts, architecture, n_codes)
     for part in (texts[:2], texts):
         began = time.perf_counter()
         for batch, _ in measuring.one_by_one(size, part, documents, options.device):
             model(*batch).cpu()
         seconds = time.perf_counter() - began
-    return measuring.rates(size, documents, codes, seconds, options.device, passes=1)
+    return measuring.rates(size, documents, n_codes, seconds, options.device, n_passes=1)
 
 
 def main() -> None:

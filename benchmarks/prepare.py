@@ -22,10 +22,10 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from stages import params, paths
 from stages.corpus import stratify
 from stages.corpus.icd import dotted
-from stages.files import write_json
+from stages.project import params, paths
+from stages.project.formats import write_json
 
 SUBSETS = ("top50", "full", "clean")
 ROOT = Path(__file__).parents[1]
@@ -38,7 +38,7 @@ print(time.perf_counter() - start, usage.ru_utime + usage.ru_stime, usage.ru_max
 """
 
 
-def write_load(folder: Path, admissions: int) -> None:
+def write_load(folder: Path, n_admissions: int) -> None:
     """Load data of the size at which the authors' scripts were timed: 1.8 notes an admission of 1,400 words each."""
     command = [
         sys.executable,
@@ -48,7 +48,7 @@ def write_load(folder: Path, admissions: int) -> None:
         "--out",
         str(folder),
         "--admissions",
-        str(admissions),
+        str(n_admissions),
     ]
     subprocess.run(
         [*command, "--other-notes", "0.8", "--other-words", "1400"], cwd=ROOT, check=True, capture_output=True
@@ -96,12 +96,12 @@ def straightforward(raw: Path, subset: str) -> None:
         documents.to_parquet(file.name)
 
 
-def subjects(count: int, codes: int, seed: int = 0) -> list[list[str]]:
+def subjects(count: int, n_codes: int, seed: int = 0) -> list[list[str]]:
     """Code lists of `count` subjects, 14.5 codes each on average, with a long tail."""
     rng = np.random.default_rng(seed)
-    shares = 1 / np.arange(5.0, codes + 5)
+    shares = 1 / np.arange(5.0, n_codes + 5)
     lengths = np.maximum(1, rng.poisson(14.5, size=count))
-    drawn = rng.choice(codes, size=lengths.sum(), p=shares / shares.sum())
+    drawn = rng.choice(n_codes, size=lengths.sum(), p=shares / shares.sum())
     return [[f"c{code}" for code in own] for own in np.split(drawn, np.cumsum(lengths)[:-1])]
 
 

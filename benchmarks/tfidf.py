@@ -7,7 +7,8 @@ It needs data/splits, data/labels and data/synonyms, which `dvc repro labelize` 
 
 import time
 
-from stages import baselines, files, paths
+from stages import baselines
+from stages.project import files, paths
 
 
 def main() -> None:

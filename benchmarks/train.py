@@ -21,17 +21,17 @@ from benchmarks import measuring
 from stages.modeling import devices
 from stages.modeling.checkpoints import CheckpointFolder
 from stages.modeling.objectives import BinaryCrossEntropy
-from stages.modeling.training import Criterion, Settings, Training
+from stages.modeling.training import Goal, Settings, Training
 
 WARM_UP = 32  # documents before the clock starts
 
 
-def ours(model_type: str, codes: int, options: argparse.Namespace) -> dict[str, float]:
+def ours(model_type: str, n_codes: int, options: argparse.Namespace) -> dict[str, float]:
     """Measure this project's loop."""
     size = measuring.SIZES[options.size]
     accelerator = devices.start(options.device, "auto", options.threads)
     architecture = size.architecture(model_type, "masked")
-    model = measuring.random_model(size, architecture, codes, options.device)
+    model = measuring.random_model(size, architecture, n_codes, options.device)
     texts = measuring.invented_texts(size, options.documents)
     settings = Settings(
         learning_rate=2e-5,
@@ -47,14 +47,14 @@ def ours(model_type: str, codes: int, options: argparse.Namespace) -> dict[str, 
     )
     with tempfile.TemporaryDirectory() as folder:
         for count in (WARM_UP, len(texts)):
-            documents = measuring.invented_documents(size, texts[:count], architecture, codes)
+            documents = measuring.invented_documents(size, texts[:count], architecture, n_codes)
             training = Training(
                 model=model,
                 objective=BinaryCrossEntropy(),
                 train=documents,
                 val=documents,
                 settings=settings,
-                criterion=Criterion("f1_micro", higher_is_better=True),
+                goal=Goal("f1_micro", higher_is_better=True),
                 metrics=lambda *_: {},
                 accelerator=accelerator,
                 checkpoints=CheckpointFolder(Path(folder), 1),
@@ -64,18 +64,18 @@ def ours(model_type: str, codes: int, options: argparse.Namespace) -> dict[str, 
             training.train_epoch()
             measuring.wait(options.device)
             seconds = time.perf_counter() - began
-    return measuring.rates(size, documents, codes, seconds, options.device, passes=3)
+    return measuring.rates(size, documents, n_codes, seconds, options.device, n_passes=3)
 
 
-def straightforward(model_type: str, codes: int, options: argparse.Namespace) -> dict[str, float]:
+def straightforward(model_type: str, n_codes: int, options: argparse.Namespace) -> dict[str, float]:
     """Measure the straightforward loop."""
     torch.set_num_threads(options.threads)
     size = measuring.SIZES[options.size]
     architecture = size.architecture(model_type, "original")
-    model = measuring.straightforward(measuring.random_model(size, architecture, codes, options.device)).train()
+    model = measuring.straightforward(measuring.random_model(size, architecture, n_codes, options.device)).train()
     optimizer = torch.optim.AdamW(model.parameters(), lr=2e-5, weight_decay=0.0)
     texts = measuring.invented_texts(size, options.documents)[: options.plain_documents]
-    documents = measuring.invented_documents(size, texts, architecture, codes)
+    documents = measuring.invented_documents(size, texts, architecture, n_codes)
     losses = 0.0
     for repeat in (texts[:2], texts):
         measuring.wait(options.device)
@@ -90,7 +90,7 @@ def straightforward(model_type: str, codes: int, options: argparse.Namespace) ->
                 optimizer.zero_grad()
         measuring.wait(options.device)
         seconds = time.perf_counter() - began
-    return measuring.rates(size, documents, codes, seconds, options.device, passes=3)
+    return measuring.rates(size, documents, n_codes, seconds, options.device, n_passes=3)
 
 
 def main() -> None:

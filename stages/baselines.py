@@ -6,9 +6,10 @@ import numpy as np
 import pandas as pd
 import scipy.sparse as sp
 
-from stages import files, params, paths
-from stages.evaluation import baselines, classification, thresholds
-from stages.stage import run
+from stages.evaluation import classification, lexical, thresholds
+from stages.project import files, formats, params, paths
+from stages.project.parts import PARTS
+from stages.project.stage import run
 
 log = logging.getLogger("stages.baselines")
 
@@ -23,18 +24,18 @@ def score(targets: sp.csr_array, decisions: np.ndarray | sp.csr_array) -> dict[s
 
 def main() -> None:
     if not params.load().baselines.enabled:
-        files.write_json(paths.BASELINES, {"test": {}})
+        formats.write_json(paths.BASELINES, {"test": {}})
         log.info("baselines.enabled is false: nothing done")
         return
     codes = files.read_json(paths.LABEL_CODES)
-    texts = {part: pd.read_parquet(paths.split(part), columns=["text"])["text"].tolist() for part in paths.PARTS}
-    targets = {part: files.read_csr(paths.targets(part)) for part in paths.PARTS}
-    lookup = baselines.PhraseLookup(files.read_json(paths.CANDIDATES), codes).predict(texts["test"])
-    val, test = baselines.tfidf_probabilities(texts["train"], targets["train"], [texts["val"], texts["test"]])
+    texts = {part: pd.read_parquet(paths.split(part), columns=["text"])["text"].tolist() for part in PARTS}
+    targets = {part: formats.read_csr(paths.targets(part)) for part in PARTS}
+    lookup = lexical.PhraseLookup(files.read_json(paths.CANDIDATES), codes).predict(texts["test"])
+    val, test = lexical.tfidf_probabilities(texts["train"], targets["train"], [texts["val"], texts["test"]])
     tuned = thresholds.shared_threshold(targets["val"], val)
     decisions = {"lookup": lookup, "tfidf": test > thresholds.PAPER, "tfidf_tuned": test > tuned}
     measured = {name: score(targets["test"], decided) for name, decided in decisions.items()}
-    files.write_json(paths.BASELINES, {"test": measured})
+    formats.write_json(paths.BASELINES, {"test": measured})
     for name, metrics in measured.items():
         log.info("%s: micro-F1 %.3f, macro-F1 %.3f", name, metrics["f1_micro"], metrics["f1_macro"])
 

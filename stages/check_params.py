@@ -1,7 +1,7 @@
 """Check params.yaml before any work is done: DVC runs this first whenever the file has changed."""
 
-from stages import params
-from stages.stage import run
+from stages.project import params
+from stages.project.stage import run
 
 if __name__ == "__main__":
     run(params.load)

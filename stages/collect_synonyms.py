@@ -3,10 +3,11 @@
 import logging
 from pathlib import Path
 
-from stages import params, paths
-from stages.errors import InputError
-from stages.files import read_json, write_json
-from stages.stage import run
+from stages.project import params, paths
+from stages.project.errors import InputError
+from stages.project.files import read_json
+from stages.project.formats import write_json
+from stages.project.stage import run
 from stages.synonyms import pools
 
 log = logging.getLogger("stages.collect_synonyms")

@@ -5,12 +5,12 @@ import logging
 import numpy as np
 from safetensors.numpy import save_file
 
-from stages import params, paths
-from stages.files import read_json, whole_file
+from stages.encoder.architecture import Architecture
+from stages.encoder.encoder import cls_embeddings, load_encoder, load_tokenizer
 from stages.modeling import devices
-from stages.modeling.architecture import Architecture
-from stages.modeling.encoder import cls_embeddings, load_encoder, load_tokenizer
-from stages.stage import run
+from stages.project import params, paths
+from stages.project.files import read_json, whole_file
+from stages.project.stage import run
 
 log = logging.getLogger("stages.embed_synonyms")
 

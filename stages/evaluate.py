@@ -10,17 +10,16 @@ import pandas as pd
 import scipy.sparse as sp
 import torch
 
-from stages import files, params, paths
-from stages.errors import InputError
-from stages.evaluation import calibration, classification, codes, recalibration, thresholds, uncertainty
-from stages.predictions import read_logits
+from stages.evaluation import calibration, classification, per_code, recalibration, thresholds, uncertainty
+from stages.handover.logits import read_logits
+from stages.project import files, formats, params, paths
+from stages.project.errors import InputError
+from stages.project.parts import SCORED
+from stages.project.stage import run
 from stages.quantification import comparison
 from stages.quantification.quantifiers import PrevalenceMLP, load_mlp
-from stages.stage import run
 
 log = logging.getLogger("stages.evaluate")
-
-PARTS = ("val", "test")
 
 
 @dataclass(frozen=True)
@@ -33,17 +32,17 @@ class Evaluated:
     patients: np.ndarray
 
 
-def load_part(part: str, folder: Path, columns: int) -> Evaluated:
+def load_part(part: str, folder: Path, n_columns: int) -> Evaluated:
     """Targets and predictions of one part. Raises InputError where they are missing or do not fit."""
     path = paths.predictions(folder, part)
     logits = read_logits(path)
-    targets = files.read_csr(paths.targets(part))
+    targets = formats.read_csr(paths.targets(part))
     documents = pd.read_parquet(paths.LABEL_DOCUMENTS, columns=["part", "subject_id"])
     patients = documents.subject_id[documents.part == part].to_numpy()
-    if not logits.shape == targets.shape == (len(patients), columns):
+    if not logits.shape == targets.shape == (len(patients), n_columns):
         raise InputError(
             f"{path}: logits of shape {logits.shape} do not fit the targets of shape {targets.shape}, "
-            f"{len(patients)} documents and {columns} codes of {paths.LABELS}; `dvc repro` makes them fit"
+            f"{len(patients)} documents and {n_columns} codes of {paths.LABELS}; `dvc repro` makes them fit"
         )
     return Evaluated(targets, logits, classification.sigmoid(logits), patients)
 
@@ -117,10 +116,10 @@ def quantification(
     return comparison.compare(
         *(
             comparison.Evidence(part.probabilities, part.targets, classification.sigmoid(calibrate(part.logits)))
-            for part in (parts[name] for name in PARTS)
+            for part in (parts[name] for name in SCORED)
         ),
         networks(joint),
-        bands=codes.bands(training),
+        bands=per_code.bands(training),
         train_samples=settings.train_samples,
         test_samples=settings.test_samples,
         seed=settings.seed,
@@ -135,9 +134,9 @@ def main() -> None:
     names, known = files.read_json(paths.LABEL_CODES), files.read_json(paths.CODES)
     joint = files.read_json(paths.JOINT)["joint"]
     folder = paths.JOINT_MODEL if joint else paths.PREDICTIONS
-    parts = {part: load_part(part, folder, len(names)) for part in PARTS}
+    parts = {part: load_part(part, folder, len(names)) for part in SCORED}
     val, test = parts["val"], parts["test"]
-    train = files.read_csr(paths.targets("train"))
+    train = formats.read_csr(paths.targets("train"))
     training = classification.positives_by_code(train)
 
     shared = thresholds.shared_threshold(val.targets, val.probabilities)
@@ -146,8 +145,8 @@ def main() -> None:
         name: classification_metrics(part, shared, by_code, settings.evaluate) for name, part in parts.items()
     }
     kinds = {code: known[code]["kind"] for code in names}
-    table = codes.code_table(test.targets, test.probabilities, names, kinds, training, by_code, bins)
-    plots = {"codes": table, "bands": codes.band_table(test.targets, test.probabilities, table)}
+    table = per_code.code_table(test.targets, test.probabilities, names, kinds, training, by_code, bins)
+    plots = {"codes": table, "bands": per_code.band_table(test.targets, test.probabilities, table)}
     log.info(
         "test: %d documents, micro-F1 %.3f, macro-F1 %.3f",
         *(len(test.patients), classified["test"]["f1_micro"], classified["test"]["f1_macro"]),
@@ -171,11 +170,11 @@ def main() -> None:
         "prevalence": quantified.points,
     }
 
-    files.write_json(paths.CLASSIFICATION, classified)
-    files.write_json(paths.CALIBRATION, calibrated)
-    files.write_json(paths.QUANTIFICATION, quantified.metrics)
+    formats.write_json(paths.CLASSIFICATION, classified)
+    formats.write_json(paths.CALIBRATION, calibrated)
+    formats.write_json(paths.QUANTIFICATION, quantified.metrics)
     for name, plot in plots.items():
-        files.write_csv(paths.PLOTS / f"{name}.csv", plot)
+        formats.write_csv(paths.PLOTS / f"{name}.csv", plot)
 
 
 if __name__ == "__main__":

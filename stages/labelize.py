@@ -5,15 +5,16 @@ the synonyms reruns only the stages for which something is different.
 """
 
 import logging
-from typing import Any
 
 import numpy as np
 import pandas as pd
 import scipy.sparse as sp
 
-from stages import files, params, paths
-from stages.errors import InputError
-from stages.stage import run
+from stages.handover.model_type import architecture_of, model_of
+from stages.project import files, formats, params, paths
+from stages.project.errors import InputError
+from stages.project.parts import PARTS
+from stages.project.stage import run
 
 log = logging.getLogger("stages.labelize")
 
@@ -33,52 +34,33 @@ def one_hot(code_lists: list[list[str]], codes: list[str]) -> sp.csr_array:
     return sp.csr_array((np.ones(len(indices), np.uint8), indices, offsets), shape=(len(columns), len(codes)))
 
 
-def architecture(model: params.Model, lowercase_documents: bool, synonyms: int) -> dict[str, Any]:
-    """What `model.type` asks `train_classifier` to build, without what only another encoder or head would read.
-
-    `synonyms` is the number of synonyms per code, which is the number of MSAM's heads as well (Z = M).
-    """
-    encoder = model.type[:2]
-    head = "msam" if "MSAM" in model.type else "plain"
-    reads = {"CE": ("chunk_length", "max_tokens"), "LE": ("window", "max_positions")}
-    settings = {key: getattr(model, key) if key in reads[encoder] else None for keys in reads.values() for key in keys}
-    return {
-        "encoder": encoder,
-        "head": head,
-        "heads": synonyms if head == "msam" else None,
-        "dropout": model.dropout if head == "plain" else 0.0,
-        "padding": model.padding,
-        "initialisation": model.initialisation if head == "msam" else "torch",
-        "lowercase_documents": lowercase_documents,
-        **settings,
-    }
-
-
 def main() -> None:
     settings = params.load()
     codes = sorted(files.read_json(paths.CODES))
     selected = files.read_json(paths.SELECTED)
     if missing := [code for code in codes if code not in selected]:
         raise InputError(f"{paths.SELECTED} lacks {len(missing)} codes, the first is {missing[0]}")
-    counts = {len(selected[code]) for code in codes}
-    built = architecture(settings.model, settings.encoder.lowercase_documents, max(counts))
+    if other := [code for code in codes if len(selected[code]) != settings.synonyms.M]:
+        wrong = f"{paths.SELECTED} has {len(selected[other[0]])} synonyms for {other[0]}, not synonyms.M = "
+        raise InputError(f"{wrong}{settings.synonyms.M}; `dvc repro select_synonyms` makes it anew")
+    built = architecture_of(settings)
     with files.whole_directory(paths.LABELS) as folder:
         rows = []
-        for part in paths.PARTS:
+        for part in PARTS:
             documents = pd.read_parquet(paths.split(part), columns=["document_id", "subject_id", "codes"])
             targets = one_hot(documents["codes"].tolist(), codes)
-            files.write_csr(folder / paths.targets(part).name, targets)
+            formats.write_csr(folder / paths.targets(part).name, targets)
             rows.append(documents[["document_id", "subject_id"]].assign(part=part))
             log.info("%s: %d documents, %d codes, %d assignments", part, *targets.shape, targets.nnz)
-        files.write_parquet(folder / paths.LABEL_DOCUMENTS.name, pd.concat(rows, ignore_index=True))
-        files.write_json(folder / paths.LABEL_CODES.name, codes)
-        files.write_json(folder / paths.ARCHITECTURE.name, built)
-        synonyms = {code: selected[code] for code in codes} if built["head"] == "msam" else {}
-        files.write_json(folder / paths.HEAD_SYNONYMS.name, synonyms)
-        files.write_json(folder / paths.JOINT.name, {"joint": settings.model.type.endswith("_CLQ")})
+        formats.write_parquet(folder / paths.LABEL_DOCUMENTS.name, pd.concat(rows, ignore_index=True))
+        formats.write_json(folder / paths.LABEL_CODES.name, codes)
+        formats.write_json(folder / paths.ARCHITECTURE.name, built.to_dict())
+        synonyms = {code: selected[code] for code in codes} if built.head == "msam" else {}
+        formats.write_json(folder / paths.HEAD_SYNONYMS.name, synonyms)
+        formats.write_json(folder / paths.JOINT.name, {"joint": model_of(settings).joint})
         corpus = {"format": settings.data.format, "subset": settings.data.subset}
-        files.write_json(folder / paths.CORPUS.name, corpus)
-    log.info("%s: %s encoder, %s head", settings.model.type, built["encoder"], built["head"])
+        formats.write_json(folder / paths.CORPUS.name, corpus)
+    log.info("%s: %s encoder, %s head", settings.model.type, built.encoder, built.head)
 
 
 if __name__ == "__main__":

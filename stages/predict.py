@@ -6,11 +6,13 @@ from accelerate import Accelerator
 from safetensors.torch import save_file
 from torch import Tensor
 
-from stages import documents, files, params, paths
+from stages.handover import documents
 from stages.modeling import devices
+from stages.modeling.inference import predict
 from stages.modeling.model import CodingModel, load_model
-from stages.modeling.prediction import predict
-from stages.stage import run
+from stages.project import files, params, paths
+from stages.project.parts import SCORED
+from stages.project.stage import run
 
 
 def predictions(
@@ -25,7 +27,7 @@ def predictions(
             accelerator,
             name=part,
         )
-        for part in ("val", "test")
+        for part in SCORED
     }
 
 

@@ -6,10 +6,10 @@ import pandas as pd
 import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from stages import files, params, paths
-from stages.modeling.builtin_encoder import Settings, train_builtin_encoder
-from stages.modeling.pretrained_encoder import load_pretrained, save_pretrained
-from stages.stage import run
+from stages.encoder.builtin import Settings, train_builtin_encoder
+from stages.encoder.pretrained import load_pretrained, save_pretrained
+from stages.project import files, params, paths
+from stages.project.stage import run
 
 log = logging.getLogger("stages.prepare_encoder")
 

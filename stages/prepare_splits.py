@@ -8,12 +8,14 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from stages import params, paths
 from stages.corpus import codiesp, mimic, published, statistics, stratify
 from stages.corpus.document import Code, Corpus, Document
-from stages.errors import InputError
-from stages.files import whole_directory, write_json
-from stages.stage import run
+from stages.project import params, paths
+from stages.project.errors import InputError
+from stages.project.files import whole_directory
+from stages.project.formats import write_json
+from stages.project.parts import PARTS
+from stages.project.stage import run
 
 log = logging.getLogger("stages.prepare_splits")
 
@@ -32,7 +34,7 @@ def main() -> None:
             for document in corpus.documents
             if part_of.get(document.document_id) == part
         ]
-        for part in paths.PARTS
+        for part in PARTS
     }
     counts = corpus.counts | {
         "documents_in_no_part": len(corpus.documents) - sum(map(len, parts.values())),

@@ -12,9 +12,9 @@ from typing import Any
 
 from ruamel.yaml import YAML, YAMLError
 
-from stages import files, params, paths
-from stages.errors import InputError
-from stages.stage import run
+from stages.project import files, params, paths
+from stages.project.errors import InputError
+from stages.project.stage import run
 
 PRESETS = Path("presets")
 NULL = "tag:yaml.org,2002:null"

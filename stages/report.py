@@ -19,21 +19,22 @@ import dvc.api
 import numpy as np
 import pandas as pd
 import scipy.sparse as sp
-import yaml
 from dvc.api import DVCFileSystem
 from dvc.exceptions import DvcException
 from dvc.scm import SCMError
 from dvc_data.index import DataIndexDirError
+from ruamel.yaml import YAMLError
 from safetensors.numpy import load
 from tqdm import tqdm
 
-from stages import paths
-from stages.errors import InputError
-from stages.evaluation import classification, report, tables, uncertainty
+from stages.evaluation import classification, page, tables, uncertainty
 from stages.evaluation.experiments import Experiment, Setting, contrasts, corpora, flat, main_settings, settings_of
 from stages.evaluation.tables import Difference
-from stages.files import whole_file
-from stages.stage import run
+from stages.project import paths
+from stages.project.errors import InputError
+from stages.project.files import whole_file
+from stages.project.params import parse
+from stages.project.stage import run
 
 log = logging.getLogger("stages.report")
 
@@ -105,12 +106,12 @@ def experiment_of(revision: str) -> Experiment | None:
             except ValueError as error:
                 raise InputError(f"{path} of revision {revision} is not valid JSON ({error})") from None
     try:
-        params = yaml.safe_load(params)
-    except yaml.YAMLError:
+        settings = parse(params.decode())
+    except (YAMLError, UnicodeDecodeError):
         raise InputError(f"{paths.PARAMS} of revision {revision} is not valid YAML") from None
     plots = {name: read(files, paths.PLOTS / f"{name}.csv") for name in PLOTS}
     plots = {name: pd.read_csv(io.BytesIO(content)) for name, content in plots.items() if content}
-    return Experiment(revision, flat(params), flat(metrics), plots)
+    return Experiment(revision, flat(settings), flat(metrics), plots)
 
 
 def gather(names: Sequence[str]) -> list[Experiment]:
@@ -159,7 +160,7 @@ class Predictions:
 def predictions_of(experiment: Experiment) -> Predictions | None:
     """The predictions behind an experiment's metrics; None where DVC's cache no longer has all of them."""
     files = opened(experiment.name)
-    folder = paths.JOINT_MODEL if experiment.joint else paths.PREDICTIONS
+    folder = paths.JOINT_MODEL if experiment.model.joint else paths.PREDICTIONS
     wanted = (paths.predictions(folder, "test"), paths.targets("test"), paths.LABEL_DOCUMENTS)
     logits, targets, documents = (read(files, path) for path in wanted)
     if logits is None or targets is None or documents is None:
@@ -209,11 +210,11 @@ class Tests:
         return self.known[one, two]
 
 
-def section(experiments: Sequence[Experiment], resamples: int, seed: int) -> report.Section:
+def section(experiments: Sequence[Experiment], resamples: int, seed: int) -> page.Section:
     """The section of one corpus, with tests as far as predictions are at hand."""
     settings = settings_of(experiments)
     if not resamples or len(settings) < 2:
-        return report.section_of(experiments)
+        return page.section_of(experiments)
     tests = Tests(settings, resamples, seed)
     asked = [contrast for contrast in contrasts(settings) if tests.possible(*contrast[1:])]
     tested = tests.pairs([contrast[1:] for contrast in asked])
@@ -222,7 +223,7 @@ def section(experiments: Sequence[Experiment], resamples: int, seed: int) -> rep
     ]
     missing = sorted(label for label, found in tests.predictions.items() if found is None)
     untested = f"No tests for {', '.join(missing)}: the predictions are no longer in DVC's cache." if missing else ""
-    return report.section_of(experiments, differences, worse_than_best(settings, tests), untested)
+    return page.section_of(experiments, differences, worse_than_best(settings, tests), untested)
 
 
 def worse_than_best(settings: Sequence[Setting], tests: Tests) -> dict[str, set[str]]:
@@ -242,10 +243,10 @@ def worse_than_best(settings: Sequence[Setting], tests: Tests) -> dict[str, set[
     return worse
 
 
-def write(folder: Path, sections: Sequence[report.Section]) -> str:
+def write(folder: Path, sections: Sequence[page.Section]) -> str:
     """Write the report's files into `folder`; returns the markdown."""
-    text = report.markdown(sections)
-    contents = {"tables.md": text, "index.html": report.page(sections)}
+    text = page.markdown(sections)
+    contents = {"tables.md": text, "index.html": page.page(sections)}
     for at, table in ((at, table) for at, part in enumerate(sections) for table in part.tables):
         contents[f"{table.name}.csv" if len(sections) == 1 else f"{at}_{table.name}.csv"] = tables.comma_separated(
             table

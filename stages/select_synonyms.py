@@ -10,10 +10,11 @@ import pandas as pd
 from safetensors.numpy import load_file
 from threadpoolctl import threadpool_limits
 
-from stages import params, paths
-from stages.errors import InputError
-from stages.files import read_json, whole_file, write_csv, write_json
-from stages.stage import run
+from stages.project import params, paths
+from stages.project.errors import InputError
+from stages.project.files import read_json, whole_file
+from stages.project.formats import write_csv, write_json
+from stages.project.stage import run
 from stages.synonyms import mdp, selection
 
 log = logging.getLogger("stages.select_synonyms")

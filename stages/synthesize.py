@@ -14,11 +14,11 @@ from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
-from stages import params
-from stages.corpus.synthetic import read_phrases, write_corpus
-from stages.corpus.synthetic_load import Load, write_load
-from stages.errors import InputError
-from stages.stage import run
+from stages.demo.full_size import Load, write_load
+from stages.demo.generator import read_phrases, write_corpus
+from stages.project import params
+from stages.project.errors import InputError
+from stages.project.stage import run
 
 log = logging.getLogger("stages.synthesize")
 

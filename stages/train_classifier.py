@@ -4,20 +4,21 @@ import numpy as np
 import pandas as pd
 import torch
 
-from stages import documents, files, params, paths, starting_point
-from stages.live import curves
+from stages.encoder.architecture import Architecture
+from stages.handover import documents, starting_point
 from stages.modeling import devices
-from stages.modeling.architecture import Architecture
 from stages.modeling.checkpoints import CheckpointFolder, run_key
 from stages.modeling.model import CodingModel, build_model, save_model
 from stages.modeling.objectives import BinaryCrossEntropy
-from stages.modeling.training import Criterion, Settings, Training, micro_f1
-from stages.stage import run
+from stages.modeling.training import Goal, Settings, Training, micro_f1
+from stages.project import files, formats, params, paths
+from stages.project.live import curves
+from stages.project.parts import LEARNT
+from stages.project.stage import run
 
-PARTS = ("train", "val")
 INPUTS = [
-    *map(paths.split, PARTS),
-    *map(paths.targets, PARTS),
+    *map(paths.split, LEARNT),
+    *map(paths.targets, LEARNT),
     paths.LABEL_CODES,
     paths.ARCHITECTURE,
     paths.HEAD_SYNONYMS,
@@ -55,7 +56,7 @@ def main() -> None:
     )
     with accelerator.main_process_first():
         train, val = (
-            documents.load(part, paths.ENCODER, architecture, cache=checkpoints.folder / "tokens") for part in PARTS
+            documents.load(part, paths.ENCODER, architecture, cache=checkpoints.folder / "tokens") for part in LEARNT
         )
     model = initial_model(architecture, training.seed, accelerator.device)
     if start is not None:
@@ -67,7 +68,7 @@ def main() -> None:
         train=train,
         val=val,
         settings=training,
-        criterion=Criterion("f1_micro", higher_is_better=True),
+        goal=Goal("f1_micro", higher_is_better=True),
         metrics=metrics,
         accelerator=accelerator,
         checkpoints=checkpoints,
@@ -77,9 +78,9 @@ def main() -> None:
     if accelerator.is_main_process:
         with files.whole_directory(paths.CLASSIFIER) as partial:
             save_model(model, partial)
-            files.write_json(partial / "history.json", history)
-            files.write_json(partial / starting_point.PROVENANCE, starting_point.provenance())
-        files.write_csv(paths.PLOTS / "training.csv", pd.DataFrame(history))
+            formats.write_json(partial / "history.json", history)
+            formats.write_json(partial / starting_point.PROVENANCE, starting_point.provenance())
+        formats.write_csv(paths.PLOTS / "training.csv", pd.DataFrame(history))
         checkpoints.remove()
         starting_point.forget()
     devices.finish(accelerator)

@@ -1,24 +1,104 @@
-"""Go on training the classifier together with the quantifier (CLQ); for other types there is nothing to do."""
+"""Go on training the classifier together with the quantifier (CLQ), each from where it ended on its own.
+
+For other types there is nothing to do, and what is written says so.
+"""
 
 import logging
 
-from stages import files, paths
-from stages.stage import first_process, run
+import numpy as np
+from safetensors.torch import save_file
+from torch import nn
+
+from stages.evaluation.calibration import mece
+from stages.evaluation.classification import sigmoid
+from stages.handover import documents
+from stages.modeling import devices
+from stages.modeling.checkpoints import CheckpointFolder, run_key
+from stages.modeling.clq import GroupSums, JointLoss
+from stages.modeling.model import load_model, save_model
+from stages.modeling.training import Goal, Settings, Training, micro_f1
+from stages.predict import predictions, write_predictions
+from stages.project import files, formats, params, paths
+from stages.project.live import curves
+from stages.project.parts import LEARNT
+from stages.project.stage import first_process, run
+from stages.quantification.quantifiers import load_mlp
 
 log = logging.getLogger("stages.train_joint")
 
+INPUTS = [*map(paths.split, LEARNT), *map(paths.targets, LEARNT), paths.CLASSIFIER, paths.QUANTIFIER]
+
+
+def metrics(logits: np.ndarray, targets: np.ndarray) -> dict[str, float]:
+    """What is looked at after every epoch."""
+    return {"f1_micro": micro_f1(logits, targets), "mece": mece(targets, sigmoid(logits))}
+
+
+def training_settings(settings: params.Params) -> Settings:
+    """The settings of joint training: those of `clq`, and of `train` where `clq` says nothing."""
+    own = settings.clq.model_dump(include={"learning_rate", "epochs", "patience", "seed"})
+    new_models_only = {"start_from", "warmup", "output_learning_rate"}
+    return Settings(**settings.train.model_dump(exclude={*new_models_only, *own}), **own)
+
+
+def train_both(settings: params.Params) -> None:
+    """Train both, write the better model, its quantifier and its predictions into models/joint."""
+    accelerator = devices.start(**settings.compute.of_a_process())
+    training = training_settings(settings)
+    loss = settings.clq.model_dump(include={"lambda_", "delta", "memory"})
+
+    checkpoints = CheckpointFolder(
+        paths.CHECKPOINTS / run_key({**training.to_dict(), **loss, **devices.described(accelerator)}, INPUTS),
+        training.keep_checkpoints,
+    )
+    model, quantifier = load_model(paths.CLASSIFIER), load_mlp(paths.QUANTIFIER)
+    with accelerator.main_process_first():
+        train, val = (
+            documents.load(part, paths.CLASSIFIER, model.architecture, cache=checkpoints.folder / "tokens")
+            for part in LEARNT
+        )
+    history = Training(
+        model=model,
+        objective=joint_loss(quantifier, train, settings.clq, accelerator.process_index),
+        train=train,
+        val=val,
+        settings=training,
+        goal=Goal("mece", higher_is_better=False),
+        metrics=metrics,
+        accelerator=accelerator,
+        checkpoints=checkpoints,
+        on_epoch=curves("train_joint") if accelerator.is_main_process else lambda row: None,
+    ).run()
+
+    logits = predictions(model, paths.CLASSIFIER, training.chunk_budget, accelerator)
+    if accelerator.is_main_process:
+        with files.whole_directory(paths.JOINT_MODEL) as partial:
+            formats.write_json(partial / "joint.json", {"joint": True})
+            save_model(model, partial)
+            save_file(
+                {name: weight.cpu() for name, weight in quantifier.state_dict().items()},
+                partial / "quantifier.safetensors",
+            )
+            write_predictions(partial, logits)
+            formats.write_json(partial / "history.json", history)
+        checkpoints.remove()
+    devices.finish(accelerator)
+
+
+def joint_loss(quantifier: nn.Module, train: documents.Documents, clq: params.Clq, process: int) -> JointLoss:
+    """The loss of joint training, with the running sums of one process's groups."""
+    groups = GroupSums(len(train), train.targets.shape[1], clq.seed, process)
+    return JointLoss(quantifier, groups, clq.lambda_, clq.delta, keep_sums=clq.memory == "original")
+
 
 def main() -> None:
+    settings = params.load()
     if files.read_json(paths.JOINT)["joint"]:
-        # Only here, for torch and transformers take seconds to import.
-        from stages import joint_training
-
-        joint_training.train_both()
-        return
-    if first_process():
+        train_both(settings)
+    elif first_process():
         with files.whole_directory(paths.JOINT_MODEL) as partial:
-            files.write_json(partial / "joint.json", {"joint": False})
-    log.info("not a CLQ model: nothing to train")
+            formats.write_json(partial / "joint.json", {"joint": False})
+        log.info("not a CLQ model: nothing to train")
 
 
 if __name__ == "__main__":

@@ -7,15 +7,16 @@ import scipy.sparse as sp
 import torch
 from scipy.special import expit
 
-from stages import paths
-from stages.errors import InputError
-from stages.files import read_csr, whole_directory, write_json
+from stages.handover.logits import read_logits
 from stages.modeling import devices
-from stages.params import Quantifier, load
-from stages.predictions import read_logits
+from stages.project import paths
+from stages.project.errors import InputError
+from stages.project.files import whole_directory
+from stages.project.formats import read_csr, write_json
+from stages.project.params import Quantifier, load
+from stages.project.stage import run
 from stages.quantification.quantifiers import PrevalenceMLP, fit_mlp, hold_out, save_mlp, shuffled
 from stages.quantification.sampling import group_means, training_groups
-from stages.stage import run
 
 log = logging.getLogger("stages.train_quantifier")
 
@@ -26,15 +27,15 @@ def train(
     probabilities: np.ndarray, targets: sp.csr_array, params: Quantifier, device: torch.device | str = "cpu"
 ) -> tuple[PrevalenceMLP, list[dict[str, float]]]:
     """The network and its losses by epoch, from validation probabilities (N, C) and targets (N, C)."""
-    documents, codes = targets.shape
-    groups = training_groups(documents, params.train_samples, params.seed)
+    n_documents, n_codes = targets.shape
+    groups = training_groups(n_documents, params.train_samples, params.seed)
     pcc, prevalence = group_means(groups, probabilities), group_means(groups, targets)
     held_out = None
     if params.early_stopping == "validation":
         (pcc, prevalence), held_out = hold_out(pcc, prevalence, params.seed)
 
     torch.manual_seed(params.seed)
-    model = PrevalenceMLP(codes, params.hidden).to(device)
+    model = PrevalenceMLP(n_codes, params.hidden).to(device)
     history = fit_mlp(
         model,
         pcc,

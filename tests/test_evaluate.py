@@ -9,9 +9,10 @@ import torch
 from dvc.repo.metrics.show import _extract_metrics
 from safetensors.numpy import save_file
 
-from stages import evaluate, files, params, paths
-from stages.errors import InputError
+from stages import evaluate
 from stages.evaluation import calibration, classification
+from stages.project import formats, params, paths
+from stages.project.errors import InputError
 from stages.quantification.quantifiers import PrevalenceMLP, save_mlp
 
 SETTINGS = paths.PARAMS.read_text(encoding="utf-8")
@@ -42,15 +43,17 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     rows = []
     for part, count in DOCUMENTS.items():
         targets = rng.random((count, len(CODES))) < 0.3
-        files.write_csr(paths.targets(part), sp.csr_array(targets.astype(np.uint8)))
+        formats.write_csr(paths.targets(part), sp.csr_array(targets.astype(np.uint8)))
         write_logits(part, 3.0 * targets - 2 + rng.standard_normal(targets.shape))
         patients = rng.integers(0, count // 2, count)
         rows += [{"part": part, "document_id": f"{part}{i}", "subject_id": str(p)} for i, p in enumerate(patients)]
-    files.write_parquet(paths.LABEL_DOCUMENTS, pd.DataFrame(rows))
-    files.write_json(paths.LABEL_CODES, CODES)
+    formats.write_parquet(paths.LABEL_DOCUMENTS, pd.DataFrame(rows))
+    formats.write_json(paths.LABEL_CODES, CODES)
     kinds = ("procedure" if code in ("36.15", "96.04") else "diagnosis" for code in CODES)
-    files.write_json(paths.CODES, {code: {"kind": kind, "titles": []} for code, kind in zip(CODES, kinds, strict=True)})
-    files.write_json(paths.JOINT, {"joint": False})
+    formats.write_json(
+        paths.CODES, {code: {"kind": kind, "titles": []} for code, kind in zip(CODES, kinds, strict=True)}
+    )
+    formats.write_json(paths.JOINT, {"joint": False})
     paths.QUANTIFIER.mkdir()
     torch.manual_seed(0)
     save_mlp(PrevalenceMLP(len(CODES), 4), paths.QUANTIFIER)
@@ -91,7 +94,7 @@ def test_metrics_and_plots(project: Path):
 
     table = pd.read_csv(paths.PLOTS / "codes.csv", dtype={"code": str})
     assert table.code.tolist() == CODES
-    assert table.training_documents.tolist() == files.read_csr(paths.targets("train")).sum(axis=0).tolist()
+    assert table.training_documents.tolist() == formats.read_csr(paths.targets("train")).sum(axis=0).tolist()
     assert table.f1.mean() == pytest.approx(metrics["classification"]["test"]["f1_macro"], rel=1e-5)
     for name in PLOTS:
         assert len(pd.read_csv(paths.PLOTS / name)) > 0, name
@@ -117,9 +120,9 @@ def test_the_same_inputs_give_the_same_bytes(project: Path):
 def test_a_joint_model_is_evaluated_by_its_own_predictions(project: Path):
     evaluate.main()
     separate = json.loads(paths.CLASSIFICATION.read_text())
-    files.write_json(paths.JOINT, {"joint": True})
+    formats.write_json(paths.JOINT, {"joint": True})
     for part in ("val", "test"):
-        write_logits(part, 20.0 * files.read_csr(paths.targets(part)).toarray() - 10, paths.JOINT_MODEL)
+        write_logits(part, 20.0 * formats.read_csr(paths.targets(part)).toarray() - 10, paths.JOINT_MODEL)
     network = PrevalenceMLP(len(CODES), 4).state_dict()
     save_file({name: weight.numpy() for name, weight in network.items()}, paths.JOINT_MODEL / "quantifier.safetensors")
     evaluate.main()

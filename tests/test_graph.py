@@ -1,57 +1,38 @@
 """dvc.yaml lists, for each stage, the code that it runs: no less, so that a change reruns it, and no more."""
 
-import ast
-from functools import cache
 from pathlib import Path
 
 import pytest
 import yaml
 
-# What every stage uses and none computes with: a change here changes no output.
-GROUND = {Path(f"stages/{name}.py") for name in ("__init__", "errors", "files", "params", "paths", "stage")}
+from stages.dependencies import FILES, rewritten
+from stages.project.code import NEUTRAL, code_of_stage
+
 STAGES = {
-    name: stage
-    for path in ("dvc.yaml", "data/demo/dvc.yaml")
-    for name, stage in yaml.safe_load(Path(path).read_text(encoding="utf-8"))["stages"].items()
+    name: stage for path in FILES for name, stage in yaml.safe_load(path.read_text(encoding="utf-8"))["stages"].items()
 }
 
 
-def module_files(name: str) -> list[Path]:
-    """The file of a module of this project, if it is one."""
-    path = Path(*name.split("."))
-    return [file for file in (path.with_suffix(".py"), path / "__init__.py") if file.exists()]
+@pytest.mark.parametrize("path", FILES, ids=str)
+def test_dependencies_on_code_are_the_imports(path: Path):
+    text = path.read_text(encoding="utf-8")
+    assert rewritten(text) == text, "the imports are others than dvc.yaml says: run `python -m stages.dependencies`"
 
 
-@cache
-def imports(path: Path) -> frozenset[Path]:
-    """The project's files that a file imports."""
-    found = set()
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-        if isinstance(node, ast.Import):
-            names = [alias.name for alias in node.names]
-        elif isinstance(node, ast.ImportFrom):
-            names = [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
-        else:
-            continue
-        found.update(file for name in names if name.startswith("stages") for file in module_files(name))
-    return frozenset(found)
+def test_rewriting_keeps_all_but_the_code():
+    text = "stages:\n  labelize:\n    deps:\n      - data/x # why\n      - stages/gone.py\n    outs:\n      - y\n"
+    code = "".join(f"      - {file}\n" for file in code_of_stage("labelize"))
+    assert rewritten(text) == text.replace("      - stages/gone.py\n", code)
+    assert "stages/labelize.py" in code
 
 
-def code(path: Path) -> set[Path]:
-    """The project's files that running a file needs, but for the ground and empty packages."""
-    reached, open_files = set(), [path]
-    while open_files:
-        file = open_files.pop()
-        if file not in reached:
-            reached.add(file)
-            open_files.extend(imports(file) - GROUND)
-    return {file for file in reached if file.read_text(encoding="utf-8").strip()}
-
-
-@pytest.mark.parametrize("name", sorted(set(STAGES) - {"check_params"}))
-def test_dependencies_on_code_are_the_imports(name: str):
-    listed = {Path(dep) for dep in STAGES[name]["deps"] if str(dep).endswith(".py")}
-    assert listed == code(Path(f"stages/{name}.py"))
+def test_neutral_modules_write_nothing():
+    """What decides bytes is in `formats`, on which every stage that writes through it depends."""
+    assert Path("stages/project/formats.py") in code_of_stage("labelize")
+    assert Path("stages/project/parts.py") in code_of_stage("labelize")
+    for path in NEUTRAL:
+        assert "json.dump" not in path.read_text(encoding="utf-8"), path
+        assert "to_csv" not in path.read_text(encoding="utf-8"), path
 
 
 def outputs(name: str, kinds: tuple[str, ...] = ("outs", "metrics", "plots")) -> dict[str, dict]:

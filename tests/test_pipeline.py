@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from stages import params, paths, preset
+from stages import preset
+from stages.project import params, paths
 
 SMALL = (
     "compute.device=cpu",

@@ -24,11 +24,12 @@ from transformers import (
     MegatronBertModel,
 )
 
-from stages import files, paths, prepare_encoder
-from stages.errors import InputError
-from stages.modeling import pretrained_encoder
-from stages.modeling.architecture import Architecture
-from stages.modeling.encoder import load_encoder
+from stages import prepare_encoder
+from stages.encoder import pretrained
+from stages.encoder.architecture import Architecture
+from stages.encoder.encoder import load_encoder
+from stages.project import formats, paths
+from stages.project.errors import InputError
 
 ROOT = Path(__file__).parents[1]
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
@@ -295,7 +296,7 @@ def test_a_full_disk_is_not_the_users_mistake(workspace, megatron, monkeypatch):
     def full(*_, **__):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(pretrained_encoder.AutoConfig, "from_pretrained", full)
+    monkeypatch.setattr(pretrained.AutoConfig, "from_pretrained", full)
     workspace(source=str(megatron))
     with pytest.raises(OSError, match="No space left"):
         prepare_encoder.main()
@@ -303,8 +304,8 @@ def test_a_full_disk_is_not_the_users_mistake(workspace, megatron, monkeypatch):
 
 def test_the_builtin_encoder(workspace):
     texts = ["Admitted with fever and cough.", "Pneumonia ruled out; fever settled."] * 5
-    files.write_parquet(paths.split("train"), pd.DataFrame({"text": texts}))
-    files.write_json(paths.CANDIDATES, {"486": ["pneumonia", "lung infection"], "780.6": ["fever", "pyrexia"]})
+    formats.write_parquet(paths.split("train"), pd.DataFrame({"text": texts}))
+    formats.write_json(paths.CANDIDATES, {"486": ["pneumonia", "lung infection"], "780.6": ["fever", "pyrexia"]})
     prepare_encoder.main()
     encoder = AutoModel.from_pretrained(paths.ENCODER, local_files_only=True)
     tokenizer = AutoTokenizer.from_pretrained(paths.ENCODER, local_files_only=True)

@@ -17,9 +17,11 @@ import pandas as pd
 import pyarrow.parquet as pq
 import pytest
 
-from stages import files, params, paths, prepare_splits
+from stages import prepare_splits
 from stages.corpus import published
-from stages.errors import InputError
+from stages.project import files, params, paths
+from stages.project.errors import InputError
+from stages.project.parts import PARTS
 
 MARKER = "zyxmarker"
 ROOT = Path(__file__).parents[1]
@@ -63,7 +65,7 @@ def outputs() -> dict[str, str]:
 def test_parts(raw: Path, subset: str, split: str):
     configure(subset=subset, split=split)
     prepare_splits.main()
-    tables = {part: pd.read_parquet(paths.split(part)) for part in paths.PARTS}
+    tables = {part: pd.read_parquet(paths.split(part)) for part in PARTS}
     metrics = files.read_json(paths.SPLIT_STATISTICS)
     codes = files.read_json(paths.CODES)
     carried = set()
@@ -100,7 +102,7 @@ def test_what_no_part_lists_is_dropped_and_counted(raw: Path):
     prepare_splits.main()
     metrics = files.read_json(paths.SPLIT_STATISTICS)
     listed = published.load(raw, "full")
-    documents = [own for part in paths.PARTS for own in pd.read_parquet(paths.split(part))["document_id"]]
+    documents = [own for part in PARTS for own in pd.read_parquet(paths.split(part))["document_id"]]
     assert set(documents) <= set(listed)
     assert metrics["counts"]["split_ids_not_in_data"] == len(listed) - len(documents) >= 3
     assert metrics["counts"]["documents_in_no_part"] > 0
@@ -231,7 +233,7 @@ def test_codiesp(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
             file.write(f"{name}\t{'r69' if name == 'e' else 'n44.8'}\n")
     configure(format="codiesp", subset="diagnoses", split="official", min_documents=2)
     prepare_splits.main()
-    rows = {part: pd.read_parquet(paths.split(part)).to_dict("list") for part in paths.PARTS}
+    rows = {part: pd.read_parquet(paths.split(part)).to_dict("list") for part in PARTS}
     assert {part: row["document_id"] for part, row in rows.items()} == {
         "train": ["a", "b"],
         "val": ["c"],

@@ -2,8 +2,9 @@ from pathlib import Path
 
 import pytest
 
-from stages import params, paths, preset
-from stages.errors import InputError
+from stages import preset
+from stages.project import params, paths
+from stages.project.errors import InputError
 
 PARAMS = paths.PARAMS.read_text(encoding="utf-8")
 PRESETS = sorted(preset.PRESETS.glob("*.yaml"))

@@ -14,10 +14,11 @@ from dvc.repo import Repo
 from safetensors.numpy import save_file
 from scipy.special import expit
 
-from stages import paths, report
-from stages.errors import InputError
+from stages import report
 from stages.evaluation import calibration, classification
-from stages.files import write_csr, write_json, write_parquet
+from stages.project import paths
+from stages.project.errors import InputError
+from stages.project.formats import write_csr, write_json, write_parquet
 
 DOCUMENTS, CODES = 120, 6
 BRANCHES = {"plain": ("CE", 2.5), "attending": ("CE_MSAM", 0.8), "wide": ("LE", 2.4)}

@@ -6,10 +6,12 @@ import yaml
 from safetensors.numpy import load_file, save_file
 from scipy.special import expit
 
-from stages import paths, train_quantifier
-from stages.errors import InputError
-from stages.files import read_json, write_csr
-from stages.params import load
+from stages import train_quantifier
+from stages.project import paths
+from stages.project.errors import InputError
+from stages.project.files import read_json
+from stages.project.formats import write_csr
+from stages.project.params import load
 from stages.quantification.quantifiers import load_mlp
 
 

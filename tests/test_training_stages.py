@@ -17,8 +17,10 @@ from ruamel.yaml import YAML
 from safetensors.torch import load, load_file
 from transformers import BertConfig, BertModel, BertTokenizerFast
 
-from stages import files, paths, predict, starting_point, train_classifier, train_joint
-from stages.errors import InputError
+from stages import predict, train_classifier, train_joint
+from stages.handover import starting_point
+from stages.project import files, formats, paths
+from stages.project.errors import InputError
 from stages.quantification.quantifiers import PrevalenceMLP, save_mlp
 
 ROOT = Path(__file__).parents[1]
@@ -62,14 +64,14 @@ def workspace(tmp_path, monkeypatch) -> Path:
         codes = [[code for at, code in enumerate(CODES) if WORDS[at] in text.split()] for text in texts]
         ids = [f"{part}{number}" for number in range(size)]
         table = pd.DataFrame({"document_id": ids, "subject_id": ids, "text": texts, "codes": codes})
-        files.write_parquet(paths.split(part), table)
+        formats.write_parquet(paths.split(part), table)
         targets = np.array([[code in of_document for code in CODES] for of_document in codes], dtype=np.uint8)
-        files.write_csr(paths.targets(part), sp.csr_array(targets))
-    files.write_json(paths.LABEL_CODES, CODES)
-    files.write_json(paths.ARCHITECTURE, ARCHITECTURE)
-    files.write_json(paths.HEAD_SYNONYMS, {code: [WORDS[at], WORDS[at + 5]] for at, code in enumerate(CODES)})
-    files.write_json(paths.JOINT, {"joint": False})
-    files.write_json(paths.CORPUS, {"format": "mimic3", "subset": "top50"})
+        formats.write_csr(paths.targets(part), sp.csr_array(targets))
+    formats.write_json(paths.LABEL_CODES, CODES)
+    formats.write_json(paths.ARCHITECTURE, ARCHITECTURE)
+    formats.write_json(paths.HEAD_SYNONYMS, {code: [WORDS[at], WORDS[at + 5]] for at, code in enumerate(CODES)})
+    formats.write_json(paths.JOINT, {"joint": False})
+    formats.write_json(paths.CORPUS, {"format": "mimic3", "subset": "top50"})
     vocabulary = {word: number for number, word in enumerate(["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *WORDS])}
     torch.manual_seed(0)
     config = BertConfig(
@@ -101,7 +103,7 @@ def test_classifier_and_predictions(workspace):
     for part in ("val", "test"):
         logits = load_file(paths.predictions(paths.PREDICTIONS, part))["logits"]
         assert logits.shape == (PART_SIZES[part], len(CODES))
-    targets = torch.from_numpy(files.read_csr(paths.targets("val")).toarray()).float()
+    targets = torch.from_numpy(formats.read_csr(paths.targets("val")).toarray()).float()
     best = max(history, key=lambda row: row["val_f1_micro"])
     logits = load_file(paths.predictions(paths.PREDICTIONS, "val"))["logits"]
     loss = torch.nn.functional.binary_cross_entropy_with_logits(logits, targets)
@@ -155,15 +157,15 @@ def test_start_from_a_folder(workspace, caplog):
 @pytest.mark.parametrize(
     ("change", "reason"),
     [
-        (lambda: files.write_json(paths.CORPUS, {"format": "mimic3", "subset": "full"}), "another corpus or subset"),
-        (lambda: files.write_json(paths.LABEL_CODES, [*CODES[:2], "004"]), "another list of codes"),
-        (lambda: files.write_json(paths.HEAD_SYNONYMS, dict.fromkeys(CODES, WORDS[:2])), "other synonyms"),
+        (lambda: formats.write_json(paths.CORPUS, {"format": "mimic3", "subset": "full"}), "another corpus or subset"),
+        (lambda: formats.write_json(paths.LABEL_CODES, [*CODES[:2], "004"]), "another list of codes"),
+        (lambda: formats.write_json(paths.HEAD_SYNONYMS, dict.fromkeys(CODES, WORDS[:2])), "other synonyms"),
         (lambda: swap_parts("train", "val"), "other documents"),
         (lambda: forget_a_word(), "another encoder or tokenizer"),
     ],
 )
 def test_start_from_refuses_what_does_not_fit(workspace, change, reason):
-    files.write_json(Path("earlier") / starting_point.PROVENANCE, starting_point.provenance())
+    formats.write_json(Path("earlier") / starting_point.PROVENANCE, starting_point.provenance())
     change()
     with pytest.raises(InputError, match=rf"train\.start_from: .*{reason}"):
         starting_point.start(torch.nn.Linear(1, 1), Path("earlier"))
@@ -187,7 +189,7 @@ def test_start_from_nowhere(workspace):
 
 def test_an_empty_part_is_refused(workspace):
     table = pd.read_parquet(paths.split("val"))
-    files.write_parquet(paths.split("val"), table[:0])
+    formats.write_parquet(paths.split("val"), table[:0])
     with pytest.raises(InputError, match=r"val\.parquet has no document"):
         train_classifier.main()
     assert not paths.CLASSIFIER.exists()
@@ -206,7 +208,7 @@ def joint_workspace(workspace) -> torch.nn.Module:
     quantifier = PrevalenceMLP(len(CODES), 4)
     paths.QUANTIFIER.mkdir()
     save_mlp(quantifier, paths.QUANTIFIER)
-    files.write_json(paths.JOINT, {"joint": True})
+    formats.write_json(paths.JOINT, {"joint": True})
     return quantifier
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from stages.corpus import text
 from stages.corpus.document import Code, Corpus, Document
 from stages.corpus.icd import Kind
-from stages.errors import InputError
+from stages.project.errors import InputError
 
 FOLDERS = {"train": "train", "val": "dev", "test": "test"}
 KINDS: dict[str, tuple[Kind, ...]] = {

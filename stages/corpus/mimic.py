@@ -10,10 +10,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from tqdm import tqdm
 
-from stages.corpus import tables, text
+from stages.corpus import delimited, text
 from stages.corpus.document import Code, Corpus, Document
 from stages.corpus.icd import MIMIC_50, Kind, dotted
-from stages.errors import InputError
+from stages.project.errors import InputError
 
 log = logging.getLogger(__name__)
 
@@ -69,13 +69,13 @@ def kept_codes(documents: Iterable[list[str]], subset: str, min_documents: int) 
 
 def read_notes(folder: Path, clean: text.Cleaner) -> tuple[dict[Admission, list[str]], dict[str, int]]:
     """The cleaned discharge summaries and addenda of each admission, in file order, and how many notes there were."""
-    path = tables.find(folder, "NOTEEVENTS")
+    path = delimited.find(folder, "NOTEEVENTS")
     notes: dict[Admission, list[str]] = {}
     counts = {"notes": 0, "discharge_summaries": 0}
     subject_of: dict[int, int] = {}
     rows_seen: set[str] = set()
     with tqdm(desc="reading notes", unit=" notes", unit_scale=True, disable=None) as bar:
-        for batch in tables.read(path, ("ROW_ID", "SUBJECT_ID", "HADM_ID", "CATEGORY", "TEXT")):
+        for batch in delimited.read(path, ("ROW_ID", "SUBJECT_ID", "HADM_ID", "CATEGORY", "TEXT")):
             bar.update(batch.num_rows)
             counts["notes"] += batch.num_rows
             summaries = batch.filter(pc.equal(batch.column("CATEGORY"), CATEGORY))
@@ -105,9 +105,9 @@ def read_codes(folder: Path) -> tuple[dict[Admission, list[str]], dict[str, Kind
     codes: dict[Admission, list[str]] = {}
     kinds: dict[str, Kind] = {}
     for kind, name in CODE_TABLES.items():
-        path = tables.find(folder, name)
+        path = delimited.find(folder, name)
         recorded: dict[Admission, set[str]] = {}
-        for batch in tables.read(path, ("ROW_ID", "SUBJECT_ID", "HADM_ID", "ICD9_CODE")):
+        for batch in delimited.read(path, ("ROW_ID", "SUBJECT_ID", "HADM_ID", "ICD9_CODE")):
             stripped = pc.utf8_trim_whitespace(batch.column("ICD9_CODE")).to_pylist()
             for admission, code in zip(_admissions(path, batch), stripped, strict=True):
                 if code.lower() not in MISSING:
@@ -126,15 +126,15 @@ def read_codes(folder: Path) -> tuple[dict[Admission, list[str]], dict[str, Kind
 
 def _admissions(path: Path, batch: pa.RecordBatch) -> Iterable[Admission]:
     """The admission of each row. Raises InputError naming the first row without one."""
-    return map(Admission, *(tables.integers(path, batch, name) for name in ("SUBJECT_ID", "HADM_ID")))
+    return map(Admission, *(delimited.integers(path, batch, name) for name in ("SUBJECT_ID", "HADM_ID")))
 
 
 def read_titles(folder: Path) -> dict[tuple[Kind, str], list[str]]:
     """The long and the short title of each code, by kind and dotted code."""
     titles: dict[tuple[Kind, str], list[str]] = {}
     for kind, name in TITLE_TABLES.items():
-        path = tables.find(folder, name)
-        for batch in tables.read(path, ("ICD9_CODE", "LONG_TITLE", "SHORT_TITLE")):
+        path = delimited.find(folder, name)
+        for batch in delimited.read(path, ("ICD9_CODE", "LONG_TITLE", "SHORT_TITLE")):
             for code, *names in zip(*(column.to_pylist() for column in batch.columns), strict=True):
                 titles[kind, dotted(code.strip(), kind)] = list(dict.fromkeys(name for name in names if name))
     return titles

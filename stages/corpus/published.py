@@ -14,8 +14,8 @@ import pyarrow as pa
 import yaml
 from pyarrow import feather
 
-from stages.errors import InputError
-from stages.files import whole_file
+from stages.project.errors import InputError
+from stages.project.files import whole_file
 
 log = logging.getLogger(__name__)
 

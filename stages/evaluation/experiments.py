@@ -7,21 +7,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-TYPES = ("CE", "CE_MSAM", "CE_CLQ", "CE_MSAM_CLQ", "LE", "LE_MSAM", "LE_CLQ", "LE_MSAM_CLQ")
+from stages.project.effects import TYPES, Model, effective
+
 CRITERIA = ("", "rand", "MDP")
 DEMO = "data/demo/"
 CORPORA = {"mimic3": "MIMIC-III", "codiesp": "CodiEsp"}
-
-# Parameters that decide where or how fast an experiment runs, not what it finds; and those of the corpus.
-WITHOUT_EFFECT = (
-    "compute.",
-    "baselines.",
-    "data.",
-    "demo.",
-    "synonyms.time_limit",
-    "train.chunk_budget",
-    "train.keep_",
-)
 
 
 def flat(nested: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
@@ -49,12 +39,8 @@ class Experiment:
         return str(self.params.get("model.type", ""))
 
     @property
-    def msam(self) -> bool:
-        return "_MSAM" in self.type
-
-    @property
-    def joint(self) -> bool:
-        return self.type.endswith("_CLQ")
+    def model(self) -> Model:
+        return Model.of(self.type, str(self.params.get("encoder.source", "")))
 
     @property
     def corpus(self) -> tuple:
@@ -77,16 +63,10 @@ class Experiment:
 
     def decisive(self) -> dict[str, Any]:
         """The parameters that this experiment's figures depend on, but for seeds and the corpus."""
-        without = list(WITHOUT_EFFECT)
-        without += [] if self.msam else ["synonyms."]
-        without += [] if self.joint else ["clq."]
-        without += ["model.chunk_length", "model.max_tokens"] if self.type.startswith("LE") else []
-        without += ["model.window", "model.max_positions"] if self.type.startswith("CE") else []
-        without += [] if self.params.get("encoder.source") == "builtin" else ["encoder.builtin."]
         return {
             key: value
-            for key, value in self.params.items()
-            if not key.startswith(tuple(without)) and key.split(".")[-1] != "seed"
+            for key, value in effective(self.params).items()
+            if not key.startswith(("data.", "demo.")) and key.split(".")[-1] != "seed"
         }
 
 
@@ -140,8 +120,8 @@ def settings_of(experiments: Iterable[Experiment]) -> list[Setting]:
         settings.append(
             Setting(
                 type=first.type,
-                criterion=str(first.params.get("synonyms.criterion", "")) if first.msam else "",
-                M=first.params.get("synonyms.M") if first.msam else None,
+                criterion=str(first.params.get("synonyms.criterion", "")) if first.model.msam else "",
+                M=first.params.get("synonyms.M") if first.model.msam else None,
                 other=", ".join(f"{key}={value}" for key, value in identity if key in varying),
                 experiments=tuple(group),
             )

@@ -100,30 +100,30 @@ def mece(targets: sp.csr_array, probabilities: np.ndarray, bins: int) -> Statist
     Nearly all cells lie in the lowest bin. Its sums are what the higher bins, few and sparse, leave of the sums
     over all bins, which are one dense product.
     """
-    documents, codes = probabilities.shape
+    n_documents, n_codes = probabilities.shape
     high = np.nonzero(probabilities >= np.float32(1 / bins))
     flat = high[1] * (bins + 1) + bin_of(probabilities[high], bins)
     gaps = (probabilities[high] - _at(targets, high)).astype(float)
-    higher = sp.csr_array((gaps, (flat, high[0])), shape=(codes * (bins + 1), documents))
+    higher = sp.csr_array((gaps, (flat, high[0])), shape=(n_codes * (bins + 1), n_documents))
 
     def sums(weights: np.ndarray) -> np.ndarray:
-        binned = (higher @ np.ascontiguousarray(weights.T)).T.reshape(len(weights), codes, bins + 1)
+        binned = (higher @ np.ascontiguousarray(weights.T)).T.reshape(len(weights), n_codes, bins + 1)
         total = -(targets.T.astype(float) @ weights.T).T
-        for columns in ranking.row_blocks((codes, documents)):
+        for columns in ranking.row_blocks((n_codes, n_documents)):
             total[:, columns] += weights @ probabilities[:, columns].astype(float)
         binned[:, :, 0] += total - binned.sum(axis=2)
         return np.concatenate([binned.reshape(len(weights), -1), weights.sum(axis=1, keepdims=True)], axis=1)
 
     def value(sums: np.ndarray) -> np.ndarray:
-        return ratio(np.abs(sums[:, :-1]).sum(axis=1), codes * sums[:, -1])
+        return ratio(np.abs(sums[:, :-1]).sum(axis=1), n_codes * sums[:, -1])
 
-    return Statistic(sums, value, codes * (bins + 1) + 1)
+    return Statistic(sums, value, n_codes * (bins + 1) + 1)
 
 
 def ece(targets: sp.csr_array, probabilities: np.ndarray, bins: int) -> Statistic:
     """Expected calibration error over all decisions (N, C)."""
-    documents, codes = probabilities.shape
-    columns = np.zeros((documents, bins + 1))
+    n_documents, n_codes = probabilities.shape
+    columns = np.zeros((n_documents, bins + 1))
     for rows in ranking.row_blocks(probabilities.shape):
         block = probabilities[rows]
         flat = bin_of(block, bins) + np.arange(len(block))[:, None] * (bins + 1)
@@ -131,8 +131,8 @@ def ece(targets: sp.csr_array, probabilities: np.ndarray, bins: int) -> Statisti
         columns[rows] = sums.reshape(len(block), bins + 1)
     cells = ranking.positive_cells(targets, probabilities.shape)
     np.subtract.at(columns, (cells[0], bin_of(probabilities[cells], bins)), 1)
-    columns = np.column_stack([columns, np.ones(documents)])
-    return _of_columns(columns, lambda sums: ratio(np.abs(sums[:, :-1]).sum(axis=1), codes * sums[:, -1]))
+    columns = np.column_stack([columns, np.ones(n_documents)])
+    return _of_columns(columns, lambda sums: ratio(np.abs(sums[:, :-1]).sum(axis=1), n_codes * sums[:, -1]))
 
 
 def brier_by_document(targets: sp.csr_array, probabilities: np.ndarray) -> np.ndarray:
@@ -154,16 +154,16 @@ def auc_micro_pseudo_values(targets: sp.csr_array, probabilities: np.ndarray) ->
     AUC + N x (the derivative of the AUC by the document's weight): the infinitesimal jackknife. Exact resampling
     would sort all N x C cells for each resample.
     """
-    documents, codes = probabilities.shape
+    n_documents, n_codes = probabilities.shape
     cells = ranking.positive_cells(targets, probabilities.shape)
     positives, everything = np.sort(probabilities[cells]), np.sort(probabilities, axis=None)
-    pairs = np.zeros(documents)
+    pairs = np.zeros(n_documents)
     for rows in ranking.row_blocks(probabilities.shape):
         pairs[rows] = (len(positives) - _midranks(positives, np.sort(probabilities[rows], axis=1))).sum(axis=1)
     # so far every cell was taken for a negative: a positive loses the positives above it, wins the negatives below
-    pairs += np.bincount(cells[0], _midranks(everything, probabilities[cells]) - len(positives), minlength=documents)
-    true = np.bincount(cells[0], minlength=documents)
-    return _pseudo_values(pairs, true, codes - true)
+    pairs += np.bincount(cells[0], _midranks(everything, probabilities[cells]) - len(positives), minlength=n_documents)
+    true = np.bincount(cells[0], minlength=n_documents)
+    return _pseudo_values(pairs, true, n_codes - true)
 
 
 def auc_macro_pseudo_values(targets: sp.csr_array, probabilities: np.ndarray) -> np.ndarray:

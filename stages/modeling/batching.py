@@ -17,9 +17,9 @@ import torch
 from tqdm import tqdm
 from transformers import PreTrainedTokenizerBase
 
-from stages.modeling import chunking
-from stages.modeling.architecture import Architecture
-from stages.modeling.chunking import SpecialIds
+from stages.encoder import chunking
+from stages.encoder.architecture import Architecture
+from stages.encoder.chunking import SpecialIds
 
 Item = TypeVar("Item")
 
@@ -31,16 +31,16 @@ class Batch(NamedTuple):
 
     input_ids: torch.Tensor  # (R, T)
     attention_mask: torch.Tensor  # (R, T)
-    document: torch.Tensor  # (R,) which document a row belongs to, 0 ... documents - 1, sorted
-    documents: int
+    document: torch.Tensor  # (R,) which document a row belongs to, 0 ... n_documents - 1, sorted
+    n_documents: int
 
     def to(self, device: torch.device) -> "Batch":
         """The batch on `device`, without waiting for the copy where the memory is pinned."""
-        return Batch(*(part.to(device, non_blocking=True) for part in self[:3]), self.documents)
+        return Batch(*(part.to(device, non_blocking=True) for part in self[:3]), self.n_documents)
 
     def pinned(self) -> "Batch":
         """The batch in page-locked memory, from which a GPU copies beside its work."""
-        return Batch(*(part.pin_memory() for part in self[:3]), self.documents)
+        return Batch(*(part.pin_memory() for part in self[:3]), self.n_documents)
 
 
 @dataclass(frozen=True)

@@ -16,8 +16,9 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from stages.errors import InputError
-from stages.files import read_json, whole_directory, write_json
+from stages.project.errors import InputError
+from stages.project.files import read_json, whole_directory
+from stages.project.formats import write_json
 
 log = logging.getLogger(__name__)
 

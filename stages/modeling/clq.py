@@ -21,17 +21,17 @@ from torch.nn import functional
 from stages.modeling.objectives import BinaryCrossEntropy
 
 
-class GroupMemory:
+class GroupSums:
     """The sums over the documents seen so far of the present group, for one process.
 
-    Group sizes are uniform in [1, `documents`] and follow from (seed, process, epoch, number of the group) alone.
+    Group sizes are uniform in [1, `n_documents`] and follow from (seed, process, epoch, number of the group) alone.
     """
 
-    def __init__(self, documents: int, codes: int, seed: int, process: int = 0) -> None:
-        self.documents = documents
+    def __init__(self, n_documents: int, n_codes: int, seed: int, process: int = 0) -> None:
+        self.n_documents = n_documents
         self.seed = seed
         self.process = process
-        self.sums = torch.zeros(2, codes)  # of probabilities and of labels
+        self.sums = torch.zeros(2, n_codes)  # of probabilities and of labels
         self.begin_epoch(0)
 
     def begin_epoch(self, epoch: int) -> None:
@@ -47,7 +47,7 @@ class GroupMemory:
         self.sums = torch.zeros_like(self.sums)
 
     def _draw(self) -> int:
-        return random.Random(f"{self.seed}/{self.process}/{self.epoch}/{self.group}").randint(1, self.documents)
+        return random.Random(f"{self.seed}/{self.process}/{self.epoch}/{self.group}").randint(1, self.n_documents)
 
     def add(self, probabilities: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
         """Take in documents one after the other; their group's mean probability and prevalence at each.
@@ -69,7 +69,7 @@ class GroupMemory:
 
     def _add_to_group(self, probabilities: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
         """`add` for documents that all belong to the present group."""
-        count = torch.arange(self.seen + 1, self.seen + len(probabilities) + 1, device=probabilities.device)
+        n_seen = torch.arange(self.seen + 1, self.seen + len(probabilities) + 1, device=probabilities.device)
         self.sums = self.sums.to(probabilities.device)
         with torch.no_grad():
             added = torch.stack([probabilities, targets])
@@ -77,7 +77,7 @@ class GroupMemory:
             self.sums = running[:, -1]
             self.seen += len(probabilities)
         earlier, running = running[0, :-1], running[:, 1:]
-        return (earlier + probabilities) / count[:, None], running[1] / count[:, None]
+        return (earlier + probabilities) / n_seen[:, None], running[1] / n_seen[:, None]
 
     def state(self) -> Tensor:
         """All that is remembered, as one vector (2 C + 3,), for a checkpoint."""
@@ -95,25 +95,25 @@ class JointLoss(nn.Module):
     """The CLQ loss: binary cross-entropy + `weight` x Huber of the group's prevalences, both means over codes.
 
     `quantifier` maps mean probabilities to prevalences, (n, C) -> (n, C), and is trained with the classifier.
-    `keep_memory`: the first evaluation starts from the sums that training left, as in the authors' program.
+    `keep_sums`: the first evaluation starts from the sums that training left, as in the authors' program.
     """
 
     def __init__(
-        self, quantifier: nn.Module, memory: GroupMemory, weight: float, delta: float, keep_memory: bool = False
+        self, quantifier: nn.Module, groups: GroupSums, weight: float, delta: float, keep_sums: bool = False
     ) -> None:
         super().__init__()
         self.quantifier = quantifier
-        self.groups = memory
+        self.groups = groups
         self.weight = weight
         self.delta = delta
-        self.keep_memory = keep_memory
+        self.keep_sums = keep_sums
         self.classification = BinaryCrossEntropy()
 
     def forward(self, logits: Tensor, targets: Tensor) -> Tensor:
         """The loss of each document, in the order in which the group takes them: (n, C), (n, C) -> (n,)."""
         return self._loss(logits, targets, self.groups)
 
-    def _loss(self, logits: Tensor, targets: Tensor, groups: GroupMemory) -> Tensor:
+    def _loss(self, logits: Tensor, targets: Tensor, groups: GroupSums) -> Tensor:
         means, prevalences = groups.add(torch.sigmoid(logits), targets)
         huber = functional.huber_loss(self.quantifier(means), prevalences, reduction="none", delta=self.delta)
         return self.classification(logits, targets) + self.weight * huber.mean(dim=1)
@@ -122,20 +122,20 @@ class JointLoss(nn.Module):
         """Drop the unfinished group."""
         self.groups.begin_epoch(epoch)
 
-    def memory(self) -> Tensor:
+    def state(self) -> Tensor:
         """What has to be kept to go on within an epoch."""
         return self.groups.state()
 
-    def restore(self, memory: Tensor) -> None:
-        """Go on where `memory` was taken."""
-        self.groups.restore(memory)
+    def restore(self, state: Tensor) -> None:
+        """Go on where `state` was taken."""
+        self.groups.restore(state)
 
     @torch.no_grad()
     def evaluate(self, logits: Tensor, targets: Tensor) -> Tensor:
         """The mean loss over an evaluated part, which is one group whose sums never start anew."""
-        part = GroupMemory(len(logits), logits.shape[1], self.groups.seed)
+        part = GroupSums(len(logits), logits.shape[1], self.groups.seed)
         part.size = part.seen + len(logits) + 1
-        if self.keep_memory and self.groups.epoch == 0:
+        if self.keep_sums and self.groups.epoch == 0:
             part.sums, part.seen = self.groups.sums, self.groups.seen
             part.size += part.seen
         return self._loss(logits, targets, part).mean()

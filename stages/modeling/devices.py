@@ -6,7 +6,7 @@ import resource
 import torch
 from accelerate import Accelerator, DistributedDataParallelKwargs
 
-from stages.errors import InputError
+from stages.project.errors import InputError
 
 log = logging.getLogger(__name__)
 

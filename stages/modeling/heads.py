@@ -14,10 +14,10 @@ class PlainHead(nn.Module):
     with, for LE, one more dropout on h. For CE, D and b are the encoder's own pooler where it has one.
     """
 
-    def __init__(self, hidden: int, codes: int, dropout: float, drop_states: bool) -> None:
+    def __init__(self, hidden: int, n_codes: int, dropout: float, drop_states: bool) -> None:
         super().__init__()
         self.dense = nn.Linear(hidden, hidden)
-        self.output = nn.Linear(hidden, codes)
+        self.output = nn.Linear(hidden, n_codes)
         self.dropout = nn.Dropout(dropout)
         self.drop_states = drop_states
 
@@ -34,26 +34,28 @@ class MsamHead(nn.Module):
 
     Q: Tensor
 
-    def __init__(self, Q: Tensor, heads: int, initialisation: str) -> None:
+    def __init__(self, Q: Tensor, n_heads: int, initialisation: str) -> None:
         super().__init__()
         self.register_buffer("Q", Q)
-        self.attention = MultiSynonymAttention(Q.shape[-1], heads, initialisation)
+        self.attention = MultiSynonymAttention(Q.shape[-1], n_heads, initialisation)
 
     def forward(self, H: Tensor, mask: Tensor | None = None) -> Tensor:
         """Logits (R, C) from token states (R, T, d); mask (R, T) is true for the tokens attended to, None: all."""
         return self.attention(self.Q, H, self.Q.mean(1), mask)
 
 
-def document_maximum(logits: Tensor, document: Tensor, documents: int) -> Tensor:
+def document_maximum(logits: Tensor, document: Tensor, n_documents: int) -> Tensor:
     """The maximum over the rows of each document: (N, C) from logits (R, C) and the document (R,) of each row.
 
     As with torch.max along an axis, the gradient goes to one row, the first of equal ones, and NaN wins.
     """
-    rows, codes = logits.shape
-    place = document[:, None].expand(rows, codes)
-    highest = logits.new_zeros(documents, codes).scatter_reduce(0, place, logits.detach(), "amax", include_self=False)
+    n_rows, n_codes = logits.shape
+    place = document[:, None].expand(n_rows, n_codes)
+    highest = logits.new_zeros(n_documents, n_codes).scatter_reduce(
+        0, place, logits.detach(), "amax", include_self=False
+    )
     found = (logits == highest[document]) | logits.isnan()
-    number = torch.arange(rows, device=logits.device)[:, None].expand(rows, codes)
-    first = torch.full((documents, codes), rows - 1, device=logits.device)
-    first = first.scatter_reduce(0, place, torch.where(found, number, rows - 1), "amin")
+    number = torch.arange(n_rows, device=logits.device)[:, None].expand(n_rows, n_codes)
+    first = torch.full((n_documents, n_codes), n_rows - 1, device=logits.device)
+    first = first.scatter_reduce(0, place, torch.where(found, number, n_rows - 1), "amin")
     return logits.gather(0, first)

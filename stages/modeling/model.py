@@ -15,12 +15,12 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from stages import files
-from stages.errors import InputError
-from stages.modeling.architecture import Architecture
-from stages.modeling.attention import only_first_state
-from stages.modeling.encoder import bare_encoder, cls_embeddings, load_encoder, load_tokenizer, token_states
+from stages.encoder.architecture import Architecture
+from stages.encoder.attention import only_first_state
+from stages.encoder.encoder import bare_encoder, cls_embeddings, load_encoder, load_tokenizer, token_states
 from stages.modeling.heads import MsamHead, PlainHead, document_maximum
+from stages.project import files, formats
+from stages.project.errors import InputError
 
 log = logging.getLogger(__name__)
 
@@ -49,16 +49,16 @@ class CodingModel(nn.Module):
         if isinstance(head, PlainHead):
             only_first_state(encoder)
 
-    def forward(self, input_ids: Tensor, attention_mask: Tensor, document: Tensor, documents: int) -> Tensor:
+    def forward(self, input_ids: Tensor, attention_mask: Tensor, document: Tensor, n_documents: int) -> Tensor:
         """Logits (N, C), float32, of N documents whose rows lie one below the other.
 
         input_ids, attention_mask: (R, T), the rows of `chunking.document_rows`, padded to a common T by the padding id
-        and mask 0. document: (R,) int64, the document (0 to N - 1, sorted) that a row belongs to. documents: N.
+        and mask 0. document: (R,) int64, the document (0 to N - 1, sorted) that a row belongs to. n_documents: N.
         The logits of a document do not depend on what it is batched with.
         """
         H = token_states(self.encoder, input_ids, attention_mask)
         logits = self.head(H, self._attended(attention_mask))
-        return document_maximum(logits.float(), document, documents)
+        return document_maximum(logits.float(), document, n_documents)
 
     def _attended(self, attention_mask: Tensor) -> Tensor:
         """The tokens (R, T) that an MSAM head attends to: the real ones; with padding "original" a row's padding too.
@@ -78,15 +78,15 @@ class CodingModel(nn.Module):
 def build_model(
     encoder_folder: Path,
     architecture: Architecture,
-    codes: int,
+    n_codes: int,
     synonyms: list[list[str]] | None,
     device: torch.device | str = "cpu",
 ) -> CodingModel:
     """A new classifier upon a pre-trained encoder, on the CPU; its new weights are drawn from torch's global generator.
 
     synonyms: for an MSAM head the phrases of each code in label order; their [CLS] embeddings are computed once, on
-    `device`, with the encoder as it is, and stay fixed; where codes have fewer than others, zeros fill up. Raises
-    InputError for an encoder that lacks what the architecture needs.
+    `device`, with the encoder as it is, and stay fixed. Raises InputError for an encoder that lacks what the
+    architecture needs, or codes without their M synonyms.
     """
     tokenizer = load_tokenizer(encoder_folder)
     encoder, pooler = load_encoder(encoder_folder, architecture)
@@ -95,12 +95,13 @@ def build_model(
         if hidden % architecture.heads:
             wrong = f"the encoder's hidden size {hidden} is no multiple of {architecture.heads} heads"
             raise InputError(f"{encoder_folder}: {wrong}; choose a divisor of {hidden} for synonyms.M")
-        if synonyms is None or len(synonyms) != codes or not all(synonyms):
-            counted = "none" if synonyms is None else f"{sum(map(bool, synonyms))} with any"
-            raise InputError(f"synonyms: an MSAM head needs some for each of the {codes} codes; there are {counted}")
+        served = sum(len(of_code) == architecture.heads for of_code in synonyms or ())
+        if synonyms is None or not len(synonyms) == served == n_codes:
+            wrong = f"an MSAM head needs {architecture.heads} for each of the {n_codes} codes"
+            raise InputError(f"synonyms: {wrong}; {served} codes have them")
         Q = _synonym_vectors(encoder, tokenizer, synonyms, device)
-        return CodingModel(architecture, tokenizer, encoder, _empty_head(architecture, Q, hidden, codes))
-    head = _empty_head(architecture, None, hidden, codes)
+        return CodingModel(architecture, tokenizer, encoder, _empty_head(architecture, Q, hidden, n_codes))
+    head = _empty_head(architecture, None, hidden, n_codes)
     if architecture.encoder == "CE":
         # The authors take transformers' sequence classification model: its pooler, and its way of drawing new weights.
         nn.init.normal_(head.output.weight, std=encoder.config.initializer_range)
@@ -118,28 +119,25 @@ def _synonym_vectors(
     synonyms: list[list[str]],
     device: torch.device | str,
 ) -> Tensor:
-    """Q[c, m], the [CLS] embedding of synonym m of code c: (C, M, d), zeros where a code has fewer than M."""
+    """Q[c, m], the [CLS] embedding of synonym m of code c: (C, M, d)."""
     phrases = sorted({phrase for of_code in synonyms for phrase in of_code})
     place = {phrase: index for index, phrase in enumerate(phrases)}
     embeddings = cls_embeddings(encoder, tokenizer, phrases, device)
-    Q = torch.zeros(len(synonyms), max(map(len, synonyms)), embeddings.shape[1])
-    for code, of_code in enumerate(synonyms):
-        Q[code, : len(of_code)] = embeddings[[place[phrase] for phrase in of_code]]
-    return Q
+    return embeddings[torch.tensor([[place[phrase] for phrase in of_code] for of_code in synonyms])]
 
 
-def _empty_head(architecture: Architecture, Q: Tensor | None, hidden: int, codes: int) -> PlainHead | MsamHead:
+def _empty_head(architecture: Architecture, Q: Tensor | None, hidden: int, n_codes: int) -> PlainHead | MsamHead:
     """The head of an architecture, with new weights."""
     if architecture.head == "msam":
         return MsamHead(Q, architecture.heads, architecture.initialisation)
-    return PlainHead(hidden, codes, architecture.dropout, drop_states=architecture.encoder == "LE")
+    return PlainHead(hidden, n_codes, architecture.dropout, drop_states=architecture.encoder == "LE")
 
 
 def save_model(model: CodingModel, folder: Path) -> None:
     """Write a model into an existing folder: its architecture, its weights, its encoder's config and tokenizer."""
     model.encoder.config.save_pretrained(folder)
     model.tokenizer.save_pretrained(folder)
-    files.write_json(folder / ARCHITECTURE, model.architecture.to_dict())
+    formats.write_json(folder / ARCHITECTURE, model.architecture.to_dict())
     weights = {name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}
     with files.whole_file(folder / WEIGHTS) as partial:
         save_file(weights, partial)
@@ -156,9 +154,9 @@ def load_model(folder: Path) -> CodingModel:
         raise InputError(f"{folder / WEIGHTS} is damaged ({error}); remove it and run `dvc repro`") from None
     encoder = bare_encoder(folder, architecture)
     Q = torch.empty_like(weights["head.Q"]) if architecture.head == "msam" else None
-    codes = len(weights["head.output.weight"]) if Q is None else len(Q)
+    n_codes = len(weights["head.output.weight"]) if Q is None else len(Q)
     with torch.random.fork_rng(devices=[]):
-        head = _empty_head(architecture, Q, encoder.config.hidden_size, codes)
+        head = _empty_head(architecture, Q, encoder.config.hidden_size, n_codes)
     model = CodingModel(architecture, load_tokenizer(folder), encoder, head)
     model.load_state_dict(weights)
     return model.eval()

@@ -38,9 +38,9 @@ class MultiSynonymAttention(nn.Module):
     synonyms in the encoder's own space.
     """
 
-    def __init__(self, hidden: int, heads: int, initialisation: str = "torch") -> None:
+    def __init__(self, hidden: int, n_heads: int, initialisation: str = "torch") -> None:
         super().__init__()
-        self.heads = heads
+        self.heads = n_heads
         self.W_Q, self.W_K, self.W_V = (nn.Linear(hidden, hidden) for _ in range(3))
         if initialisation == "identity":
             for projection in (self.W_Q, self.W_K):
@@ -54,19 +54,19 @@ class MultiSynonymAttention(nn.Module):
         the tokens that are attended to, at least one a row; None: all. Computed in float32 (float64 for float64
         inputs), also under autocast: scores are not scaled, so half precision would shift them by tenths.
         """
-        codes, synonyms, _ = Q.shape
-        rows, tokens, _ = H.shape
+        n_codes, n_synonyms, _ = Q.shape
+        n_rows, n_tokens, _ = H.shape
         with torch.autocast(H.device.type, enabled=False):
             H = H if H.dtype == torch.float64 else H.float()
             k = self._heads_first(torch.tanh(self.W_K(H)).flatten(0, 1))
             v = self._heads_first(torch.tanh(H).flatten(0, 1))
-            q = self._heads_first(self.W_Q(Q).flatten(0, 1)).unflatten(1, (codes, synonyms))
+            q = self._heads_first(self.W_Q(Q).flatten(0, 1)).unflatten(1, (n_codes, n_synonyms))
             u = self._heads_first(self.W_V(ql))
             if mask is None:
-                barred = H.new_zeros(rows * tokens)
+                barred = H.new_zeros(n_rows * n_tokens)
             else:
-                barred = H.new_zeros(rows * tokens).masked_fill_(~mask.bool().flatten(), -torch.inf)
-            return _BlockwiseLogits.apply(q, k, v, u, barred, rows)
+                barred = H.new_zeros(n_rows * n_tokens).masked_fill_(~mask.bool().flatten(), -torch.inf)
+            return _BlockwiseLogits.apply(q, k, v, u, barred, n_rows)
 
     def _heads_first(self, vectors: Tensor) -> Tensor:
         """Split vectors (n, d) into heads: (Z, n, d / Z), contiguous."""
@@ -80,11 +80,11 @@ class _BlockwiseLogits(torch.autograd.Function):
     """
 
     @staticmethod
-    def forward(ctx, q: Tensor, k: Tensor, v: Tensor, u: Tensor, bar: Tensor, rows: int) -> Tensor:
-        heads, codes, synonyms, _ = q.shape
-        logits = q.new_empty(rows, codes)
-        outcomes = q.new_empty(heads, codes, synonyms, rows)  # o
-        for row, token, code in _blocks(q, k, rows):
+    def forward(ctx, q: Tensor, k: Tensor, v: Tensor, u: Tensor, bar: Tensor, n_rows: int) -> Tensor:
+        n_heads, n_codes, n_synonyms, _ = q.shape
+        logits = q.new_empty(n_rows, n_codes)
+        outcomes = q.new_empty(n_heads, n_codes, n_synonyms, n_rows)  # o
+        for row, token, code in _blocks(q, k, n_rows):
             weights = _weights(q[:, code], k[:, token], bar[token], row)
             gains = _gains(u[:, code], v[:, token], row)
             outcome = weights.mul_(gains[:, :, None]).sum(-1)
@@ -102,24 +102,24 @@ class _BlockwiseLogits(torch.autograd.Function):
     @staticmethod
     def _gradients(ctx, gradient: Tensor):
         q, k, v, u, bar, outcomes = ctx.saved_tensors
-        heads, _, synonyms, size = q.shape
-        rows = len(gradient)
+        n_heads, _, n_synonyms, size = q.shape
+        n_rows = len(gradient)
         dq, dk, dv, du = (torch.zeros_like(vectors) for vectors in (q, k, v, u))
-        k, v, dk, dv = (vectors.unflatten(1, (rows, -1)) for vectors in (k, v, dk, dv))
-        bar = bar.view(rows, 1, -1)
-        budget = BLOCK_SCORES[q.device.type] // (heads * synonyms * k.shape[2])
+        k, v, dk, dv = (vectors.unflatten(1, (n_rows, -1)) for vectors in (k, v, dk, dv))
+        bar = bar.view(n_rows, 1, -1)
+        budget = BLOCK_SCORES[q.device.type] // (n_heads * n_synonyms * k.shape[2])
         for row, code in _wanted(gradient != 0, max(1, budget)):
-            w = gradient[row[:, None], code] / synonyms
+            w = gradient[row[:, None], code] / n_synonyms
             q_here, u_here, k_here, v_here = q[:, code].flatten(2, 3), u[:, code], k[:, row], v[:, row]
-            weights = (q_here @ k_here.mT).add_(bar[row]).softmax(-1).unflatten(2, (-1, synonyms))  # (Z, r, n, S, T)
+            weights = (q_here @ k_here.mT).add_(bar[row]).softmax(-1).unflatten(2, (-1, n_synonyms))  # (Z, r, n, S, T)
             dgains = weights.sum(3) * w[..., None]
             gains = (u_here @ v_here.mT) * w[..., None]
             outcome = outcomes[:, code, :, row[:, None]].movedim(2, 0) * w[..., None]
             dscores = weights.mul_(gains[:, :, :, None] - outcome[..., None]).flatten(2, 3)
             dk[:, row] += dscores.mT @ q_here
             dv[:, row] += dgains.mT @ u_here
-            dq.index_add_(1, code.flatten(), (dscores @ k_here).view(heads, -1, synonyms, size))
-            du.index_add_(1, code.flatten(), (dgains @ v_here).view(heads, -1, size))
+            dq.index_add_(1, code.flatten(), (dscores @ k_here).view(n_heads, -1, n_synonyms, size))
+            du.index_add_(1, code.flatten(), (dgains @ v_here).view(n_heads, -1, size))
         return dq, dk.flatten(1, 2), dv.flatten(1, 2), du, None, None
 
 
@@ -154,15 +154,15 @@ def _gains(u: Tensor, v: Tensor, row: slice) -> Tensor:
     return (u @ v.mT).unflatten(2, (row.stop - row.start, -1))
 
 
-def _blocks(q: Tensor, k: Tensor, rows: int) -> Iterator[tuple[slice, slice, slice]]:
+def _blocks(q: Tensor, k: Tensor, n_rows: int) -> Iterator[tuple[slice, slice, slice]]:
     """Rows, their tokens and codes of each block, so that a block has about BLOCK_SCORES scores."""
-    heads, codes, synonyms, _ = q.shape
-    tokens = k.shape[1] // rows
-    budget = BLOCK_SCORES[q.device.type] // (heads * synonyms * tokens)  # pairs of row and code
-    rows_at_once = max(1, min(rows, budget // codes))
+    n_heads, n_codes, n_synonyms, _ = q.shape
+    n_tokens = k.shape[1] // n_rows
+    budget = BLOCK_SCORES[q.device.type] // (n_heads * n_synonyms * n_tokens)  # pairs of row and code
+    rows_at_once = max(1, min(n_rows, budget // n_codes))
     codes_at_once = max(1, budget // rows_at_once)
-    for first in range(0, rows, rows_at_once):
-        row = slice(first, min(first + rows_at_once, rows))
-        token = slice(row.start * tokens, row.stop * tokens)
-        for start in range(0, codes, codes_at_once):
+    for first in range(0, n_rows, rows_at_once):
+        row = slice(first, min(first + rows_at_once, n_rows))
+        token = slice(row.start * n_tokens, row.stop * n_tokens)
+        for start in range(0, n_codes, codes_at_once):
             yield row, token, slice(start, start + codes_at_once)

@@ -15,11 +15,11 @@ class BinaryCrossEntropy(nn.Module):
     def begin_epoch(self, epoch: int) -> None:
         """Nothing is remembered from one pass to the next."""
 
-    def memory(self) -> Tensor:
+    def state(self) -> Tensor:
         """What has to be kept to go on within an epoch: nothing."""
         return torch.zeros(0)
 
-    def restore(self, memory: Tensor) -> None:
+    def restore(self, state: Tensor) -> None:
         """Nothing to restore."""
 
     @torch.no_grad()

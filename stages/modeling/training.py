@@ -17,11 +17,11 @@ from accelerate import Accelerator
 from torch import Tensor, nn
 from tqdm import tqdm
 
-from stages.errors import InputError
 from stages.modeling.batching import Batch, Documents, epoch_steps
 from stages.modeling.checkpoints import Checkpoint, CheckpointFolder
+from stages.modeling.inference import loaded, memory_named, predict
 from stages.modeling.model import CodingModel
-from stages.modeling.prediction import loaded, memory_named, predict
+from stages.project.errors import InputError
 
 log = logging.getLogger(__name__)
 
@@ -52,7 +52,7 @@ class Settings:
         return {name: value for name, value in asdict(self).items() if name != "keep_checkpoints"}
 
 
-class Criterion(NamedTuple):
+class Goal(NamedTuple):
     """The validation metric that early stopping and the choice of the best epoch go by."""
 
     metric: str
@@ -64,15 +64,15 @@ class Criterion(NamedTuple):
 
 
 class Objective(Protocol):
-    """The loss, as a module: maybe with weights of its own, maybe with a memory within an epoch."""
+    """The loss, as a module: maybe with weights of its own, maybe with sums that run within an epoch."""
 
     def __call__(self, logits: Tensor, targets: Tensor) -> Tensor: ...
 
     def begin_epoch(self, epoch: int) -> None: ...
 
-    def memory(self) -> Tensor: ...
+    def state(self) -> Tensor: ...
 
-    def restore(self, memory: Tensor) -> None: ...
+    def restore(self, state: Tensor) -> None: ...
 
     def evaluate(self, logits: Tensor, targets: Tensor) -> Tensor: ...
 
@@ -111,7 +111,7 @@ Metrics = Callable[[np.ndarray, np.ndarray], dict[str, float]]
 class Training:
     """One run of training: `run` trains `model` (and what the objective has) and leaves the best epoch's weights.
 
-    metrics: of validation logits (N, C) and targets (N, C), by name; `criterion` names one of them. checkpoints: where
+    metrics: of validation logits (N, C) and targets (N, C), by name; `goal` names one of them. checkpoints: where
     the run keeps and finds its state. on_epoch: called with the metrics of each epoch, also of those before a kill.
     Raises InputError when the loss is no longer a number, or a GPU's memory is too small.
     """
@@ -123,7 +123,7 @@ class Training:
         train: Documents,
         val: Documents,
         settings: Settings,
-        criterion: Criterion,
+        goal: Goal,
         metrics: Metrics,
         accelerator: Accelerator,
         checkpoints: CheckpointFolder,
@@ -132,7 +132,7 @@ class Training:
         self.settings = settings
         self.train = train
         self.val = val
-        self.criterion = criterion
+        self.goal = goal
         self.metrics = metrics
         self.accelerator = accelerator
         self.checkpoints = checkpoints
@@ -148,9 +148,9 @@ class Training:
             weight_decay=settings.weight_decay,
             fused=True,
         )
-        self.epoch_length = -(-len(train) // settings.batch_documents)
+        self.n_steps = -(-len(train) // settings.batch_documents)
         # The loss of each step of the epoch, summed over the documents that this process had in it.
-        self.losses = torch.zeros(self.epoch_length, device=self.device)
+        self.losses = torch.zeros(self.n_steps, device=self.device)
         self.progress = Progress()
         self.best_weights: dict[str, Tensor] = {}
         self.saved_at = time.monotonic()
@@ -165,7 +165,7 @@ class Training:
             self._save()
         self.learner.load_state_dict(self.best_weights)
         progress = self.progress
-        log.info("best: epoch %d, %s %.4f", progress.best_epoch + 1, self.criterion.metric, progress.best)
+        log.info("best: epoch %d, %s %.4f", progress.best_epoch + 1, self.goal.metric, progress.best)
         return progress.history
 
     def _ended(self) -> bool:
@@ -208,14 +208,14 @@ class Training:
         """The passes of this process; one without a document in the step goes along with the step's first."""
         return self.train.passes(mine if len(mine) else step[:1], self.settings.chunk_budget)
 
-    def _take_step(self, at: int, documents: int, idle: bool, passes: int, batches: Iterator) -> None:
-        """One optimiser step: the mean loss over its `documents`, in as many passes as they were cut into."""
+    def _take_step(self, at: int, n_documents: int, idle: bool, n_passes: int, batches: Iterator) -> None:
+        """One optimiser step: the mean loss over its documents, in as many passes as they were cut into."""
         # Random numbers follow from the place in the run alone, so nothing of the generators need be kept.
         torch.manual_seed(hash((self.settings.seed, self.progress.epoch, at, self.accelerator.process_index)))
-        share = self.accelerator.num_processes / documents  # gradients are averaged over the processes
-        for number in range(passes):
+        share = self.accelerator.num_processes / n_documents  # gradients are averaged over the processes
+        for number in range(n_passes):
             _, batch, targets = next(batches)
-            last = number == passes - 1
+            last = number == n_passes - 1
             with nullcontext() if last else self.accelerator.no_sync(self.parallel):
                 loss = self.parallel(batch, None if idle else targets).sum() * share
                 self.accelerator.backward(loss)
@@ -236,8 +236,8 @@ class Training:
 
     def _schedule_learning_rate(self, at: int) -> None:
         """Linear rise over the warm-up, then linear decay to 0 over all epochs, whether or not they will be reached."""
-        taken = self.progress.epoch * self.epoch_length + at
-        total = self.settings.epochs * self.epoch_length
+        taken = self.progress.epoch * self.n_steps + at
+        total = self.settings.epochs * self.n_steps
         warm = self.settings.warmup * total
         share = min((taken + 1) / max(warm, 1), (total - taken) / (total - warm))
         for group in self.optimizer.param_groups:
@@ -269,8 +269,8 @@ class Training:
         }
         row = dict(sorted(row.items()))  # the order in which a checkpoint gives it back
         progress.history.append(row)
-        value = row[f"val_{self.criterion.metric}"]
-        if self.criterion.better(value, progress.best):
+        value = row[f"val_{self.goal.metric}"]
+        if self.goal.better(value, progress.best):
             progress.best, progress.best_epoch = value, progress.epoch
             self.best_weights = {
                 name: weight.detach().cpu().clone() for name, weight in self.learner.state_dict().items()
@@ -287,19 +287,19 @@ class Training:
             self._save()
 
     def _save(self) -> None:
-        """Write a checkpoint; only the first process does, with the memory of each."""
+        """Write a checkpoint; only the first process does, with what each process's objective has summed."""
         began = time.monotonic()
-        memory = self.learner.objective.memory().to(self.device)
-        memories = self.accelerator.gather(memory[None]) if memory.numel() else memory
+        state = self.learner.objective.state().to(self.device)
+        states = self.accelerator.gather(state[None]) if state.numel() else state
         losses = self._over_processes(self.losses)
         if self.accelerator.is_main_process:
             tensors = {
                 "weights": self.learner.state_dict(),
                 "best": self.best_weights,
                 "optimizer": self._optimizer_tensors(),
-                "progress": {"losses": losses, "memories": memories},
+                "progress": {"losses": losses, "objective": states},
             }
-            taken = self.progress.epoch * self.epoch_length + self.progress.steps
+            taken = self.progress.epoch * self.n_steps + self.progress.steps
             self.checkpoints.save(taken, Checkpoint(asdict(self.progress), tensors))
         self.accelerator.wait_for_everyone()
         self.saved_at = time.monotonic()
@@ -335,9 +335,9 @@ class Training:
         self.losses = checkpoint.tensors["progress"]["losses"].to(self.device)
         if not self.accelerator.is_main_process:
             self.losses.zero_()  # the first process holds the sum over all
-        memories = checkpoint.tensors["progress"]["memories"]
-        if memories.numel():
-            self.learner.objective.restore(memories[self.accelerator.process_index])
+        states = checkpoint.tensors["progress"]["objective"]
+        if states.numel():
+            self.learner.objective.restore(states[self.accelerator.process_index])
         for row in self.progress.history:
             self.on_epoch(row)
         log.info("going on from epoch %d, step %d", self.progress.epoch + 1, self.progress.steps)

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import scipy.sparse as sp
 
-from stages.quantification.errors import mean_errors, sample_errors
+from stages.quantification.deviations import mean_errors, sample_errors
 from stages.quantification.quantifiers import PrevalenceMLP, adjusted, expectation_maximisation, rates
 from stages.quantification.sampling import (
     group_means,
@@ -91,8 +91,8 @@ class _Known:
     networks: Mapping[str, PrevalenceMLP]
 
     @classmethod
-    def of(cls, val: Evidence, networks: Mapping[str, PrevalenceMLP], samples: int, seed: int):
-        groups = training_groups(len(val.probabilities), samples, seed)
+    def of(cls, val: Evidence, networks: Mapping[str, PrevalenceMLP], n_samples: int, seed: int):
+        groups = training_groups(len(val.probabilities), n_samples, seed)
         return cls(
             lazy=mean_of_means(groups, val.probabilities),
             decision_rates=rates(decisions(val.probabilities), val.targets),

@@ -18,8 +18,8 @@ from torch import Tensor, nn
 from torch.nn.functional import huber_loss
 from tqdm import tqdm
 
-from stages.errors import InputError
-from stages.files import write_json
+from stages.project.errors import InputError
+from stages.project.formats import write_json
 from stages.quantification.sampling import group_means, sizes_of
 
 HELD_OUT = 0.2  # share of the samples that early stopping looks at
@@ -33,10 +33,10 @@ LADDER = np.sinh(np.linspace(-3, 3, 41)) / np.sinh(3)
 class PrevalenceMLP(nn.Module):
     """Estimated prevalences (..., C) from mean probabilities (..., C): two linear layers, a sigmoid after each."""
 
-    def __init__(self, codes: int, hidden: int) -> None:
+    def __init__(self, n_codes: int, hidden: int) -> None:
         super().__init__()
-        self.hidden = nn.Linear(codes, hidden)
-        self.output = nn.Linear(hidden, codes)
+        self.hidden = nn.Linear(n_codes, hidden)
+        self.output = nn.Linear(hidden, n_codes)
 
     def forward(self, pcc: Tensor) -> Tensor:
         return torch.sigmoid(self.output(torch.sigmoid(self.hidden(pcc))))
@@ -70,11 +70,11 @@ def load_mlp(folder: Path, name: str = "model.safetensors") -> PrevalenceMLP:
     return model.eval()
 
 
-def shuffled(samples: int, seed: int) -> Iterator[np.ndarray]:
+def shuffled(n_samples: int, seed: int) -> Iterator[np.ndarray]:
     """One random order of the samples per epoch, without end."""
     rng = np.random.default_rng(seed)
     while True:
-        yield rng.permutation(samples)
+        yield rng.permutation(n_samples)
 
 
 def hold_out(pcc: np.ndarray, prevalence: np.ndarray, seed: int) -> tuple[tuple, tuple]:

@@ -12,27 +12,27 @@ import scipy.sparse as sp
 BLOCK = 512  # groups at a time: a block of memberships as floats is at most 512 x N x 8 bytes
 
 
-def members_of(index_lists: Iterable[Sequence[int]], documents: int) -> np.ndarray:
-    """The boolean matrix (S, N) of groups that are given as lists of document indices in 0 ... `documents` - 1."""
+def members_of(index_lists: Iterable[Sequence[int]], n_documents: int) -> np.ndarray:
+    """The boolean matrix (S, N) of groups that are given as lists of document indices in 0 ... `n_documents` - 1."""
     index_lists = list(index_lists)
-    groups = np.zeros((len(index_lists), documents), dtype=bool)
+    groups = np.zeros((len(index_lists), n_documents), dtype=bool)
     for row, indices in zip(groups, index_lists, strict=True):
         row[np.asarray(indices, dtype=np.int64)] = True
     return groups
 
 
-def uniform_groups(documents: int, samples: int, rng: np.random.Generator) -> np.ndarray:
+def uniform_groups(n_documents: int, n_samples: int, rng: np.random.Generator) -> np.ndarray:
     """Draw groups as the paper does: the size uniform in 1 ... N, the members without replacement; (S, N) booleans."""
-    sizes = rng.integers(1, documents, size=samples, endpoint=True)
-    return members_of((rng.choice(documents, size, replace=False, shuffle=False) for size in sizes), documents)
+    sizes = rng.integers(1, n_documents, size=n_samples, endpoint=True)
+    return members_of((rng.choice(n_documents, size, replace=False, shuffle=False) for size in sizes), n_documents)
 
 
-def training_groups(documents: int, samples: int, seed: int) -> np.ndarray:
+def training_groups(n_documents: int, n_samples: int, seed: int) -> np.ndarray:
     """The groups of the validation documents that quantifiers learn from, (S, N) booleans."""
-    return uniform_groups(documents, samples, np.random.default_rng([seed, 0]))
+    return uniform_groups(n_documents, n_samples, np.random.default_rng([seed, 0]))
 
 
-def shifted_groups(targets: sp.csr_array, samples: int, rng: np.random.Generator) -> np.ndarray:
+def shifted_groups(targets: sp.csr_array, n_samples: int, rng: np.random.Generator) -> np.ndarray:
     """Draw groups of forced prevalence, as the artificial-prevalence protocol does; (S, N) booleans.
 
     Each group is built around one code, drawn from those that some documents of `targets` (N, C) carry and some do
@@ -41,22 +41,22 @@ def shifted_groups(targets: sp.csr_array, samples: int, rng: np.random.Generator
     co-occur. Where no code has both kinds of documents there is nothing to shift, and the groups are uniform ones.
     The multi-label form is that of Moreo, Francisco and Sebastiani (2023), "Multi-Label Quantification".
     """
-    documents = targets.shape[0]
+    n_documents = targets.shape[0]
     columns = sp.csc_array(targets)
     carriers = np.diff(columns.indptr)
-    movable = np.flatnonzero((carriers > 0) & (carriers < documents))
+    movable = np.flatnonzero((carriers > 0) & (carriers < n_documents))
     if movable.size == 0:
-        return uniform_groups(documents, samples, rng)
+        return uniform_groups(n_documents, n_samples, rng)
 
-    groups = np.zeros((samples, documents), dtype=bool)
+    groups = np.zeros((n_samples, n_documents), dtype=bool)
     for row in groups:
         code = rng.choice(movable)
-        carries = np.zeros(documents, dtype=bool)
+        carries = np.zeros(n_documents, dtype=bool)
         carries[columns.indices[columns.indptr[code] : columns.indptr[code + 1]]] = True
         with_code, without_code = np.flatnonzero(carries), np.flatnonzero(~carries)
         prevalence = rng.uniform()
         most = int(
-            min(with_code.size / max(prevalence, 1e-9), without_code.size / max(1 - prevalence, 1e-9), documents)
+            min(with_code.size / max(prevalence, 1e-9), without_code.size / max(1 - prevalence, 1e-9), n_documents)
         )
         size = rng.integers(1, max(most, 1), endpoint=True)
         positives = min(round(size * prevalence), with_code.size)

@@ -16,7 +16,7 @@ from statistics import mean, median
 import yaml
 
 from stages.corpus.icd import MIMIC_50
-from stages.errors import InputError
+from stages.project.errors import InputError
 from stages.synonyms.normalise import normalise_all
 
 log = logging.getLogger(__name__)

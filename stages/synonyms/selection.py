@@ -38,14 +38,14 @@ def draw(n: int, M: int, seed: int, code: str) -> tuple[int, ...]:
     return tuple(sorted(chance.sample(range(n), M) if n >= M else chance.choices(range(n), k=M)))
 
 
-def choose_all(problems: Problems, M: int, time_limit: float, workers: int) -> dict[str, mdp.Solution]:
+def choose_all(problems: Problems, M: int, time_limit: float, n_workers: int) -> dict[str, mdp.Solution]:
     """`choose` for every code, in several processes where it is worth it. Their number changes no answer."""
-    return dict(_parallel(_choose, problems, (M, time_limit), workers, "maximum diversity"))
+    return dict(_parallel(_choose, problems, (M, time_limit), n_workers, "maximum diversity"))
 
 
-def choose_all_quickly(problems: Problems, M: int, workers: int) -> dict[str, tuple[int, ...]]:
+def choose_all_quickly(problems: Problems, M: int, n_workers: int) -> dict[str, tuple[int, ...]]:
     """`choose_quickly` for every code."""
-    return dict(_parallel(_choose_quickly, problems, (M,), workers, f"diversity at M = {M}"))
+    return dict(_parallel(_choose_quickly, problems, (M,), n_workers, f"diversity at M = {M}"))
 
 
 def diversity(distances: np.ndarray, chosen: Sequence[int]) -> float:
@@ -97,17 +97,17 @@ def _choose_quickly(task: tuple[str, np.ndarray, int]) -> tuple[str, tuple[int, 
     return code, choose_quickly(distances, M)
 
 
-def _parallel(function: Callable, problems: Problems, settings: tuple, workers: int, title: str) -> Iterator[tuple]:
+def _parallel(function: Callable, problems: Problems, settings: tuple, n_workers: int, title: str) -> Iterator[tuple]:
     """`function` on every problem, the largest first, so that none of the processes ends long after the others."""
     sizes = {code: len(distances) for code, distances in problems.items()}
     order = sorted(problems, key=lambda code: (-sizes[code], code))
     tasks = ((code, problems[code], *settings) for code in order)
     bar = {"total": len(order), "desc": title, "unit": "code", "disable": None}
-    if workers == 1 or sum(_seconds(n, settings[0]) for n in sizes.values()) < IN_PROCESS:
+    if n_workers == 1 or sum(_seconds(n, settings[0]) for n in sizes.values()) < IN_PROCESS:
         with threadpool_limits(1):
             yield from tqdm(map(function, tasks), **bar)
         return
     context = get_context("forkserver")
     context.set_forkserver_preload([__name__])
-    with context.Pool(workers, initializer=threadpool_limits, initargs=(1,)) as pool:
+    with context.Pool(n_workers, initializer=threadpool_limits, initargs=(1,)) as pool:
         yield from tqdm(pool.imap_unordered(function, tasks, chunksize=1 + len(order) // 500), **bar)

@@ -4,7 +4,7 @@ import pytest
 
 from stages.corpus import codiesp
 from stages.corpus.document import Code, Document
-from stages.errors import InputError
+from stages.project.errors import InputError
 
 TEXTS = {
     "train": {"t1": "A case.\n\nOf  fever", "t2": "Another", "t3": "Nothing coded"},

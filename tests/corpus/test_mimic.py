@@ -4,7 +4,7 @@ import pytest
 
 from stages.corpus import mimic
 from stages.corpus.document import Code, Document
-from stages.errors import InputError
+from stages.project.errors import InputError
 
 NOTES = """ROW_ID,SUBJECT_ID,HADM_ID,CATEGORY,TEXT
 1,9,100,Discharge summary,"Report  of

@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from stages.corpus import published
-from stages.errors import InputError
+from stages.project.errors import InputError
 
 IDS = {"train_50_hadm_ids.csv": "11\n12\n", "dev_50_hadm_ids.csv": "21\r\n", "test_50_hadm_ids.csv": "31"}
 

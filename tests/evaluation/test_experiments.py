@@ -44,6 +44,18 @@ def test_seeds_make_one_row():
         ("LE", "model__window", 2),
         ("CE", "compute__threads", 1),
         ("CE", "train__epochs", 2),
+        ("CE", "compute__precision", 2),
+        ("CE", "compute__launch", 1),
+        ("CE_CLQ", "compute__launch", 2),
+        ("CE", "model__dropout", 2),
+        ("CE_MSAM", "model__dropout", 1),
+        ("CE_MSAM", "model__initialisation", 2),
+        ("CE", "model__initialisation", 1),
+        ("CE", "train__output_learning_rate", 2),
+        ("CE_MSAM", "train__output_learning_rate", 1),
+        ("CE", "train__compile", 1),
+        ("CE_MSAM", "synonyms__pools", 2),
+        ("CE", "synonyms__pools", 1),
     ],
 )
 def test_only_what_matters_to_a_type_makes_rows(type_, key, rows):

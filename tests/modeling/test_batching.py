@@ -7,9 +7,9 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stages.modeling.architecture import Architecture
+from stages.encoder.architecture import Architecture
+from stages.encoder.chunking import SpecialIds
 from stages.modeling.batching import Documents, by_length, epoch_steps, pack, prefetched, tokenise
-from stages.modeling.chunking import SpecialIds
 
 CE = Architecture("CE", "plain", "masked", 0.0, chunk_length=8, max_tokens=64)
 LE = Architecture("LE", "plain", "masked", 0.0, window=8, max_positions=64)
@@ -84,7 +84,7 @@ def test_batch_by_hand():
     ]
     assert batch.attention_mask.tolist() == [[1] * real + [0] * (8 - real) for real in (8, 6, 3, 6)]
     assert batch.document.tolist() == [0, 0, 0, 1]
-    assert batch.documents == 2
+    assert batch.n_documents == 2
     assert batch.input_ids.dtype == batch.document.dtype == torch.int64
     assert documents.dense_targets([1, 0]).tolist() == [[0, 1, 0, 0], [1, 0, 0, 0]]
 

@@ -1,4 +1,4 @@
-"""The group memory and the joint loss, beside what the reference cases already show."""
+"""The group sums and the joint loss, beside what the reference cases already show."""
 
 import math
 
@@ -8,17 +8,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 
-from stages.modeling.clq import GroupMemory, JointLoss
+from stages.modeling.clq import GroupSums, JointLoss
 from stages.modeling.objectives import BinaryCrossEntropy
 
 
-def memory(documents: int = 10, seed: int = 0, process: int = 0) -> GroupMemory:
-    return GroupMemory(documents, 2, seed, process)
+def sums(n_documents: int = 10, seed: int = 0, process: int = 0) -> GroupSums:
+    return GroupSums(n_documents, 2, seed, process)
 
 
 def test_by_hand():
     """Two documents in a group of two, then one in the next."""
-    groups = memory()
+    groups = sums()
     groups.size = 2
     probabilities = torch.tensor([[0.5, 0.0], [0.1, 1.0], [0.3, 0.3]])
     targets = torch.tensor([[1.0, 0.0], [0.0, 0.0], [1.0, 1.0]])
@@ -29,14 +29,14 @@ def test_by_hand():
 
 def test_loss_by_hand():
     """One document, probability 1/2, label 1, a quantifier that says what it hears: BCE log 2, Huber 0.5^2 / 2."""
-    loss = JointLoss(nn.Identity(), GroupMemory(5, 1, 0), weight=8.0, delta=0.5)
+    loss = JointLoss(nn.Identity(), GroupSums(5, 1, 0), weight=8.0, delta=0.5)
     found = loss(torch.zeros(1, 1), torch.ones(1, 1))
     assert found.item() == pytest.approx(math.log(2) + 8 * 0.125)
 
 
 @given(st.integers(1, 30), st.integers(0, 2**32 - 1))
 def test_sizes_are_those_of_groups_of_training_documents(documents, seed):
-    groups = memory(documents, seed)
+    groups = sums(documents, seed)
     for _ in range(20):
         assert 1 <= groups.size <= documents
         groups._begin_group()
@@ -44,7 +44,7 @@ def test_sizes_are_those_of_groups_of_training_documents(documents, seed):
 
 def test_sizes_follow_from_seed_process_and_epoch():
     def sizes(**arguments) -> list[int]:
-        groups = memory(10**6, **arguments)
+        groups = sums(10**6, **arguments)
         found = []
         for _ in range(3):
             found.append(groups.size)
@@ -54,13 +54,13 @@ def test_sizes_follow_from_seed_process_and_epoch():
     assert sizes() == sizes()
     assert sizes() != sizes(seed=1)
     assert sizes() != sizes(process=1)
-    groups = memory(10**6)
+    groups = sums(10**6)
     groups.begin_epoch(1)
     assert groups.size != sizes()[0]
 
 
 def test_an_epoch_drops_the_unfinished_group():
-    groups = memory(10**6)
+    groups = sums(10**6)
     groups.add(torch.ones(3, 2), torch.ones(3, 2))
     groups.begin_epoch(1)
     assert groups.seen == 0
@@ -69,12 +69,12 @@ def test_an_epoch_drops_the_unfinished_group():
 
 @given(st.lists(st.integers(1, 5), min_size=1, max_size=6), st.integers(0, 100))
 def test_going_on_from_a_state(passes, seed):
-    """After its state is restored a memory gives what it would have given without."""
+    """After its state is restored a group gives what it would have given without."""
     generator = torch.Generator().manual_seed(seed)
-    undisturbed = memory(7, seed)
+    undisturbed = sums(7, seed)
     undisturbed.begin_epoch(2)
     for size in passes:
-        resumed = memory(7, seed)
+        resumed = sums(7, seed)
         resumed.restore(undisturbed.state())
         probabilities, targets = torch.rand(2, size, 2, generator=generator)
         for found, expected in zip(
@@ -83,11 +83,11 @@ def test_going_on_from_a_state(passes, seed):
             assert torch.equal(found, expected)
 
 
-@pytest.mark.parametrize(("keep_memory", "epoch", "leaks"), [(False, 0, False), (True, 0, True), (True, 1, False)])
-def test_what_training_leaves_to_an_evaluation(keep_memory, epoch, leaks):
+@pytest.mark.parametrize(("keep_sums", "epoch", "leaks"), [(False, 0, False), (True, 0, True), (True, 1, False)])
+def test_what_training_leaves_to_an_evaluation(keep_sums, epoch, leaks):
     """Only as in the authors' program do the sums of training reach the first evaluation, and no other."""
     logits, targets = torch.tensor([[0.0, 2.0]]), torch.tensor([[1.0, 0.0]])
-    loss = JointLoss(nn.Identity(), memory(10**6), weight=1.0, delta=0.5, keep_memory=keep_memory)
+    loss = JointLoss(nn.Identity(), sums(10**6), weight=1.0, delta=0.5, keep_sums=keep_sums)
     loss.begin_epoch(epoch)
     alone = loss.evaluate(logits, targets)
     loss(torch.full((4, 2), 3.0), torch.zeros(4, 2))
@@ -103,4 +103,4 @@ def test_binary_cross_entropy_by_hand():
     loss = BinaryCrossEntropy()
     torch.testing.assert_close(loss(logits, targets), torch.tensor([math.log(2), (math.log(4 / 3) + math.log(2)) / 2]))
     assert loss.evaluate(logits, targets) == loss(logits, targets).mean()
-    assert loss.memory().numel() == 0
+    assert loss.state().numel() == 0

@@ -9,7 +9,7 @@ from stages.modeling.heads import MsamHead, PlainHead, document_maximum
 
 
 def test_plain_head_by_hand():
-    head = PlainHead(hidden=1, codes=2, dropout=0.5, drop_states=True).eval()
+    head = PlainHead(hidden=1, n_codes=2, dropout=0.5, drop_states=True).eval()
     head.load_state_dict(
         {
             "dense.weight": torch.tensor([[2.0]]),
@@ -27,7 +27,7 @@ def test_only_le_drops_the_states_themselves():
     torch.manual_seed(0)
     H = torch.ones(200, 1, 4)
     for drop_states in (True, False):
-        head = PlainHead(hidden=4, codes=4, dropout=0.5, drop_states=drop_states).train()
+        head = PlainHead(hidden=4, n_codes=4, dropout=0.5, drop_states=drop_states).train()
         torch.nn.init.eye_(head.dense.weight)
         torch.nn.init.zeros_(head.dense.bias)
         torch.nn.init.eye_(head.output.weight)
@@ -38,7 +38,7 @@ def test_only_le_drops_the_states_themselves():
 
 
 def test_msam_head_keeps_its_synonym_vectors_fixed():
-    head = MsamHead(torch.randn(3, 2, 8), heads=2, initialisation="torch")
+    head = MsamHead(torch.randn(3, 2, 8), n_heads=2, initialisation="torch")
     assert "Q" in head.state_dict()
     assert {name for name, _ in head.named_parameters()} == {
         f"attention.W_{name}.{part}" for name in "QKV" for part in ("weight", "bias")

@@ -9,13 +9,13 @@ from hypothesis import strategies as st
 from safetensors.torch import load_file, save_file
 from torch.nn.utils.rnn import pad_sequence
 
-from stages.errors import InputError
+from stages.encoder.architecture import Architecture
+from stages.encoder.chunking import document_rows
+from stages.encoder.encoder import special_ids
 from stages.modeling import msam
-from stages.modeling.architecture import Architecture
-from stages.modeling.chunking import document_rows
-from stages.modeling.clq import GroupMemory, JointLoss
-from stages.modeling.encoder import special_ids
+from stages.modeling.clq import GroupSums, JointLoss
 from stages.modeling.model import build_model, load_model, save_model
+from stages.project.errors import InputError
 from stages.quantification.quantifiers import PrevalenceMLP
 
 CODES = 5
@@ -126,7 +126,7 @@ def test_forward_and_backward_make_every_tensor_on_the_models_device(megatron_fo
     model = built(megatron_folder, replace(TYPES[name], padding=padding)).train().to("meta")
     ids = torch.empty(4, 12 if name.startswith("CE") else 32, dtype=torch.long, device="meta")
     document = torch.empty(4, dtype=torch.long, device="meta")
-    loss = JointLoss(PrevalenceMLP(CODES, 4).to("meta"), GroupMemory(9, CODES, 0), weight=1.0, delta=0.5)
+    loss = JointLoss(PrevalenceMLP(CODES, 4).to("meta"), GroupSums(9, CODES, 0), weight=1.0, delta=0.5)
     loss(model(ids, torch.ones_like(ids), document, 3), torch.empty(3, CODES, device="meta")).sum().backward()
     with pytest.raises(RuntimeError, match="device"):
         model(ids, torch.ones(ids.shape, dtype=torch.long), document, 3)
@@ -205,18 +205,12 @@ def test_synonym_vectors(megatron_folder):
     torch.testing.assert_close(model.head.Q[3, 1], expected, rtol=0, atol=1e-5)
 
 
-def test_fewer_synonyms_of_a_code_are_filled_up_with_zeros(megatron_folder):
-    synonyms = [SYNONYMS[0][:1], *SYNONYMS[1:]]
-    Q = build_model(megatron_folder, TYPES["CE_MSAM"], CODES, synonyms).head.Q
-    assert not Q[0, 1].any()
-    assert Q[1, 1].any()
-
-
 @pytest.mark.parametrize(
-    "synonyms, counted", [(None, "none"), (SYNONYMS[:3], "3 with any"), ([[], *SYNONYMS[1:]], "4 with any")]
+    "synonyms, n_served",
+    [(None, 0), (SYNONYMS[:3], 3), ([SYNONYMS[0][:1], *SYNONYMS[1:]], 4), ([[], *SYNONYMS[1:]], 4)],
 )
-def test_codes_without_synonyms_are_refused(megatron_folder, synonyms, counted):
-    with pytest.raises(InputError, match=f"needs some for each of the 5 codes; there are {counted}"):
+def test_codes_without_their_synonyms_are_refused(megatron_folder, synonyms, n_served):
+    with pytest.raises(InputError, match=f"needs 2 for each of the 5 codes; {n_served} codes have them"):
         build_model(megatron_folder, TYPES["CE_MSAM"], CODES, synonyms)
 
 

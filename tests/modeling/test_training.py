@@ -10,16 +10,16 @@ import torch
 from torch import nn
 from torch.nn.functional import binary_cross_entropy_with_logits
 
-from stages.errors import InputError
+from stages.encoder.architecture import Architecture
+from stages.encoder.chunking import SpecialIds
 from stages.modeling import devices
-from stages.modeling.architecture import Architecture
 from stages.modeling.batching import Documents, epoch_steps
 from stages.modeling.checkpoints import CheckpointFolder
-from stages.modeling.chunking import SpecialIds
-from stages.modeling.clq import GroupMemory, JointLoss
+from stages.modeling.clq import GroupSums, JointLoss
+from stages.modeling.inference import predict
 from stages.modeling.objectives import BinaryCrossEntropy
-from stages.modeling.prediction import predict
-from stages.modeling.training import Criterion, Settings, Training, micro_f1
+from stages.modeling.training import Goal, Settings, Training, micro_f1
+from stages.project.errors import InputError
 from stages.quantification.quantifiers import PrevalenceMLP
 
 CODES = 3
@@ -71,14 +71,14 @@ def new_training(folder, dropout=0.0, joint=False, **changes) -> Training:
     torch.manual_seed(0)
     settings = Settings(**{**SETTINGS, **changes})
     train = some_documents(26, seed=1)
-    quantifier, memory = PrevalenceMLP(CODES, 4), GroupMemory(len(train), CODES, seed=3)
+    quantifier, groups = PrevalenceMLP(CODES, 4), GroupSums(len(train), CODES, seed=3)
     return Training(
         model=WordAverage(dropout),
-        objective=JointLoss(quantifier, memory, weight=10.0, delta=0.5) if joint else BinaryCrossEntropy(),
+        objective=JointLoss(quantifier, groups, weight=10.0, delta=0.5) if joint else BinaryCrossEntropy(),
         train=train,
         val=some_documents(10, seed=2),
         settings=settings,
-        criterion=Criterion("f1_micro", higher_is_better=True),
+        goal=Goal("f1_micro", higher_is_better=True),
         metrics=lambda logits, targets: {"f1_micro": micro_f1(logits, targets)},
         accelerator=devices.start("cpu", "float32", 1),
         checkpoints=CheckpointFolder(folder, settings.keep_checkpoints),
@@ -208,10 +208,10 @@ def test_early_stopping_keeps_the_best_epoch(tmp_path):
     assert torch.equal(run.learner.model.score.weight, seen[1])
 
 
-def test_lower_is_better_where_the_criterion_says_so():
-    assert Criterion("mece", higher_is_better=False).better(0.1, 0.2)
-    assert not Criterion("mece", higher_is_better=False).better(0.2, 0.2)
-    assert Criterion("f1_micro", higher_is_better=True).better(0.0, None)
+def test_lower_is_better_where_the_goal_says_so():
+    assert Goal("mece", higher_is_better=False).better(0.1, 0.2)
+    assert not Goal("mece", higher_is_better=False).better(0.2, 0.2)
+    assert Goal("f1_micro", higher_is_better=True).better(0.0, None)
 
 
 def test_a_loss_that_is_no_number_names_step_and_documents(tmp_path):

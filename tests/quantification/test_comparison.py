@@ -4,7 +4,7 @@ import scipy.sparse as sp
 import torch
 from scipy.special import expit
 
-from stages.files import stable
+from stages.project.formats import stable
 from stages.quantification.comparison import SMALLEST_SHOWN, Evidence, compare
 from stages.quantification.quantifiers import PrevalenceMLP
 

@@ -5,7 +5,7 @@ import torch
 from safetensors.torch import save_file
 from scipy.special import expit, logit
 
-from stages.errors import InputError
+from stages.project.errors import InputError
 from stages.quantification.quantifiers import (
     PrevalenceMLP,
     adjusted,

@@ -18,7 +18,7 @@ from stages.quantification.sampling import (
 
 
 def test_means_by_hand():
-    groups = members_of([[0], [0, 2], [2, 1, 0]], documents=3)
+    groups = members_of([[0], [0, 2], [2, 1, 0]], n_documents=3)
     values = np.array([[1.0, 0.0], [0.5, 0.25], [0.0, 1.0]])
     expected = [[1.0, 0.0], [0.5, 0.5], [0.5, 1.25 / 3]]
     np.testing.assert_allclose(group_means(groups, values), expected, rtol=1e-15)

@@ -5,8 +5,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from stages.modeling.architecture import Architecture
-from stages.modeling.chunking import SpecialIds, bucket, document_rows
+from stages.encoder.architecture import Architecture
+from stages.encoder.chunking import SpecialIds, bucket, document_rows
 
 # The program's own limits: below 7142 tokens for the fifty codes, 6122 for all, 8192 for one long row.
 MAX_TOKENS = {"ce50": 7142, "ceclean": 6122}

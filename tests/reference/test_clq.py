@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from stages.modeling.clq import GroupMemory, JointLoss
+from stages.modeling.clq import GroupSums, JointLoss
 from stages.quantification.quantifiers import PrevalenceMLP
 
 RELATIVE = 1e-5
@@ -28,9 +28,9 @@ def joint(case, monkeypatch) -> JointLoss:
     quantifier = PrevalenceMLP(codes, hidden)
     quantifier.load_state_dict({ours: torch.from_numpy(case[f"mlp.{theirs}"]) for ours, theirs in WEIGHTS.items()})
     sizes = case["group_sizes"]
-    monkeypatch.setattr(GroupMemory, "_draw", lambda memory: int(sizes[min(memory.group, len(sizes) - 1)]))
-    memory = GroupMemory(len(case["logits"]), codes, seed=0)
-    return JointLoss(quantifier, memory, float(case["quant_lambda"]), float(case["huber_delta"]))
+    monkeypatch.setattr(GroupSums, "_draw", lambda groups: int(sizes[min(groups.group, len(sizes) - 1)]))
+    groups = GroupSums(len(case["logits"]), codes, seed=0)
+    return JointLoss(quantifier, groups, float(case["quant_lambda"]), float(case["huber_delta"]))
 
 
 @pytest.mark.parametrize("together", [1, 2, 7, 30])
@@ -85,7 +85,7 @@ def test_groups_end_where_theirs_do(case, joint):
 
 
 def test_evaluation_is_one_group(reference, case, joint):
-    """In an evaluation the memory grows over the whole part, whatever the group size."""
+    """In an evaluation the groups grows over the whole part, whatever the group size."""
     expected = np.load(reference / "clq" / "evaluation_memory_30docs.npz")
     logits, targets = torch.from_numpy(case["logits"]), torch.from_numpy(case["labels"]).float()
     assert joint.evaluate(logits, targets).item() == pytest.approx(expected["total"].mean(), rel=RELATIVE)
@@ -97,11 +97,11 @@ def test_counts_within_a_pass(reference):
     expected = np.load(reference / "clq" / "memory_batch3.npz")
     targets = torch.from_numpy(expected["labels"]).float()
     passes, together = expected["batch_counter"].shape[:2]
-    memory = GroupMemory(len(targets), targets.shape[1], seed=0)
-    memory.size = len(targets) + 1
+    groups = GroupSums(len(targets), targets.shape[1], seed=0)
+    groups.size = len(targets) + 1
     for number, rows in enumerate(torch.arange(len(targets)).split(together)):
-        before = memory.seen
-        _, prevalences = memory.add(torch.zeros_like(targets[rows]), targets[rows])
-        np.testing.assert_array_equal(np.arange(before + 1, memory.seen + 1), expected["batch_counter"][number].ravel())
+        before = groups.seen
+        _, prevalences = groups.add(torch.zeros_like(targets[rows]), targets[rows])
+        np.testing.assert_array_equal(np.arange(before + 1, groups.seen + 1), expected["batch_counter"][number].ravel())
         np.testing.assert_allclose(prevalences, expected["true_prev"][number], rtol=RELATIVE)
     assert number == passes - 1

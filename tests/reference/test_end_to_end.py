@@ -7,9 +7,9 @@ import pytest
 import torch
 from transformers import BertTokenizerFast, MegatronBertConfig, MegatronBertModel
 
-from stages.modeling.architecture import Architecture
-from stages.modeling.chunking import document_rows
-from stages.modeling.encoder import special_ids
+from stages.encoder.architecture import Architecture
+from stages.encoder.chunking import document_rows
+from stages.encoder.encoder import special_ids
 from stages.modeling.model import build_model, load_model, save_model
 
 TYPES = {"ce50": ("CE", "plain"), "msam50": ("CE", "msam"), "le50": ("LE", "plain"), "lemsam50": ("LE", "msam")}

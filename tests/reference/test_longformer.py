@@ -7,9 +7,9 @@ import pytest
 import torch
 from transformers import BertConfig, BertModel, MegatronBertConfig, MegatronBertModel
 
-from stages.modeling.architecture import Architecture
-from stages.modeling.encoder import fitted, token_states
-from stages.modeling.sliding_window import position_source
+from stages.encoder.architecture import Architecture
+from stages.encoder.encoder import fitted, token_states
+from stages.encoder.sliding_window import position_source
 
 CLASSES = {"bert": (BertConfig, BertModel), "megatron": (MegatronBertConfig, MegatronBertModel)}
 

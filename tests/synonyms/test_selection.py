@@ -59,8 +59,8 @@ def test_mean_diversity_by_hand():
 def test_the_number_of_processes_changes_nothing(monkeypatch):
     monkeypatch.setattr(selection, "IN_PROCESS", 0.0)
     several = problems([3, 40, 12, 25, 60, 1])
-    alone = selection.choose_all(several, 5, 60.0, workers=1)
-    together = selection.choose_all(several, 5, 60.0, workers=2)
+    alone = selection.choose_all(several, 5, 60.0, n_workers=1)
+    together = selection.choose_all(several, 5, 60.0, n_workers=2)
     assert together == alone
     assert set(alone) == set(several)
     assert all(found.proven for found in alone.values())
@@ -75,8 +75,8 @@ def test_another_code_changes_no_answer():
 
 def test_quick_choices_are_valid_and_nearly_as_good():
     several = problems([2, 10, 50, 90])
-    quick = selection.choose_all_quickly(several, 8, workers=1)
-    for code, found in selection.choose_all(several, 8, 60.0, workers=1).items():
+    quick = selection.choose_all_quickly(several, 8, n_workers=1)
+    for code, found in selection.choose_all(several, 8, 60.0, n_workers=1).items():
         assert len(quick[code]) == 8
         worth = mdp.diversity(several[code], quick[code])
         assert 0.95 * found.objective <= worth <= found.objective

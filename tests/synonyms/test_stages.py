@@ -10,8 +10,9 @@ import yaml
 from safetensors.numpy import load_file, save_file
 from transformers import BertConfig, BertModel, BertTokenizerFast
 
-from stages import collect_synonyms, embed_synonyms, params, paths, select_synonyms
-from stages.errors import InputError
+from stages import collect_synonyms, embed_synonyms, select_synonyms
+from stages.project import params, paths
+from stages.project.errors import InputError
 from stages.synonyms import mdp
 
 WORDS = ("acute", "chronic", "renal", "heart", "failure", "disease", "mild", "severe", "left", "right", "kidney",

@@ -1,0 +1,236 @@
+"""The embedded corpus: invented patients in MIMIC-III v1.4's own files (columns, types, quoting, dotless codes).
+
+`write_corpus` streams patient after patient, so that memory does not grow with the number of admissions, and gives the
+same bytes for the same seed. A corpus of more admissions begins with the same patients.
+"""
+
+import datetime as dt
+import gzip
+import io
+import random
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO
+
+import yaml
+
+from stages.demo.conditions import OUTSIDE, is_procedure
+from stages.demo.notes import Lexicon, addendum, discharge_summary, other_note
+from stages.demo.patients import Admission, admissions
+from stages.project.errors import InputError
+from stages.project.files import whole_directory
+
+COLUMNS = {
+    "NOTEEVENTS": (
+        "ROW_ID", "SUBJECT_ID", "HADM_ID", "CHARTDATE", "CHARTTIME", "STORETIME", "CATEGORY", "DESCRIPTION", "CGID",
+        "ISERROR", "TEXT",
+    ),
+    "DIAGNOSES_ICD": ("ROW_ID", "SUBJECT_ID", "HADM_ID", "SEQ_NUM", "ICD9_CODE"),
+    "PROCEDURES_ICD": ("ROW_ID", "SUBJECT_ID", "HADM_ID", "SEQ_NUM", "ICD9_CODE"),
+    "D_ICD_DIAGNOSES": ("ROW_ID", "ICD9_CODE", "SHORT_TITLE", "LONG_TITLE"),
+    "D_ICD_PROCEDURES": ("ROW_ID", "ICD9_CODE", "SHORT_TITLE", "LONG_TITLE"),
+}  # fmt: skip
+
+# Notes of other categories: category (MIMIC's "Physician " ends in a blank), description, mean number per admission,
+# the section of a summary that they read like.
+OTHER_CATEGORIES = (
+    ("Nursing/other", "Report", 1.6, "course"),
+    ("Nursing", "Generic Note", 0.8, "course"),
+    ("Physician ", "Generic Note", 0.7, "history"),
+    ("Radiology", "CHEST (PORTABLE AP)", 1.2, "results"),
+    ("ECG", "Report", 0.6, "results"),
+    ("Echo", "Report", 0.2, "results"),
+)
+
+PATIENTS_A_BLOCK = 32  # rows of so many patients are interleaved, as MIMIC's file is not sorted by admission
+
+
+@dataclass
+class Note:
+    """One row of NOTEEVENTS, without its ROW_ID; None where MIMIC leaves a field empty."""
+
+    subject_id: int
+    hadm_id: int | None
+    day: dt.date
+    category: str
+    description: str
+    text: str
+    chart_hour: int | None = None
+    cgid: int | None = None
+    is_error: bool = False
+
+
+def read_phrases(path: Path) -> dict[str, dict]:
+    """Read the authored phrases: code -> titles, synonyms, mentions, medications. Raises InputError."""
+    try:
+        entries = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise InputError(f"{path} does not exist; it is part of the repository") from None
+    except yaml.YAMLError as error:
+        raise InputError(f"{path} is not valid YAML: {' '.join(str(error).split())}") from None
+    for code, entry in entries.items():
+        if not entry.get("synonyms"):
+            raise InputError(f"{path}: {code} has no synonyms")
+    return entries
+
+
+class MimicWriter:
+    """MIMIC's five files, open for writing in one folder; each `write_*` appends rows and numbers them."""
+
+    def __init__(self, files: dict[str, IO[bytes]]):
+        self.files = files
+        self.rows = dict.fromkeys(COLUMNS, 0)
+        for name, columns in COLUMNS.items():
+            self._append(name, ",".join(f'"{column}"' for column in columns))
+
+    def _append(self, name: str, line: str) -> None:
+        self.files[name].write(f"{line}\n".encode())
+
+    def _next(self, name: str) -> int:
+        self.rows[name] += 1
+        return self.rows[name]
+
+    def write_note(self, note: Note) -> None:
+        """Append a row of NOTEEVENTS."""
+        charted = stored = ""
+        if note.chart_hour is not None:
+            charted = f"{note.day} {note.chart_hour:02d}:30:00"
+            stored = f"{note.day} {note.chart_hour:02d}:47:00"
+        self._append(
+            "NOTEEVENTS",
+            f"{self._next('NOTEEVENTS')},{note.subject_id},{_number(note.hadm_id)},{note.day},{charted},{stored},"
+            f'"{note.category}","{note.description}",{_number(note.cgid)},{quoted("1") if note.is_error else ""},'
+            f"{quoted(note.text)}",
+        )
+
+    def write_codes(self, name: str, subject_id: int, hadm_id: int, codes: Iterable[str | None]) -> None:
+        """Append rows of DIAGNOSES_ICD or PROCEDURES_ICD, in order; a code of None leaves code and place empty."""
+        for place, code in enumerate(codes, 1):
+            ending = f'{place},"{undotted(code)}"' if code else ","
+            self._append(name, f"{self._next(name)},{subject_id},{hadm_id},{ending}")
+
+    def write_title(self, name: str, code: str, short_title: str, long_title: str) -> None:
+        """Append a row of D_ICD_DIAGNOSES or D_ICD_PROCEDURES."""
+        self._append(name, f'{self._next(name)},"{undotted(code)}",{quoted(short_title)},{quoted(long_title)}')
+
+
+@contextmanager
+def mimic_writer(folder: Path, level: int = 6) -> Iterator[MimicWriter]:
+    """Open MIMIC's files for writing in an existing folder, compressed at `level`, without time or name inside."""
+    with ExitStack() as stack:
+        files = {}
+        for name in COLUMNS:
+            raw = stack.enter_context((folder / f"{name}.csv.gz").open("wb"))
+            packed = gzip.GzipFile(filename="", mode="wb", fileobj=raw, compresslevel=level, mtime=0)
+            files[name] = stack.enter_context(io.BufferedWriter(packed, 1 << 18))
+        yield MimicWriter(files)
+
+
+def _number(value: int | None) -> str:
+    return "" if value is None else str(value)
+
+
+def quoted(text: str) -> str:
+    """A text as a CSV field."""
+    return '"' + text.replace('"', '""') + '"'
+
+
+def undotted(code: str) -> str:
+    """A code as MIMIC stores it: without its dot."""
+    return code.replace(".", "")
+
+
+def write_corpus(folder: Path, count: int, seed: int, phrases: dict[str, dict]) -> dict[str, int]:
+    """Write a corpus of `count` admissions, whole or not at all; return the number of rows of each file."""
+    lexicon = Lexicon(phrases)
+    with whole_directory(folder) as partial, mimic_writer(partial) as writer:
+        write_titles(writer, phrases)
+        block: list[tuple[float, Note]] = []
+        shuffle = random.Random(f"{seed}:order")
+        for number, (stays, rng) in enumerate(admissions(count, seed), 1):
+            for stay in stays:
+                write_code_rows(writer, rng, stay)
+                block += in_order(shuffle, admission_notes(rng, stay, lexicon))
+            if number % PATIENTS_A_BLOCK == 0:
+                flush(writer, block)
+        flush(writer, block)
+    return writer.rows
+
+
+def write_titles(writer: MimicWriter, phrases: dict[str, dict]) -> None:
+    """Write the titles of the fifty codes and of those beyond."""
+    titles = [(code, entry["short_title"], entry["long_title"]) for code, entry in phrases.items()]
+    titles += [(code, short, long) for code, short, long, _ in OUTSIDE]
+    for code, short, long in sorted(titles):
+        writer.write_title("D_ICD_PROCEDURES" if is_procedure(code) else "D_ICD_DIAGNOSES", code, short, long)
+
+
+def write_code_rows(writer: MimicWriter, rng: random.Random, stay: Admission) -> None:
+    """Write the codes of one admission; now and then one twice, a row without a code, or none at all."""
+    codes = [*stay.codes, *stay.outside]
+    if rng.random() < 0.007:
+        codes = []
+    for name, procedure in (("DIAGNOSES_ICD", False), ("PROCEDURES_ICD", True)):
+        rows: list[str | None] = [code for code in codes if is_procedure(code) == procedure]
+        if rows and rng.random() < 0.03:
+            rows.append(rng.choice(rows))
+        if rng.random() < 0.005:
+            rows.append(None)
+        writer.write_codes(name, stay.patient.subject_id, stay.hadm_id, rows)
+
+
+def admission_notes(rng: random.Random, stay: Admission, lexicon: Lexicon) -> list[Note]:
+    """All notes of one admission: the discharge summary (if any) with its addenda first, then other categories."""
+    subject_id, hadm_id = stay.patient.subject_id, stay.hadm_id
+    notes = []
+    if rng.random() < 0.97:
+        notes.append(
+            Note(
+                subject_id,
+                hadm_id,
+                stay.discharged,
+                "Discharge summary",
+                "Report",
+                discharge_summary(rng, stay, lexicon),
+            )
+        )
+        for _ in range(rng.choices((0, 1, 2), (0.86, 0.12, 0.02))[0]):
+            day = stay.discharged + dt.timedelta(days=rng.randint(0, 9))
+            notes.append(Note(subject_id, hadm_id, day, "Discharge summary", "Addendum", addendum(rng, stay)))
+    length = (stay.discharged - stay.admitted).days
+    for category, description, mean, section in OTHER_CATEGORIES:
+        for _ in range(int(rng.expovariate(1 / (mean + 0.5)))):
+            notes.append(
+                Note(
+                    subject_id,
+                    None if category in ("Radiology", "ECG", "Echo") and rng.random() < 0.15 else hadm_id,
+                    stay.admitted + dt.timedelta(days=rng.randint(0, length)),
+                    category,
+                    description,
+                    other_note(rng, stay, section),
+                    chart_hour=None if category in ("ECG", "Echo") else rng.randrange(24),
+                    cgid=rng.randint(14_010, 21_570)
+                    if category in ("Nursing/other", "Nursing", "Physician ")
+                    else None,
+                    is_error=category == "Nursing" and rng.random() < 0.02,
+                )
+            )
+    return notes
+
+
+def in_order(rng: random.Random, notes: list[Note]) -> list[tuple[float, Note]]:
+    """Give each note its place in the block; a report mostly stands before its addenda, but not always."""
+    places = [rng.random() for _ in notes]
+    summaries = sum(note.category == "Discharge summary" for note in notes)
+    if rng.random() < 0.9:
+        places[:summaries] = sorted(places[:summaries])
+    return list(zip(places, notes, strict=True))
+
+
+def flush(writer: MimicWriter, block: list[tuple[float, Note]]) -> None:
+    """Write the notes of a block in the order of their places, and empty it."""
+    for _, note in sorted(block, key=lambda item: item[0]):
+        writer.write_note(note)
+    block.clear()

@@ -1,0 +1,260 @@
+"""What the notes of the embedded corpus say: discharge summaries in sections, and short notes of other categories.
+
+A discharge summary mentions each of its admission's codes once or twice, by one of the code's synonyms or by something
+that implies it, and about as many conditions and procedures that are *not* coded: denied, ruled out, in the family,
+screened for, considered. What tells them apart is the wording around the phrase, within its own sentence.
+"""
+
+import datetime as dt
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import accumulate
+
+from stages.demo.conditions import OUTSIDE, is_procedure
+from stages.demo.patients import Admission, expected_prevalence
+from stages.demo.wording import (
+    ASSERTION_PLACES,
+    ASSERTIONS,
+    COMPLAINTS,
+    CONDITIONS_AT_DISCHARGE,
+    DISPOSITIONS,
+    FILLER,
+    FILLER_COUNTS,
+    MIXED,
+    SECTIONS,
+    SERVICES,
+    TRAP_PLACES,
+    TRAPS,
+)
+
+IN_THE_POOL = 0.80  # of the mentions of a code; the others are by wordings that the pool does not have
+MENTIONED_TWICE = 0.18
+TRAPS_A_SUMMARY = (2, 5)
+
+OUTSIDE_WORDINGS = {code: wording for code, _, _, wording in OUTSIDE}
+# Codes that say where a patient stands, not what they have: fewer sentences fit.
+STATUS_CODES = frozenset({"305.1", "412", "V15.82", "V45.81", "V58.61"})
+# Codes close in meaning: when one is coded, no other of its row is a trap.
+RELATED = (
+    ("038.9", "995.92"),
+    ("272.0", "272.4"),
+    ("285.1", "285.9", "99.04"),
+    ("305.1", "V15.82"),
+    ("36.15", "39.61", "V45.81"),
+    ("37.22", "37.23", "88.56"),
+    ("39.95", "401.9", "403.90", "585.9"),
+    ("410.71", "412", "414.01"),
+    ("486", "507.0"),
+    ("96.04", "96.71", "96.72"),
+)
+
+
+@dataclass(frozen=True)
+class Phrase:
+    """One mention of a code; `kind` says which sentences fit it; `asserted` is False for a trap."""
+
+    code: str
+    wording: str
+    kind: str  # condition | status | procedure | mentions | medications
+    asserted: bool
+
+
+def kind_of(code: str) -> str:
+    """condition | status | procedure: which sentences fit the code's synonyms."""
+    if is_procedure(code):
+        return "procedure"
+    return "status" if code in STATUS_CODES else "condition"
+
+
+class Lexicon:
+    """The authored phrases, ready to draw from."""
+
+    def __init__(self, entries: dict[str, dict]):
+        """`entries`: code -> synonyms, mentions, medications, each with the most usual wording first."""
+        self.wordings = {code: self._weighted(entry) for code, entry in entries.items()}
+        prevalence = expected_prevalence()
+        self.codes = sorted(entries)
+        # Frequent conditions are also the most often denied ones, a little less than in proportion.
+        self.trap_weights = list(accumulate(prevalence[code] ** 0.8 for code in self.codes))
+        self.related = {code: {other for row in RELATED if code in row for other in row} for code in self.codes}
+
+    @staticmethod
+    def _weighted(entry: dict) -> tuple[list[tuple[str, str]], list[float]]:
+        """All (source, wording) pairs of a code and their cumulative weights, which fall with the rank in the list."""
+        pool = [("synonyms", wording) for wording in entry["synonyms"]]
+        others = [(source, wording) for source in ("mentions", "medications") for wording in entry.get(source, [])]
+        weights = []
+        for pairs, share in ((pool, IN_THE_POOL), (others, 1 - IN_THE_POOL)):
+            ranks = [(rank + 1.5) ** -0.7 for rank in range(len(pairs))]
+            weights += [share * weight / sum(ranks) for weight in ranks]
+        return pool + others, list(accumulate(weights))
+
+    def assertion(self, rng: random.Random, code: str, other_than: str = "") -> Phrase:
+        """Draw a wording for a code that is assigned, another one than `other_than`."""
+        pairs, weights = self.wordings[code]
+        while True:
+            source, wording = rng.choices(pairs, cum_weights=weights)[0]
+            if wording != other_than:
+                return Phrase(code, wording, kind_of(code) if source == "synonyms" else source, asserted=True)
+
+    def trap(self, rng: random.Random, barred: set[str]) -> Phrase:
+        """Draw a wording for a code that is not assigned and not in `barred`: mostly a synonym, never a drug."""
+        while True:
+            code = rng.choices(self.codes, cum_weights=self.trap_weights)[0]
+            if code in barred:
+                continue
+            pairs, weights = self.wordings[code]
+            source, wording = rng.choices(pairs, cum_weights=weights)[0]
+            if source == "synonyms":
+                return Phrase(code, wording, "procedure" if is_procedure(code) else "condition", asserted=False)
+            if source == "mentions" and not is_procedure(code) and rng.random() < 0.6:
+                return Phrase(code, wording, "mentions", asserted=False)
+
+
+def draw_phrases(rng: random.Random, codes: Sequence[str], lexicon: Lexicon) -> list[Phrase]:
+    """The phrases of one summary: each of `codes` once or twice, then 2 to 5 traps, about as many as codes."""
+    phrases = []
+    for code in codes:
+        first = lexicon.assertion(rng, code)
+        phrases.append(first)
+        if rng.random() < MENTIONED_TWICE:
+            phrases.append(lexicon.assertion(rng, code, other_than=first.wording))
+    fewest, most = TRAPS_A_SUMMARY
+    barred = set(codes).union(*(lexicon.related[code] for code in codes))
+    for _ in range(min(max(len(phrases) + rng.choice((-1, 0, 0, 1)), fewest), most)):
+        trap = lexicon.trap(rng, barred)
+        barred.add(trap.code)
+        phrases.append(trap)
+    return phrases
+
+
+class Draft:
+    """A note under construction: sentences by section, with the patient's pronouns and chance dates filled in."""
+
+    def __init__(self, rng: random.Random, admission: Admission):
+        self.rng = rng
+        self.admission = admission
+        self.sections: dict[str, list[str]] = {}
+        he, his, man = ("she", "her", "woman") if admission.patient.female else ("he", "his", "man")
+        self.words = {"he": he, "He": he.capitalize(), "his": his, "His": his.capitalize(), "man": man}
+
+    def filled(self, template: str, wording: str = "", trap: str = "") -> str:
+        """A sentence from its template."""
+        if "{" not in template:
+            return template
+        year = self.admission.admitted.year
+        return template.format(
+            x=wording,
+            X=wording[:1].upper() + wording[1:],
+            trap=trap,
+            n=self.rng.randint(2, 9),
+            day=f"{year}-{self.rng.randint(1, 12)}-{self.rng.randint(1, 28)}",
+            year=year - self.rng.randint(1, 15),
+            **self.words,
+        )
+
+    def say(self, section: str, template: str, wording: str = "", trap: str = "") -> None:
+        """Add a sentence to a section."""
+        self.sections.setdefault(section, []).append(self.filled(template, wording, trap))
+
+    def place(self, places: dict[str, float]) -> str:
+        """Draw a section."""
+        return self.rng.choices(list(places), list(places.values()))[0]
+
+
+def discharge_summary(rng: random.Random, admission: Admission, lexicon: Lexicon) -> str:
+    """Write the discharge summary of an admission: about 120 to 300 words in sections."""
+    phrases = draw_phrases(rng, admission.codes, lexicon)
+    for code in admission.outside:
+        if rng.random() < 0.75:
+            phrases.append(Phrase(code, OUTSIDE_WORDINGS[code], kind_of(code), asserted=True))
+    draft = Draft(rng, admission)
+    write_phrases(draft, phrases)
+    for section, (fewest, most) in FILLER_COUNTS.items():
+        for template in rng.sample(FILLER[section], rng.randint(fewest, most)):
+            draft.say(section, template)
+    return laid_out(draft)
+
+
+def write_phrases(draft: Draft, phrases: list[Phrase]) -> None:
+    """Put each phrase into a sentence that asserts it, or denies it when it is a trap."""
+    rng = draft.rng
+    traps = [phrase for phrase in phrases if not phrase.asserted]
+    for phrase in phrases:
+        if not phrase.asserted:
+            continue
+        section = draft.place(ASSERTION_PLACES[phrase.kind])
+        contrast = next((trap for trap in traps if trap.kind == phrase.kind == "condition"), None)
+        if contrast and section in MIXED and rng.random() < 0.15:
+            traps.remove(contrast)
+            draft.say(section, rng.choice(MIXED[section]), phrase.wording, contrast.wording)
+        else:
+            draft.say(section, rng.choice(ASSERTIONS[phrase.kind][section]), phrase.wording)
+    while traps:
+        kind = traps[0].kind
+        together = [trap for trap in traps if trap.kind == kind][: rng.choices((1, 2, 3), (0.7, 0.2, 0.1))[0]]
+        traps = [trap for trap in traps if trap not in together]
+        section = draft.place(TRAP_PLACES[kind])
+        draft.say(section, rng.choice(TRAPS[kind][section]), " or ".join(trap.wording for trap in together))
+
+
+def laid_out(draft: Draft) -> str:
+    """The text of a summary: MIMIC's headings, the sentences of each section in random order."""
+    rng, admission = draft.rng, draft.admission
+    lines = [
+        f"Admission Date:  [**{date(admission.admitted)}**]     Discharge Date:  [**{date(admission.discharged)}**]",
+        f"\nSex:  {'F' if admission.patient.female else 'M'}",
+        f"Service: {SERVICES.get(admission.archetype, 'MEDICINE')}",
+        f"\nChief Complaint:\n{rng.choice(COMPLAINTS)}",
+    ]
+    for name, heading, form in SECTIONS:
+        sentences = draft.sections.get(name, [])
+        rng.shuffle(sentences)
+        if name == "history":
+            sentences.insert(0, draft.filled(f"{admission.age} year old {{man}} admitted on [**{{day}}**]."))
+        if name == "procedures" and not sentences:
+            lines.append(f"\n{heading}\nNone")
+        elif sentences:
+            lines.append(f"\n{heading}")
+            if form == "text":
+                lines += wrapped(" ".join(sentences))
+            elif form == "list":
+                lines += [f"{number}. {sentence}" for number, sentence in enumerate(sentences, 1)]
+            else:
+                lines += sentences
+    lines.append(f"\nDischarge Disposition: {rng.choice(DISPOSITIONS)}")
+    lines.append(f"Discharge Condition: {rng.choice(CONDITIONS_AT_DISCHARGE)}\n")
+    return "\n".join(lines)
+
+
+def addendum(rng: random.Random, admission: Admission) -> str:
+    """A short addendum to a discharge summary, which repeats no code."""
+    draft = Draft(rng, admission)
+    for template in rng.sample(FILLER["course"] + FILLER["instructions"], rng.randint(2, 4)):
+        draft.say("addendum", template)
+    body = "\n".join(wrapped(" ".join(draft.sections["addendum"])))
+    return f"Admission Date:  [**{date(admission.admitted)}**]\n\nAddendum:\n{body}\n\nDischarge Disposition:\nHome\n"
+
+
+def other_note(rng: random.Random, admission: Admission, section: str) -> str:
+    """A short note of another category, from the filler of one section."""
+    draft = Draft(rng, admission)
+    for template in rng.sample(FILLER[section], rng.randint(2, 5)):
+        draft.say(section, template)
+    return "\n".join(draft.sections[section]) + "\n"
+
+
+def wrapped(text: str, width: int = 72) -> list[str]:
+    """A paragraph in lines of at most `width` characters, as MIMIC's notes are (textwrap takes ten times as long)."""
+    lines = []
+    while len(text) > width:
+        cut = text.rfind(" ", 0, width + 1)
+        lines.append(text[:cut])
+        text = text[cut + 1 :]
+    return [*lines, text]
+
+
+def date(day: dt.date) -> str:
+    """A date as de-identified notes write it."""
+    return f"{day.year}-{day.month}-{day.day}"

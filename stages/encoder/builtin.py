@@ -1,0 +1,361 @@
+"""The small built-in encoder: a BERT whose tokenizer and weights come from the training split alone.
+
+A BERT this small that starts from chance gives every phrase nearly the same `[CLS]` vector, so nothing that attends
+from label embeddings can tell codes apart. The pre-training here makes `[CLS]` say which words it stands for, and puts
+the synonyms of one code side by side.
+"""
+
+import heapq
+from collections import Counter, defaultdict
+from collections.abc import Mapping, Sequence, Set
+from dataclasses import dataclass
+from itertools import pairwise
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from tokenizers import normalizers, pre_tokenizers
+from torch import Tensor, nn
+from tqdm import tqdm
+from transformers import BertConfig, BertModel, BertTokenizerFast, PreTrainedTokenizerBase
+
+from stages.project.errors import InputError
+
+SPECIAL = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
+ASCII = [chr(code) for code in range(33, 127)]
+PIECES = 0.2  # share of the vocabulary's room for pieces of rare words
+MASKED = 0.15  # share of tokens that the masked-word loss predicts
+TEMPERATURE = 0.1  # of the synonym contrast
+INITIAL_STD = 0.1
+POSITION_STD = 0.01
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Size of the built-in encoder, and how it is pre-trained.
+
+    Raises InputError for sizes that do not go together.
+    """
+
+    layers: int
+    hidden: int
+    heads: int
+    vocabulary: int
+    positions: int
+    chunk_length: int  # tokens of a training chunk, [CLS] and [SEP] included
+    steps: int
+    batch_size: int  # chunks a step, and synonym pairs a step
+    learning_rate: float
+    seed: int
+
+    def __post_init__(self) -> None:
+        if self.hidden % self.heads:
+            raise InputError(f"encoder.builtin.heads: {self.heads} must divide encoder.builtin.hidden, {self.hidden}")
+        if self.chunk_length > self.positions:
+            wrong = f"{self.chunk_length} is more than encoder.builtin.positions, {self.positions}"
+            raise InputError(f"encoder.builtin.chunk_length: {wrong}")
+
+
+def count_words(texts: Sequence[str], lowercase: bool) -> Counter[str]:
+    """How often each word occurs in `texts`, where a word is what BERT's pre-tokenizer separates."""
+    normalizer = normalizers.BertNormalizer(lowercase=lowercase)
+    splitter = pre_tokenizers.BertPreTokenizer()
+    counts: Counter[str] = Counter()
+    for text in texts:
+        counts.update(word for word, _ in splitter.pre_tokenize_str(normalizer.normalize_str(text)))
+    return counts
+
+
+def build_vocabulary(counts: Mapping[str, int], size: int) -> list[str]:
+    """A WordPiece vocabulary from word counts: the same list for the same counts, whatever their order.
+
+    It holds the special tokens; every character met and all of ASCII, as the start and as the inside of a word, so that
+    no ASCII text is unknown; the most frequent words; and, where not all words find room, pieces of those left out, in
+    a fifth of the room. Characters come first, so a small `size` is exceeded rather than a character lost.
+    """
+    characters = sorted({character for word in counts for character in word}.union(ASCII))
+    vocabulary = [*SPECIAL, *characters, *("##" + character for character in characters)]
+    words = sorted((word for word in counts if len(word) > 1), key=lambda word: (-counts[word], word))
+    room = max(0, size - len(vocabulary))
+    kept = room if len(words) <= room else round(room * (1 - PIECES))
+    vocabulary += words[:kept]
+    return vocabulary + frequent_pieces({word: counts[word] for word in words[kept:]}, room - kept, set(vocabulary))
+
+
+def frequent_pieces(counts: Mapping[str, int], number: int, known: Set[str]) -> list[str]:
+    """Up to `number` pieces of words that are not `known`, by byte-pair encoding of characters.
+
+    Again and again the pair of neighbours that is met most often, of equal ones the first in the alphabet, becomes one
+    piece. (The trainer of the tokenizers library does not always give the same pieces for the same words.)
+    """
+    spelled = {word: [word[0], *("##" + character for character in word[1:])] for word in counts}
+    met: Counter[tuple[str, str]] = Counter()
+    words_with: defaultdict[tuple[str, str], set[str]] = defaultdict(set)
+
+    def count(word: str, sign: int) -> None:
+        for pair in pairwise(spelled[word]):
+            met[pair] += sign * counts[word]
+            (words_with[pair].add if sign > 0 else words_with[pair].discard)(word)
+
+    for word in spelled:
+        count(word, 1)
+    queue = [(-times, pair) for pair, times in met.items()]
+    heapq.heapify(queue)
+    pieces: list[str] = []
+    while len(pieces) < number and queue:
+        times, pair = heapq.heappop(queue)
+        if times == 0 or -times != met[pair]:
+            continue  # has been counted anew since
+        piece = pair[0] + pair[1][2:]
+        if piece not in known:
+            pieces.append(piece)
+        changed: set[tuple[str, str]] = set()
+        for word in tuple(words_with[pair]):
+            changed.update(pairwise(spelled[word]))
+            count(word, -1)
+            spelled[word] = _joined(spelled[word], pair)
+            changed.update(pairwise(spelled[word]))
+            count(word, 1)
+        for other in changed:
+            heapq.heappush(queue, (-met[other], other))
+    return pieces
+
+
+def _joined(pieces: list[str], pair: tuple[str, str]) -> list[str]:
+    """`pieces` with every occurrence of `pair` made one piece."""
+    joined: list[str] = []
+    for piece in pieces:
+        if joined and (joined[-1], piece) == pair:
+            joined[-1] += piece[2:]
+        else:
+            joined.append(piece)
+    return joined
+
+
+def build_tokenizer(vocabulary: Sequence[str], n_positions: int, lowercase: bool = True) -> BertTokenizerFast:
+    """A WordPiece tokenizer; like an uncased BERT's, it lower-cases unless it is told not to."""
+    ids = {token: index for index, token in enumerate(vocabulary)}
+    return BertTokenizerFast(vocab=ids, do_lower_case=lowercase, model_max_length=n_positions)
+
+
+def new_encoder(settings: Settings, vocabulary: int) -> BertModel:
+    """A BERT of the given size at its random start, drawn from torch's generator.
+
+    Position embeddings are small, the pooler starts as the identity, and there is no dropout: on attention weights it
+    more than doubles a step on a CPU, and a model this small underfits without it.
+    """
+    config = BertConfig(
+        vocab_size=vocabulary,
+        hidden_size=settings.hidden,
+        num_hidden_layers=settings.layers,
+        num_attention_heads=settings.heads,
+        intermediate_size=2 * settings.hidden,
+        max_position_embeddings=settings.positions,
+        hidden_dropout_prob=0.0,
+        attention_probs_dropout_prob=0.0,
+        initializer_range=INITIAL_STD,
+    )
+    encoder = BertModel(config)
+    nn.init.normal_(encoder.embeddings.position_embeddings.weight, std=POSITION_STD)
+    nn.init.eye_(encoder.pooler.dense.weight)
+    return encoder
+
+
+class WordPrediction(nn.Module):
+    """Which words a state stands for: a linear map, then the word embeddings themselves, plus a bias per word."""
+
+    def __init__(self, words: nn.Embedding) -> None:
+        super().__init__()
+        self.words = words
+        self.transform = nn.Linear(words.embedding_dim, words.embedding_dim)
+        nn.init.eye_(self.transform.weight)
+        nn.init.zeros_(self.transform.bias)
+        self.bias = nn.Parameter(torch.zeros(words.num_embeddings))
+
+    def forward(self, states: Tensor) -> Tensor:
+        """States (..., d) -> logits (..., words)."""
+        return self.transform(states) @ self.words.weight.T + self.bias
+
+
+def bag_of_words_loss(logits: Tensor, tokens: Tensor, weights: Tensor) -> Tensor:
+    """Cross-entropy of a text's distinct words, each weighted by `weights`; mean over texts.
+
+    Args:
+        logits: (B, words), predicted from `[CLS]`.
+        tokens: (B, T) ids of the text.
+        weights: (words,) inverse document frequencies; 0 for special tokens and words found everywhere.
+    """
+    bag = torch.zeros_like(logits).scatter_(1, tokens, 1.0) * weights
+    share = bag / bag.sum(dim=1, keepdim=True).clamp_min(1e-6)
+    return -(share * logits.log_softmax(dim=1)).sum(dim=1).mean()
+
+
+def masked_word_loss(logits: Tensor, tokens: Tensor) -> Tensor:
+    """Cross-entropy of n masked words from logits (n, words); mean over them, 0 where there are none."""
+    return F.cross_entropy(logits, tokens, reduction="sum") / max(1, len(tokens))
+
+
+def synonym_contrast_loss(first: Tensor, second: Tensor) -> Tensor:
+    """InfoNCE in both directions: rows i of `first` and `second`, (P, d), are synonyms of one code, no others are."""
+    similarity = F.normalize(first, dim=1) @ F.normalize(second, dim=1).T / TEMPERATURE
+    own = torch.arange(len(similarity), device=similarity.device)
+    return (F.cross_entropy(similarity, own) + F.cross_entropy(similarity.T, own)) / 2
+
+
+class Chunks:
+    """Random windows of tokenised documents, each between `[CLS]` and `[SEP]`."""
+
+    def __init__(self, documents: Sequence[Sequence[int]], length: int, tokenizer: PreTrainedTokenizerBase) -> None:
+        """`documents`: token ids without special tokens, none empty; `length`: tokens of a chunk, special ones too."""
+        self.tokens = np.concatenate([np.asarray(document, dtype=np.int64) for document in documents])
+        self.lengths = np.array([len(document) for document in documents])
+        self.starts = np.cumsum(self.lengths) - self.lengths
+        self.window = length - 2
+        self.cls, self.sep, self.pad = tokenizer.cls_token_id, tokenizer.sep_token_id, tokenizer.pad_token_id
+
+    def sample(self, count: int, rng: np.random.Generator) -> Tensor:
+        """`count` chunks, (count, length), padded behind; a document's chance is in proportion to its length."""
+        documents = rng.choice(len(self.lengths), size=count, p=self.lengths / self.lengths.sum())
+        room = np.maximum(self.lengths[documents] - self.window, 0)
+        starts = self.starts[documents] + rng.integers(0, room + 1)
+        chunks = np.full((count, self.window + 2), self.pad)
+        chunks[:, 0] = self.cls
+        for row, (start, length) in enumerate(
+            zip(starts, np.minimum(self.lengths[documents], self.window), strict=True)
+        ):
+            chunks[row, 1 : length + 1] = self.tokens[start : start + length]
+            chunks[row, length + 1] = self.sep
+        return torch.from_numpy(chunks)
+
+    def inverse_document_frequencies(self, vocabulary: int) -> Tensor:
+        """log(documents / documents with the token), (vocabulary,); 0 for a token that no document has."""
+        rows = np.repeat(np.arange(len(self.lengths)), self.lengths)
+        seen = np.unique(rows * vocabulary + self.tokens) % vocabulary
+        frequency = np.bincount(seen, minlength=vocabulary)
+        weights = np.log(len(self.lengths) / np.maximum(frequency, 1)) * (frequency > 0)
+        return torch.from_numpy(weights).float()
+
+
+class SynonymPairs:
+    """Random pairs of two different phrases of one code."""
+
+    def __init__(self, synonyms: Mapping[str, Sequence[str]], length: int, tokenizer: PreTrainedTokenizerBase) -> None:
+        """Codes with fewer than two phrases give no pair; phrases are cut at `length` tokens."""
+        groups = [phrases for _, phrases in sorted(synonyms.items()) if len(phrases) > 1]
+        phrases = [phrase for group in groups for phrase in group]
+        self.tokens = torch.zeros(0, 0, dtype=torch.long)
+        if phrases:
+            encoded = tokenizer(phrases, truncation=True, max_length=length, padding=True, return_tensors="pt")
+            self.tokens = encoded["input_ids"]
+        self.sizes = np.array([len(group) for group in groups], dtype=np.int64)
+        self.starts = np.cumsum(self.sizes) - self.sizes
+
+    def __len__(self) -> int:
+        return len(self.sizes)
+
+    def sample(self, count: int, rng: np.random.Generator) -> Tensor:
+        """Pairs of at most `count` different codes: the first phrases, then the second ones, (2 pairs, T)."""
+        codes = rng.permutation(len(self.sizes))[:count]
+        first = rng.integers(0, self.sizes[codes])
+        second = (first + rng.integers(1, self.sizes[codes])) % self.sizes[codes]
+        return self.tokens[torch.from_numpy(np.concatenate([self.starts[codes] + first, self.starts[codes] + second]))]
+
+
+def word_tokens(tokenizer: PreTrainedTokenizerBase) -> Tensor:
+    """Which tokens have a letter, (vocabulary,) bool: the dates and figures of a note are no words to learn from."""
+    tokens = tokenizer.convert_ids_to_tokens(range(len(tokenizer)))
+    special = set(tokenizer.all_special_tokens)
+    return torch.tensor([token not in special and any(map(str.isalpha, token)) for token in tokens])
+
+
+def mask_words(tokens: Tensor, words: Tensor, mask: int, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
+    """BERT's masking: of the chosen words 80 % become `mask`, 10 % another word, 10 % stay.
+
+    `words` (vocabulary,) tells which tokens are words; nothing else is chosen. Returns the masked tokens (B, T) and
+    which positions are to be predicted (B, T, bool).
+    """
+    chance, change = (torch.from_numpy(rng.random(tokens.shape)) for _ in range(2))
+    chosen = (chance < MASKED) & words[tokens]
+    candidates = words.nonzero()[:, 0]
+    others = candidates[torch.from_numpy(rng.integers(0, len(candidates), tokens.shape))]
+    masked = torch.where(chosen & (change < 0.8), mask, tokens)
+    return torch.where(chosen & (change >= 0.9), others, masked), chosen
+
+
+def pretrain(
+    encoder: BertModel,
+    tokenizer: PreTrainedTokenizerBase,
+    documents: Sequence[Sequence[int]],
+    synonyms: Mapping[str, Sequence[str]],
+    settings: Settings,
+) -> None:
+    """Train `encoder` in place on the sum of three losses.
+
+    (1) `[CLS]` predicts the bag of words of its chunk, weighted by inverse document frequency; (2) masked words are
+    predicted; (3) the `[CLS]` vectors of two synonyms of one code are pulled together, away from other codes'.
+    The learning rate rises over the first tenth of the steps and falls linearly to nothing. Everything random comes
+    from `settings.seed`.
+    """
+    rng = np.random.default_rng(settings.seed)
+    chunks = Chunks(documents, settings.chunk_length, tokenizer)
+    pairs = SynonymPairs(synonyms, settings.chunk_length, tokenizer)
+    words = word_tokens(tokenizer)
+    weights = chunks.inverse_document_frequencies(len(tokenizer)) * words
+    summary, cloze = (WordPrediction(encoder.embeddings.word_embeddings) for _ in range(2))
+    modules = nn.ModuleList([encoder, summary, cloze])
+    trained = [weight for name, weight in modules.named_parameters() if ".pooler." not in name]
+    optimizer = torch.optim.AdamW(trained, lr=settings.learning_rate, weight_decay=0.01)
+    warm = max(1, settings.steps // 10)
+    schedule = torch.optim.lr_scheduler.LambdaLR(
+        optimizer, lambda step: min((step + 1) / warm, (settings.steps - step) / max(1, settings.steps - warm))
+    )
+    encoder.train()
+    bar = tqdm(range(settings.steps), desc="pre-training the encoder", unit="step", mininterval=1, disable=None)
+    for step in bar:
+        tokens = chunks.sample(settings.batch_size, rng)
+        masked, chosen = mask_words(tokens, words, tokenizer.mask_token_id, rng)
+        states = encoder(masked, attention_mask=tokens != tokenizer.pad_token_id).last_hidden_state
+        loss = bag_of_words_loss(summary(states[:, 0]), tokens, weights)
+        loss = loss + masked_word_loss(cloze(states[chosen]), tokens[chosen])
+        if len(pairs) > 1:
+            phrases = pairs.sample(settings.batch_size, rng)
+            vectors = encoder(phrases, attention_mask=phrases != tokenizer.pad_token_id).last_hidden_state[:, 0]
+            loss = loss + synonym_contrast_loss(*vectors.chunk(2))
+            loss = loss + bag_of_words_loss(summary(vectors), phrases, weights)
+        optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        nn.utils.clip_grad_norm_(trained, 1.0)
+        optimizer.step()
+        schedule.step()
+        if step % 50 == 0:
+            bar.set_postfix(loss=f"{loss.item():.3f}")
+    encoder.eval()
+
+
+def train_builtin_encoder(
+    documents: Sequence[str],
+    synonyms: Mapping[str, Sequence[str]],
+    settings: Settings,
+    lowercase_documents: bool,
+) -> tuple[BertModel, BertTokenizerFast]:
+    """A tokenizer and a pre-trained encoder from the training documents and the synonyms of the codes.
+
+    The vocabulary counts documents in the case in which they will be read, and phrases in lower case. The result is the
+    same, bit by bit, for the same arguments and number of threads; torch's own random generator is left as it was.
+
+    Raises InputError where no document has a word.
+    """
+    counts = count_words(documents, lowercase_documents)
+    if not any(map(str.isalpha, "".join(counts))):
+        raise InputError("no training document has a word; the built-in encoder needs text to learn from")
+    counts.update(count_words([phrase for _, phrases in sorted(synonyms.items()) for phrase in phrases], True))
+    vocabulary = build_vocabulary(counts, settings.vocabulary)
+    tokenizer = build_tokenizer(vocabulary, settings.positions)
+    reader = build_tokenizer(vocabulary, settings.positions, lowercase_documents)
+    encoded = reader(list(documents), add_special_tokens=False, verbose=False)["input_ids"]
+    encoded = [document for document in encoded if document]
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(settings.seed)
+        encoder = new_encoder(settings, len(tokenizer))
+        pretrain(encoder, tokenizer, encoded, synonyms, settings)
+    return encoder, tokenizer

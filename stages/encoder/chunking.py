@@ -1,0 +1,102 @@
+"""Documents as rows of token ids: overlapping chunks for CE, one long row for LE (section 3 of the paper).
+
+CE: a text of n tokens, [CLS] and [SEP] included, takes the smallest bucket of L tokens that holds it: chunk_length,
+then 1 + k S for k = 2, 3, ... below max_tokens, where S = chunk_length - 2. The smallest bucket is one chunk as it
+is. In a larger one, chunks start at i = 0, S/2, S, ...: chunk i is [CLS], the S tokens at positions i + 1 ... i + S,
+and a closing [SEP], unless the last of them is padding or [SEP] already. With the paper's chunk_length of 512 the
+buckets are 512, 1021, 1531, ... and the stride is 255.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from stages.encoder.architecture import Architecture
+
+
+@dataclass(frozen=True)
+class SpecialIds:
+    """The tokenizer's own ids of [CLS], [SEP] and [PAD]."""
+
+    cls: int
+    sep: int
+    pad: int
+
+
+def document_rows(
+    token_ids: Sequence[int], architecture: Architecture, special: SpecialIds
+) -> tuple[np.ndarray, np.ndarray]:
+    """The rows that the encoder reads for one document.
+
+    token_ids: the whole tokenised text, [CLS] first and [SEP] last, not truncated, not padded.
+    Returns the ids (B, T) and the mask (B, T), both int64; mask 1 where a token is real. B is the number of chunks for
+    CE and 1 for LE. With padding "original" the rows are those of the authors' program: T is the chunk length, or
+    a multiple of the window. With "masked" chunks without text are left out and a single row has no padding at all.
+    """
+    tokens = np.asarray(token_ids, dtype=np.int64)
+    masked = architecture.padding == "masked"
+    if architecture.encoder == "LE":
+        tokens = _truncated(tokens, architecture.max_positions, special)
+        return _one_row(tokens, len(tokens) if masked else _multiple(len(tokens), architecture.window), special)
+    length = bucket(len(tokens), architecture.chunk_length, architecture.max_tokens)
+    tokens = _truncated(tokens, length, special)
+    if length == architecture.chunk_length:
+        return _one_row(tokens, len(tokens) if masked else length, special)
+    rows, mask = _chunks(tokens, length, architecture.chunk_length, special)
+    if masked:
+        with_text = 1 + _stride(architecture.chunk_length) * np.arange(len(rows)) < len(tokens) - 1
+        return rows[with_text], mask[with_text]
+    return rows, mask
+
+
+def bucket(n_tokens: int, chunk_length: int, max_tokens: int) -> int:
+    """The length that a text of so many tokens is padded to: the smallest bucket that holds it, at most the largest.
+
+    The largest bucket lies below `max_tokens`; chunk_length itself is always one.
+    """
+    step = chunk_length - 2
+    largest = (max_tokens - 2) // step
+    if n_tokens <= chunk_length or largest < 2:
+        return chunk_length
+    needed = max(2, -(-(n_tokens - 1) // step))
+    return 1 + step * min(needed, largest)
+
+
+def _chunks(tokens: np.ndarray, length: int, chunk_length: int, special: SpecialIds) -> tuple[np.ndarray, np.ndarray]:
+    """The overlapping chunks of a text padded to a bucket of `length` tokens, with their mask."""
+    padded = np.full(length, special.pad)
+    padded[: len(tokens)] = tokens
+    real = np.arange(length) < len(tokens)
+    starts = np.arange(0, length - chunk_length + 2, _stride(chunk_length))
+    window = starts[:, None] + np.arange(1, chunk_length - 1)
+
+    rows = np.full((len(starts), chunk_length), special.pad)
+    mask = np.zeros((len(starts), chunk_length), dtype=np.int64)
+    rows[:, 0], rows[:, 1:-1] = special.cls, padded[window]
+    mask[:, 0], mask[:, 1:-1] = 1, real[window]
+    open_end = ~np.isin(rows[:, -2], (special.pad, special.sep))
+    rows[open_end, -1], mask[open_end, -1] = special.sep, 1
+    return rows, mask
+
+
+def _stride(chunk_length: int) -> int:
+    """How far a chunk starts behind the one before: half of the tokens that it holds besides [CLS] and [SEP]."""
+    return (chunk_length - 2) // 2
+
+
+def _one_row(tokens: np.ndarray, length: int, special: SpecialIds) -> tuple[np.ndarray, np.ndarray]:
+    """The whole text as one row, padded to `length`."""
+    row, mask = np.full((1, length), special.pad), np.zeros((1, length), dtype=np.int64)
+    row[0, : len(tokens)], mask[0, : len(tokens)] = tokens, 1
+    return row, mask
+
+
+def _truncated(tokens: np.ndarray, length: int, special: SpecialIds) -> np.ndarray:
+    """At most `length` tokens, the last of them [SEP]."""
+    return tokens if len(tokens) <= length else np.append(tokens[: length - 1], special.sep)
+
+
+def _multiple(length: int, step: int) -> int:
+    """The smallest multiple of `step` that is no less than `length`."""
+    return -(-length // step) * step

@@ -1,0 +1,196 @@
+"""The pre-trained encoder: any BERT or MegatronBert, with this project's own self-attention put in."""
+
+import logging
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError
+from tokenizers import normalizers
+from torch import Tensor, nn
+from torch.nn.utils.rnn import pad_sequence
+from tqdm import tqdm
+from transformers import AutoConfig, AutoModel, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
+from transformers import logging as transformers_logging
+
+from stages.encoder.architecture import Architecture
+from stages.encoder.attention import SelfAttention
+from stages.encoder.chunking import SpecialIds
+from stages.encoder.sliding_window import SlidingWindowAttention, position_source
+from stages.project.errors import InputError
+
+log = logging.getLogger(__name__)
+
+KINDS = ("bert", "megatron-bert")
+PHRASE_TOKENS = 512  # a phrase is cut here, or at the encoder's number of positions
+PHRASES_AT_ONCE = 64
+
+
+def load_tokenizer(folder: Path, lowercase: bool | None = None) -> PreTrainedTokenizerBase:
+    """The tokenizer in `folder`; `lowercase` overrides its own casing (documents: `architecture.lowercase_documents`).
+
+    Raises InputError where there is none or [CLS], [SEP] or [PAD] is missing.
+    """
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
+    except (OSError, ValueError) as error:
+        raise InputError(f"{folder}: no tokenizer can be read there ({one_line(error)})") from None
+    for name in ("cls", "sep", "pad"):
+        if getattr(tokenizer, f"{name}_token_id") is None:
+            raise InputError(f"{folder}: the tokenizer has no [{name.upper()}] token; the classifiers need one")
+    if lowercase is not None:
+        _set_lowercase(tokenizer, lowercase, folder)
+    return tokenizer
+
+
+def _set_lowercase(tokenizer: PreTrainedTokenizerBase, lowercase: bool, folder: Path) -> None:
+    """Switch lower-casing (and with it the stripping of accents, as BERT couples them) on or off."""
+    backend = tokenizer.backend_tokenizer
+    if not isinstance(backend.normalizer, normalizers.BertNormalizer):
+        raise InputError(f"{folder}: the casing of this tokenizer cannot be set; it must have BERT's normalizer")
+    backend.normalizer = normalizers.BertNormalizer(
+        clean_text=backend.normalizer.clean_text,
+        handle_chinese_chars=backend.normalizer.handle_chinese_chars,
+        strip_accents=backend.normalizer.strip_accents,
+        lowercase=lowercase,
+    )
+
+
+def special_ids(tokenizer: PreTrainedTokenizerBase) -> SpecialIds:
+    """The ids of [CLS], [SEP] and [PAD]."""
+    return SpecialIds(tokenizer.cls_token_id, tokenizer.sep_token_id, tokenizer.pad_token_id)
+
+
+def load_encoder(folder: Path, architecture: Architecture) -> tuple[PreTrainedModel, nn.Linear | None]:
+    """The encoder in `folder`, fitted for an architecture, and apart from it the dense layer of its pooler.
+
+    The pooler is None where the folder holds none. Weights are float32 whatever they are stored in. Raises InputError
+    where the folder holds no BERT or MegatronBert, or one that lacks weights or positions.
+    """
+    config = _config(folder)
+    try:
+        with quiet_transformers():
+            encoder, report = AutoModel.from_pretrained(
+                folder,
+                config=config,
+                dtype=torch.float32,
+                attn_implementation="eager",
+                local_files_only=True,
+                use_safetensors=True,  # the other form is a pickle
+                output_loading_info=True,
+            )
+    except (OSError, ValueError, RuntimeError, SafetensorError) as error:
+        raise InputError(f"{folder}: the encoder's weights cannot be read ({one_line(error)})") from None
+    missing = sorted(report["missing_keys"])
+    lacking = [name for name in missing if not name.startswith("pooler.")]
+    if lacking:
+        raise InputError(f"{folder}: the encoder lacks {len(lacking)} of its weights, such as {lacking[0]}")
+    pooler = None if missing else encoder.pooler.dense
+    encoder.pooler = None
+    return fitted(encoder, architecture, folder), pooler
+
+
+def _config(folder: Path):
+    """The configuration of the encoder in `folder`. Raises InputError where it is no BERT or MegatronBert."""
+    try:
+        config = AutoConfig.from_pretrained(folder, local_files_only=True)
+    except (OSError, ValueError) as error:
+        raise InputError(f"{folder}: no encoder can be read there ({one_line(error)})") from None
+    if config.model_type not in KINDS:
+        raise InputError(f"{folder}: the encoder is a {config.model_type}; it must be one of {', '.join(KINDS)}")
+    return config
+
+
+def bare_encoder(folder: Path, architecture: Architecture) -> PreTrainedModel:
+    """An encoder of the configuration in `folder`, without a pooler, its weights still to be filled in."""
+    with torch.random.fork_rng(devices=[]):
+        encoder = AutoModel.from_config(_config(folder), dtype=torch.float32, attn_implementation="eager")
+    encoder.pooler = None
+    return fitted(encoder, architecture, folder)
+
+
+def fitted(encoder: PreTrainedModel, architecture: Architecture, folder: Path) -> PreTrainedModel:
+    """The encoder with this project's attention, and for LE with a position table as long as the texts may be."""
+    positions = encoder.config.max_position_embeddings
+    if architecture.encoder == "CE" and architecture.chunk_length > positions:
+        wrong = f"the encoder has {positions} positions, too few for chunks of {architecture.chunk_length} tokens"
+        raise InputError(f"{folder}: {wrong}; set model.chunk_length to {positions} or less")
+    if architecture.encoder == "LE" and positions < architecture.max_positions:
+        extend_positions(encoder, architecture.max_positions)
+    for layer in encoder.encoder.layer:
+        if architecture.encoder == "LE":
+            layer.attention.self = SlidingWindowAttention(layer.attention.self, architecture.window)
+        else:
+            layer.attention.self = SelfAttention(layer.attention.self)
+    return encoder
+
+
+def extend_positions(encoder: PreTrainedModel, max_positions: int) -> None:
+    """Lengthen the position table to max_positions + 2 rows by repeating its own rows."""
+    embeddings = encoder.embeddings
+    old = embeddings.position_embeddings.weight
+    source = position_source(len(old), max_positions)
+    embeddings.position_embeddings = nn.Embedding.from_pretrained(old.detach()[source], freeze=False)
+    embeddings.position_ids = torch.arange(len(source))[None]
+    if hasattr(embeddings, "token_type_ids"):
+        embeddings.token_type_ids = torch.zeros_like(embeddings.position_ids)
+    encoder.config.max_position_embeddings = len(source)
+
+
+def token_states(encoder: PreTrainedModel, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
+    """The last hidden states H (R, T, d) of rows of tokens (R, T); the mask is non-zero where a token is real."""
+    # transformers hands a mask of four dimensions on to the attention modules as it is.
+    visible = attention_mask.bool()[:, None, None, :]
+    return encoder(input_ids=input_ids, attention_mask=visible).last_hidden_state
+
+
+@torch.no_grad()
+def cls_embeddings(
+    encoder: PreTrainedModel,
+    tokenizer: PreTrainedTokenizerBase,
+    phrases: Sequence[str],
+    device: torch.device | str = "cpu",
+) -> Tensor:
+    """The last hidden state at [CLS] of every phrase: float32 (n, d) on the CPU. The encoder is left as it was met.
+
+    The tokenizer's own casing holds. Phrases of like length are encoded together, which changes the result by rounding
+    alone.
+    """
+    was_training, home = encoder.training, next(encoder.parameters()).device
+    encoder.eval().to(device)
+    limit = min(PHRASE_TOKENS, encoder.config.max_position_embeddings)
+    ids = [
+        tokens if len(tokens) <= limit else [*tokens[: limit - 1], tokens[-1]]
+        for tokens in tokenizer(list(phrases), verbose=False)["input_ids"]
+    ]
+    by_length = sorted(range(len(ids)), key=lambda index: len(ids[index]))
+    embeddings = torch.empty(len(ids), encoder.config.hidden_size)
+    starts = range(0, len(ids), PHRASES_AT_ONCE)
+    for start in tqdm(starts, desc="label embeddings", unit="batch", disable=None, delay=2):
+        chosen = by_length[start : start + PHRASES_AT_ONCE]
+        rows = [torch.tensor(ids[index]) for index in chosen]
+        mask = pad_sequence([torch.ones_like(row) for row in rows], batch_first=True)
+        rows = pad_sequence(rows, batch_first=True, padding_value=tokenizer.pad_token_id)
+        embeddings[chosen] = token_states(encoder, rows.to(device), mask.to(device))[:, 0].float().cpu()
+    encoder.train(was_training).to(home)
+    return embeddings
+
+
+def one_line(error: Exception) -> str:
+    """The first sentence of what a library says."""
+    return str(error).strip().split("\n")[0].split(". ")[0] or type(error).__name__
+
+
+@contextmanager
+def quiet_transformers() -> Iterator[None]:
+    """Silence transformers' progress bar and its report on missing weights: this module judges them itself."""
+    level, bar = transformers_logging.get_verbosity(), transformers_logging.is_progress_bar_enabled()
+    transformers_logging.set_verbosity_error()
+    transformers_logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        transformers_logging.set_verbosity(level)
+        if bar:
+            transformers_logging.enable_progress_bar()

@@ -1,0 +1,92 @@
+"""A pre-trained encoder from the hub or a folder, checked for what the classifiers need of it."""
+
+import errno
+import logging
+import os
+import pickle
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError
+from transformers import AutoConfig, AutoModel, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
+from transformers.utils import cached_file
+
+from stages.encoder.encoder import KINDS, one_line, quiet_transformers
+from stages.project.errors import InputError
+
+log = logging.getLogger(__name__)
+
+# Of weights that are no safetensors, transformers would ask the hub for a converted copy, by a thread of its own.
+os.environ.setdefault("DISABLE_SAFETENSORS_CONVERSION", "1")
+
+UNREADABLE = (OSError, ValueError, KeyError, RuntimeError, SafetensorError, pickle.UnpicklingError)
+
+
+def load_pretrained(source: str, revision: str | None) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
+    """The encoder (float32, evaluation mode) and the tokenizer of `source`: a folder, or a model's name on the hub.
+
+    `revision` is the commit of a model on the hub; without one, the newest is taken and its commit logged. Weights may
+    be one file or several, safetensors or PyTorch's own form; of the latter only tensors are read (torch's weights-only
+    loading), nothing else in the pickle is run. A pooler that `source` lacks is left out.
+
+    Raises InputError where there is no such folder or model, the hub cannot be reached, the encoder is no BERT or
+    MegatronBert (their modules are the ones that sliding windows and longer position tables are written for; others,
+    RoBERTa for one, count positions differently), weights are missing, or the tokenizer lacks [CLS], [SEP] or [PAD] or
+    has more tokens than the encoder has embeddings.
+    """
+    where = f"encoder.source: {source}"
+    folder = Path(source).expanduser()
+    if folder.is_dir():
+        source, revision = str(folder), None
+    elif folder.exists() or folder.is_absolute() or source.startswith((".", "~")) or source.count("/") > 1:
+        raise InputError(f"{where} is not a folder; give a folder with a model, a name on the hub, or builtin")
+    place = {"revision": revision or "main", "local_files_only": folder.is_dir(), "trust_remote_code": False}
+    try:
+        with quiet_transformers():
+            if not folder.is_dir():
+                place["revision"] = Path(cached_file(source, "config.json", **place)).parent.name
+            config = AutoConfig.from_pretrained(source, **place)
+            if config.model_type not in KINDS:
+                raise InputError(f"{where} is a {config.model_type}; it must be one of {', '.join(KINDS)}")
+            encoder, report = AutoModel.from_pretrained(
+                source, config=config, dtype=torch.float32, weights_only=True, output_loading_info=True, **place
+            )
+            tokenizer = AutoTokenizer.from_pretrained(source, **place)
+    except UNREADABLE as error:
+        if getattr(error, "errno", None) == errno.ENOSPC:
+            raise
+        wanted = "the folder must hold config.json, weights and a tokenizer"
+        if not folder.is_dir():
+            wanted = "check the name, encoder.revision and the network, or give a folder"
+        raise InputError(f"{where} cannot be loaded ({one_line(error)}); {wanted}") from None
+    _check(encoder, tokenizer, report["missing_keys"], where)
+    if not folder.is_dir() and revision is None:
+        log.warning("encoder.revision is not set; taken is the newest commit of %s, %s", source, place["revision"])
+    return encoder.eval(), tokenizer
+
+
+def _check(encoder: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, missing: set[str], where: str) -> None:
+    """Raise InputError where weights or special tokens are missing; leave out a pooler without weights."""
+    lacking = sorted(name for name in missing if not name.startswith("pooler."))
+    if lacking:
+        raise InputError(f"{where} lacks {len(lacking)} of its encoder's weights, such as {lacking[0]}")
+    if missing:
+        log.warning("%s has no pooler; a plain head starts with a new one", where)
+        encoder.pooler = None
+    if not set(tokenizer.get_vocab()).difference(tokenizer.all_special_tokens):
+        raise InputError(f"{where} has no tokenizer; it must have a tokenizer.json or a vocab.txt")
+    for name in ("cls", "sep", "pad"):
+        if getattr(tokenizer, f"{name}_token_id") is None:
+            raise InputError(f"{where}: its tokenizer has no [{name.upper()}] token; the classifiers need one")
+    if len(tokenizer) > encoder.config.vocab_size:
+        counts = f"{len(tokenizer)} tokens, the encoder only {encoder.config.vocab_size} embeddings"
+        raise InputError(f"{where}: its tokenizer has {counts}; they do not belong together")
+
+
+def save_pretrained(encoder: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, folder: Path) -> None:
+    """Write encoder (safetensors, one file) and tokenizer into an existing folder, without where they came from."""
+    with quiet_transformers():
+        encoder.save_pretrained(folder, max_shard_size="1TB")
+    for key in ("is_local", "local_files_only", "name_or_path", "_commit_hash"):
+        tokenizer.init_kwargs.pop(key, None)
+    tokenizer.save_pretrained(folder)

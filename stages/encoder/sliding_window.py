@@ -1,0 +1,88 @@
+"""Self-attention in a sliding window (Longformer's local attention) for texts of thousands of tokens.
+
+Token i sees itself and the w / 2 tokens to either side, nothing globally. Queries are cut into blocks of w / 2, so
+the keys that a block can see all lie in the block itself and its two neighbours: time and memory grow linearly with
+the text.
+"""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from stages.encoder.attention import SelfAttention
+
+
+class SlidingWindowAttention(SelfAttention):
+    """BERT's self-attention, limited to a window of `window` tokens around each; padding sees nothing and gives 0."""
+
+    def __init__(self, replaced: nn.Module, window: int) -> None:
+        super().__init__(replaced)
+        self.reach = window // 2
+
+    def attend(self, query: Tensor, key: Tensor, value: Tensor, visible: Tensor) -> Tensor:
+        """The context of every query (R, n, heads, d / heads): of all T tokens, or of the first alone.
+
+        key, value: (R, T, heads, d / heads). visible: (R, T) bool, true where a token is real.
+        """
+        if self.first_only:
+            seen = slice(self.reach + 1)
+            return super().attend(query, key[:, seen], value[:, seen], visible[:, seen])
+        context = sliding_window_attention(query, key, value, visible, self.reach, self.dropout_now)
+        return context * visible[:, :, None, None]
+
+
+def sliding_window_attention(
+    query: Tensor, key: Tensor, value: Tensor, visible: Tensor, reach: int, dropout: float = 0.0
+) -> Tensor:
+    """Softmax attention of every token over the visible tokens at a distance of at most `reach`.
+
+    query, key, value: (R, T, heads, d); visible: (R, T) bool. Returns (R, T, heads, d); a token that sees nothing
+    else gets its own value.
+    """
+    n_rows, n_tokens, n_heads, size = query.shape
+    n_blocks = -(-n_tokens // reach)
+    missing = n_blocks * reach - n_tokens
+    query, key, value = (F.pad(part, (0, 0, 0, 0, 0, missing)) for part in (query, key, value))
+    shape = (n_rows, n_blocks, reach, n_heads, size)
+    near_key, near_value = (_with_neighbours(part.reshape(shape)) for part in (key, value))
+    near_visible = _with_neighbours(F.pad(visible, (0, missing)).view(n_rows, n_blocks, reach))
+
+    place = torch.arange(3 * reach, device=query.device) - reach  # of a key, counted from its query's block
+    distance = place - torch.arange(reach, device=query.device)[:, None]
+    # Each token sees itself whatever the mask says: a softmax over nothing is not defined.
+    allowed = (distance.abs() <= reach) & near_visible[:, :, None, :] | (distance == 0)
+
+    context = F.scaled_dot_product_attention(
+        query.reshape(n_rows * n_blocks, reach, n_heads, size).transpose(1, 2),
+        near_key.flatten(0, 1).transpose(1, 2),
+        near_value.flatten(0, 1).transpose(1, 2),
+        attn_mask=allowed.flatten(0, 1)[:, None],
+        dropout_p=dropout,
+    )
+    return context.transpose(1, 2).reshape(n_rows, n_blocks * reach, n_heads, size)[:, :n_tokens]
+
+
+def _with_neighbours(blocks: Tensor) -> Tensor:
+    """Each block with the one before and the one behind it (zeros at the ends): (R, K, b, ...) to (R, K, 3 b, ...)."""
+    none = torch.zeros_like(blocks[:, :1])
+    before, behind = torch.cat([none, blocks[:, :-1]], dim=1), torch.cat([blocks[:, 1:], none], dim=1)
+    return torch.cat([before, blocks, behind], dim=2)
+
+
+def position_source(old_rows: int, max_positions: int) -> Tensor:
+    """Which of a position table's `old_rows` each of the max_positions + 2 rows of the longer table is copied from.
+
+    Row 0 stays; rows 1 ... old_rows - 2 are repeated over and over. The end follows the authors' program where that
+    writes anything (it copies from row 1 once more where fewer than a whole repetition is left); the last rows,
+    which it leaves unwritten, go on with the plain repetition.
+    """
+    rows, step = max_positions + 2, old_rows - 2
+    source = 1 + torch.arange(-1, rows - 1) % step
+    source[0] = 0
+    row = 1
+    while row < max_positions and step > 0:
+        if rows - row < step:
+            step = max_positions - row - 1
+        source[row : row + step] = torch.arange(1, step + 1)
+        row += step
+    return source

@@ -1,0 +1,54 @@
+"""The code that a stage runs: its script and every module of the project that the script imports."""
+
+import ast
+from collections.abc import Set
+from functools import cache
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+
+# Modules that decide whether and where something is written, and what the user is told, but not one byte of it.
+NEUTRAL = frozenset(
+    Path("stages/project", f"{name}.py") for name in ("code", "errors", "files", "params", "paths", "stage")
+)
+
+
+def code_of_stage(stage: str) -> list[Path]:
+    """The code that a stage depends on; of `check_params`, which writes nothing, that is all of its code."""
+    return code_of(Path("stages", f"{stage}.py"), frozenset() if stage == "check_params" else NEUTRAL)
+
+
+def code_of(path: Path, left_out: Set[Path] = NEUTRAL) -> list[Path]:
+    """The project's files that running `path` needs, itself included, sorted and relative to the root.
+
+    Left out are the modules named, what only they import, and empty modules.
+    """
+    reached: set[Path] = set()
+    open_files = [path]
+    while open_files:
+        file = open_files.pop()
+        if file not in reached:
+            reached.add(file)
+            open_files.extend(imports(file) - left_out)
+    return sorted(file for file in reached if (ROOT / file).read_text(encoding="utf-8").strip())
+
+
+@cache
+def imports(path: Path) -> frozenset[Path]:
+    """The project's files that a file imports, anywhere in it."""
+    found: set[Path] = set()
+    for node in ast.walk(ast.parse((ROOT / path).read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            names = [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
+        else:
+            continue
+        found.update(file for name in names if name.split(".")[0] == "stages" for file in _files(name))
+    return frozenset(found)
+
+
+def _files(module: str) -> list[Path]:
+    """The file of a module of this project, if it is one."""
+    path = Path(*module.split("."))
+    return [file for file in (path.with_suffix(".py"), path / "__init__.py") if (ROOT / file).exists()]

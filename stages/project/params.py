@@ -1,0 +1,224 @@
+"""The parameters of the pipeline: typed, checked once, with an error that names the key, the value and the choices."""
+
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from ruamel.yaml import YAML, YAMLError
+
+from stages.project import paths
+from stages.project.errors import InputError
+
+Positive = Annotated[int, Field(gt=0)]
+NotNegative = Annotated[float, Field(ge=0)]
+Rate = Annotated[float, Field(gt=0)]
+Share = Annotated[float, Field(ge=0, lt=1)]
+Seed = Annotated[int, Field(ge=0, lt=2**32)]
+
+SUBSETS = {"mimic3": ("top50", "full", "clean"), "codiesp": ("diagnoses", "procedures", "both")}
+SPLITS = {"mimic3": ("stratified", "published"), "codiesp": ("official",)}
+LAUNCHERS = ("python", "accelerate launch", "torchrun")
+
+
+class Section(BaseModel):
+    """A section of params.yaml: every key is required, an unknown one is an error."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, populate_by_name=True)
+
+
+class Data(Section):
+    format: Literal["mimic3", "codiesp"]
+    raw_dir: str
+    subset: str
+    split: str
+    published_dir: str
+    min_documents: Positive
+    seed: Seed
+
+    @model_validator(mode="after")
+    def fits_the_format(self) -> "Data":
+        for key, choices in (("subset", SUBSETS[self.format]), ("split", SPLITS[self.format])):
+            if getattr(self, key) not in choices:
+                wrong = f"data.{key}: {getattr(self, key)!r} is not one of {', '.join(choices)}"
+                raise ValueError(f"{wrong} (data.format is {self.format})")
+        return self
+
+
+class Demo(Section):
+    admissions: Annotated[int, Field(ge=100)]
+    seed: Seed
+
+
+class Synonyms(Section):
+    pools: Annotated[list[Literal["umls", "wikipedia", "titles", "icd10cm", "authored"]], Field(min_length=1)]
+    pool_dir: str
+    max_candidates: Positive
+    max_characters: Positive
+    M: Positive
+    criterion: Literal["MDP", "rand"]
+    time_limit: Rate
+    seed: Seed
+
+
+class BuiltinEncoder(Section):
+    layers: Positive
+    hidden: Positive
+    heads: Positive
+    vocabulary: Positive
+    positions: Positive
+    chunk_length: Annotated[int, Field(ge=8)]
+    steps: Positive
+    batch_size: Positive
+    learning_rate: Rate
+    seed: Seed
+
+
+class Encoder(Section):
+    source: str
+    revision: str | None
+    lowercase_documents: bool
+    builtin: BuiltinEncoder
+
+
+class Model(Section):
+    type: Literal["CE", "CE_MSAM", "LE", "LE_MSAM", "CE_CLQ", "CE_MSAM_CLQ", "LE_CLQ", "LE_MSAM_CLQ"]
+    padding: Literal["masked", "original"]
+    initialisation: Literal["torch", "identity"]
+    chunk_length: Annotated[int, Field(ge=8)]
+    max_tokens: Annotated[int, Field(ge=8)]
+    window: Annotated[int, Field(ge=2)]
+    max_positions: Annotated[int, Field(ge=8)]
+    dropout: Share
+
+
+class Train(Section):
+    learning_rate: Rate
+    output_learning_rate: Rate | None
+    warmup: Share
+    weight_decay: NotNegative
+    epochs: Positive
+    patience: Positive
+    batch_documents: Positive
+    chunk_budget: Positive
+    clip_norm: Rate | None
+    keep_checkpoints: Positive
+    start_from: str | None
+    compile: bool
+    seed: Seed
+
+
+class Clq(Section):
+    lambda_: Annotated[float, Field(ge=0, alias="lambda")]
+    delta: Rate
+    learning_rate: Rate
+    epochs: Positive
+    patience: Positive
+    memory: Literal["reset", "original"]
+    seed: Seed
+
+
+class Quantifier(Section):
+    hidden: Positive
+    learning_rate: Rate
+    delta: Rate
+    batch_size: Positive
+    epochs: Positive
+    patience: Positive
+    early_stopping: Literal["validation", "original"]
+    train_samples: Positive
+    test_samples: Positive
+    seed: Seed
+
+
+class Baselines(Section):
+    enabled: bool
+
+
+class Evaluate(Section):
+    bins: Positive
+    k: Annotated[list[Positive], Field(min_length=1)]
+    bootstrap: Annotated[int, Field(ge=0)]
+    seed: Seed
+
+
+class Compute(Section):
+    device: Literal["auto", "cpu", "cuda"]
+    precision: Literal["auto", "float32", "bf16"]
+    threads: Positive
+    launch: str
+
+    @model_validator(mode="after")
+    def starts_processes(self) -> "Compute":
+        if not any(f"{self.launch} ".startswith(f"{launcher} ") for launcher in LAUNCHERS):
+            raise ValueError(f"compute.launch: {self.launch!r} begins with none of {', '.join(map(repr, LAUNCHERS))}")
+        return self
+
+    def of_a_process(self) -> dict[str, Any]:
+        """The keys and values that each process computes with: all but how the processes are started."""
+        return self.model_dump(exclude={"launch"})
+
+
+class Params(Section):
+    """params.yaml, section by section; what each key means stands there beside it."""
+
+    data: Data
+    demo: Demo
+    synonyms: Synonyms
+    encoder: Encoder
+    model: Model
+    train: Train
+    clq: Clq
+    quantifier: Quantifier
+    baselines: Baselines
+    evaluate: Evaluate
+    compute: Compute
+
+
+def load(path: Path = paths.PARAMS) -> Params:
+    """Read and check params.yaml. Raises InputError naming key, value and what would be right."""
+    try:
+        content = parse(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise InputError(f"{path} does not exist; run from the repository's root") from None
+    except YAMLError as error:
+        raise InputError(f"{path} is not valid YAML: {' '.join(str(error).split())}") from None
+    return check(content, str(path))
+
+
+def parse(text: str) -> Any:
+    """The content of a YAML text; by YAML 1.2, where `2e-05`, as DVC writes it, is a number."""
+    return YAML(typ="safe", pure=True).load(text)
+
+
+def check(content: object, source: str) -> Params:
+    """Check the content of a parameter file that came from `source`. Raises InputError."""
+    try:
+        return Params.model_validate(content)
+    except ValidationError as error:
+        raise InputError(f"{source}: " + "; ".join(_explain(item) for item in error.errors())) from None
+
+
+def _explain(item: dict) -> str:
+    """One problem that pydantic found, as `key: value ... what would be right`."""
+    key = ".".join(str(step) for step in item["loc"] if step != "constrained-str")
+    match item["type"]:
+        case "extra_forbidden":
+            known = _known_keys(item["loc"][:-1])
+            return f"{key}: no such key; the keys here are {', '.join(known)}"
+        case "missing":
+            return f"{key}: is missing"
+        case "literal_error":
+            return f"{key}: {item['input']!r} is not one of {item['ctx']['expected']}"
+        case "value_error":
+            return str(item["ctx"]["error"])
+        case _:
+            wanted = item["msg"].removeprefix("Input should be ")
+            return f"{key}: {item['input']!r} should be {wanted}"
+
+
+def _known_keys(section: tuple) -> list[str]:
+    """The keys of a section, as they stand in the file."""
+    model = Params
+    for step in section:
+        model = model.model_fields[step].annotation
+    return [field.alias or name for name, field in model.model_fields.items()]

@@ -1,0 +1,200 @@
+import json
+import shutil
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+from transformers import AutoModel, MegatronBertConfig, MegatronBertForMaskedLM, RobertaConfig
+
+from stages.encoder.architecture import Architecture
+from stages.encoder.attention import only_first_state
+from stages.encoder.chunking import SpecialIds
+from stages.encoder.encoder import cls_embeddings, load_encoder, load_tokenizer, special_ids, token_states
+from stages.project.errors import InputError
+
+CE = Architecture("CE", "plain", "masked", 0.0, chunk_length=16, max_tokens=64)
+LE = Architecture("LE", "plain", "masked", 0.0, window=8, max_positions=96)
+
+
+@pytest.fixture(params=["bert_folder", "megatron_folder"])
+def folder(request):
+    return request.getfixturevalue(request.param)
+
+
+@pytest.fixture
+def copied(megatron_folder, tmp_path):
+    """A MegatronBert that a test may damage."""
+    return shutil.copytree(megatron_folder, tmp_path / "encoder")
+
+
+def tokens(rows: int, length: int) -> tuple[torch.Tensor, torch.Tensor]:
+    ids = torch.randint(5, 60, (rows, length), generator=torch.Generator().manual_seed(0))
+    return ids, torch.arange(length) < torch.tensor([length] + [length // 2] * (rows - 1))[:, None]
+
+
+def states(encoder, ids, mask):
+    with torch.no_grad():
+        return token_states(encoder, ids, mask)
+
+
+def test_attention_put_in_is_the_encoders_own(folder):
+    encoder, pooler = load_encoder(folder, CE)
+    own = AutoModel.from_pretrained(folder, attn_implementation="eager", dtype=torch.float32)
+    ids, mask = tokens(3, 16)
+    with torch.no_grad():
+        expected = own(input_ids=ids, attention_mask=mask.long()).last_hidden_state
+    torch.testing.assert_close(states(encoder, ids, mask)[mask], expected[mask], rtol=0, atol=1e-5)
+    assert torch.equal(pooler.weight, own.pooler.dense.weight)
+    assert set(encoder.state_dict()) == {name for name in own.state_dict() if not name.startswith("pooler.")}
+
+
+def test_a_window_as_wide_as_the_text_changes_nothing(folder):
+    wide = Architecture("LE", "plain", "masked", 0.0, window=64, max_positions=64)
+    ids, mask = tokens(2, 30)
+    full, _ = load_encoder(folder, Architecture("CE", "plain", "masked", 0.0, chunk_length=32, max_tokens=64))
+    windowed, _ = load_encoder(folder, wide)
+    torch.testing.assert_close(states(windowed, ids, mask)[mask], states(full, ids, mask)[mask], rtol=0, atol=1e-5)
+
+
+@pytest.mark.parametrize(("architecture", "length"), [(CE, 16), (LE, 40)])
+def test_the_first_state_alone_is_the_first_of_all(folder, architecture, length):
+    """The same state, and the same gradients of all weights."""
+    ids, mask = tokens(3, length)
+
+    def first(encoder):
+        state = token_states(encoder, ids, mask)[:, 0]
+        state.square().sum().backward()
+        return state.detach(), {name: weight.grad for name, weight in encoder.named_parameters()}
+
+    whole, _ = load_encoder(folder, architecture)
+    trimmed, _ = load_encoder(folder, architecture)
+    only_first_state(trimmed)
+    assert states(trimmed, ids, mask).shape == (3, 1, trimmed.config.hidden_size)
+    (expected, expected_gradients), (found, found_gradients) = first(whole), first(trimmed)
+    torch.testing.assert_close(found, expected, rtol=0, atol=1e-5)
+    for name, gradient in expected_gradients.items():
+        torch.testing.assert_close(found_gradients[name], gradient, rtol=1e-3, atol=1e-4)
+
+
+def test_long_text_reads_the_repeated_position_rows(folder):
+    encoder, _ = load_encoder(folder, LE)
+    table = encoder.embeddings.position_embeddings.weight
+    assert len(table) == encoder.config.max_position_embeddings == 98
+    assert torch.equal(table[31:61], table[1:31])
+    ids, mask = tokens(2, 96)
+    assert states(encoder, ids, mask).isfinite().all()
+
+
+def test_enough_positions_are_left_as_they_are(folder):
+    encoder, _ = load_encoder(folder, Architecture("LE", "plain", "masked", 0.0, window=8, max_positions=32))
+    assert encoder.config.max_position_embeddings == 32
+
+
+def test_weights_of_a_pretraining_model_in_shards_are_read(copied, megatron_folder):
+    config = MegatronBertConfig.from_pretrained(megatron_folder)
+    model = MegatronBertForMaskedLM(config)
+    whole, _ = load_encoder(megatron_folder, CE)
+    model.bert.load_state_dict(whole.state_dict())
+    (copied / "model.safetensors").unlink()
+    model.save_pretrained(copied, max_shard_size="5KB")
+    assert len(list(copied.glob("model-*.safetensors"))) > 1
+    encoder, pooler = load_encoder(copied, CE)
+    assert pooler is None
+    for name, weight in whole.state_dict().items():
+        assert torch.equal(encoder.state_dict()[name], weight), name
+
+
+def test_half_precision_weights_are_widened(copied):
+    weights = load_file(copied / "model.safetensors")
+    save_file({name: w.bfloat16() for name, w in weights.items()}, copied / "model.safetensors", {"format": "pt"})
+    encoder, _ = load_encoder(copied, CE)
+    assert {weight.dtype for weight in encoder.parameters()} == {torch.float32}
+
+
+def test_loading_says_nothing(folder, capfd):
+    load_encoder(folder, CE)
+    assert capfd.readouterr() == ("", "")
+
+
+def test_an_encoder_with_missing_weights_is_refused(copied):
+    weights = load_file(copied / "model.safetensors")
+    del weights["encoder.layer.1.attention.self.key.weight"]
+    save_file(weights, copied / "model.safetensors", {"format": "pt"})
+    with pytest.raises(InputError, match=r"lacks 1 of its weights, such as encoder\.layer\.1\.attention\.self\.key"):
+        load_encoder(copied, CE)
+
+
+def test_a_damaged_weights_file_is_refused(copied):
+    (copied / "model.safetensors").write_bytes(b"not weights at all")
+    with pytest.raises(InputError, match="the encoder's weights cannot be read"):
+        load_encoder(copied, CE)
+
+
+def test_pickled_weights_are_refused(copied):
+    torch.save(load_file(copied / "model.safetensors"), copied / "pytorch_model.bin")
+    (copied / "model.safetensors").unlink()
+    with pytest.raises(InputError, match="the encoder's weights cannot be read"):
+        load_encoder(copied, CE)
+
+
+def test_another_kind_of_encoder_is_refused(copied):
+    RobertaConfig(hidden_size=16, num_attention_heads=4).save_pretrained(copied)
+    with pytest.raises(InputError, match="is a roberta; it must be one of bert, megatron-bert"):
+        load_encoder(copied, CE)
+
+
+def test_an_empty_folder_is_refused(tmp_path):
+    with pytest.raises(InputError, match="no encoder can be read there"):
+        load_encoder(tmp_path, CE)
+    with pytest.raises(InputError, match="no tokenizer can be read there"):
+        load_tokenizer(tmp_path)
+
+
+def test_chunks_longer_than_the_positions_are_refused(folder):
+    long = Architecture("CE", "plain", "masked", 0.0, chunk_length=64, max_tokens=256)
+    with pytest.raises(InputError, match="the encoder has 32 positions, too few for chunks of 64 tokens"):
+        load_encoder(folder, long)
+
+
+def test_special_ids_are_the_tokenizers_own(folder):
+    tokenizer = load_tokenizer(folder)
+    assert special_ids(tokenizer) == SpecialIds(cls=2, sep=3, pad=0)
+    assert tokenizer("w0 w1")["input_ids"] == [2, 5, 6, 3]
+
+
+def test_a_tokenizer_without_a_special_token_is_refused(copied):
+    settings = json.loads((copied / "tokenizer_config.json").read_text())
+    (copied / "tokenizer_config.json").write_text(json.dumps({**settings, "sep_token": None}))
+    with pytest.raises(InputError, match=r"has no \[SEP\] token"):
+        load_tokenizer(copied)
+
+
+def test_casing(folder):
+    fever = {word: load_tokenizer(folder).convert_tokens_to_ids(word) for word in ("Fever", "fever")}
+    assert load_tokenizer(folder)("Fever")["input_ids"][1] == fever["fever"]
+    assert load_tokenizer(folder, lowercase=True)("Fever")["input_ids"][1] == fever["fever"]
+    assert load_tokenizer(folder, lowercase=False)("Fever")["input_ids"][1] == fever["Fever"]
+
+
+@pytest.mark.parametrize("architecture", [CE, LE], ids=["CE", "LE"])
+def test_cls_embeddings_do_not_depend_on_what_else_is_embedded(folder, architecture):
+    encoder, _ = load_encoder(folder, architecture)
+    encoder.train()
+    tokenizer = load_tokenizer(folder)
+    phrases = ["w1 w2 w3 w4 w5", "w6", "w7 w8", "Fever w1", *(f"w{number}" for number in range(60))]
+    together = cls_embeddings(encoder, tokenizer, phrases)
+    assert encoder.training
+    encoder.eval()
+    for phrase, embedding in list(zip(phrases, together, strict=True))[:4]:
+        ids = torch.tensor([tokenizer(phrase)["input_ids"]])
+        expected = states(encoder, ids, torch.ones_like(ids))[0, 0]
+        torch.testing.assert_close(embedding, expected, rtol=0, atol=1e-5)
+
+
+def test_a_phrase_longer_than_the_positions_is_cut_and_closed(folder):
+    encoder, _ = load_encoder(folder, CE)
+    tokenizer = load_tokenizer(folder)
+    long = " ".join(f"w{number % 60}" for number in range(80))
+    ids = tokenizer(long)["input_ids"]
+    expected = states(encoder, torch.tensor([[*ids[:31], ids[-1]]]), torch.ones(1, 32))[0, 0]
+    torch.testing.assert_close(cls_embeddings(encoder, tokenizer, [long])[0], expected, rtol=0, atol=1e-5)
