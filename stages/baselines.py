@@ -10,6 +10,7 @@ from stages.evaluation import classification, lexical, thresholds
 from stages.project import files, formats, params, paths
 from stages.project.parts import PARTS
 from stages.project.stage import run
+from stages.project.threads import limit
 
 log = logging.getLogger("stages.baselines")
 
@@ -27,6 +28,7 @@ def main() -> None:
         formats.write_json(paths.BASELINES, {"test": {}})
         log.info("baselines.enabled is false: nothing done")
         return
+    limit(1)
     codes = files.read_json(paths.LABEL_CODES)
     texts = {part: pd.read_parquet(paths.split(part), columns=["text"])["text"].tolist() for part in PARTS}
     targets = {part: formats.read_csr(paths.targets(part)) for part in PARTS}

@@ -1,6 +1,7 @@
 """Collect the candidate synonyms of every code from the pools that params.yaml names."""
 
 import logging
+from collections.abc import Sequence
 from pathlib import Path
 
 from stages.project import params, paths
@@ -33,10 +34,12 @@ def main() -> None:
     write_json(paths.POOL_STATISTICS, pools.pool_statistics(gathered, combined, candidates))
 
 
-def gather(names: list[str], codes: dict[str, dict], folder: Path, max_characters: int) -> dict[str, pools.Pool]:
+def gather(names: Sequence[str], codes: dict[str, dict], folder: Path, max_characters: int) -> dict[str, pools.Pool]:
     """The pools `names`, in their order. Titles stand in for what UMLS lacks, where both are asked for."""
-    files = {name: pools.read_pool(name, folder) or {} for name in names if name in pools.FILES}
-    gathered = {}
+    if not folder.is_dir():
+        raise InputError(f"synonyms.pool_dir: {folder} is not a folder; it should hold the files of the pools")
+    files = {name: pools.matched(name, pools.read_pool(name, folder), codes) for name in names if name in pools.FILES}
+    gathered: dict[str, pools.Pool] = {}
     for name in names:
         if name == "titles":
             gathered[name] = pools.titles_pool(codes, lacking=files.get("umls"))

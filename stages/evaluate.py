@@ -8,7 +8,6 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import scipy.sparse as sp
-import torch
 
 from stages.evaluation import calibration, classification, per_code, recalibration, thresholds, uncertainty
 from stages.handover.logits import read_logits
@@ -16,6 +15,7 @@ from stages.project import files, formats, params, paths
 from stages.project.errors import InputError
 from stages.project.parts import SCORED
 from stages.project.stage import run
+from stages.project.threads import limit
 from stages.quantification import comparison
 from stages.quantification.quantifiers import PrevalenceMLP, load_mlp
 
@@ -129,7 +129,7 @@ def quantification(
 def main() -> None:
     """Compute everything, then write metrics/*.json and metrics/plots/*.csv."""
     settings = params.load()
-    torch.set_num_threads(settings.compute.threads)
+    limit(settings.compute.threads)
     bins = settings.evaluate.bins
     names, known = files.read_json(paths.LABEL_CODES), files.read_json(paths.CODES)
     joint = files.read_json(paths.JOINT)["joint"]
@@ -178,4 +178,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    run(main)
+    run(main, memory="quantifier.test_samples or evaluate.bootstrap")

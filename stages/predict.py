@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import torch
 from accelerate import Accelerator
 from safetensors.torch import save_file
 from torch import Tensor
@@ -11,6 +12,7 @@ from stages.modeling import devices
 from stages.modeling.inference import predict
 from stages.modeling.model import CodingModel, load_model
 from stages.project import files, params, paths
+from stages.project.errors import InputError
 from stages.project.parts import SCORED
 from stages.project.stage import run
 
@@ -32,8 +34,11 @@ def predictions(
 
 
 def write_predictions(folder: Path, logits: dict[str, Tensor]) -> None:
-    """Write the logits of each part into an existing folder."""
+    """Write the logits of each part into an existing folder. Raises InputError where some are not finite."""
     for part, part_logits in logits.items():
+        if not bool(torch.isfinite(part_logits).all()):
+            wrong = f"the classifier's logits of the {part} documents are not finite numbers"
+            raise InputError(f"{wrong}; lower train.learning_rate and train anew (`dvc repro -f train_classifier`)")
         save_file({"logits": part_logits}, paths.predictions(folder, part))
 
 
@@ -49,4 +54,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    run(main)
+    run(main, memory="train.chunk_budget, or model.max_tokens and model.max_positions")

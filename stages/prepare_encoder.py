@@ -3,13 +3,13 @@
 import logging
 
 import pandas as pd
-import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from stages.encoder.builtin import Settings, train_builtin_encoder
 from stages.encoder.pretrained import load_pretrained, save_pretrained
 from stages.project import files, params, paths
 from stages.project.stage import run
+from stages.project.threads import limit
 
 log = logging.getLogger("stages.prepare_encoder")
 
@@ -28,7 +28,7 @@ def builtin(encoder: params.Encoder) -> tuple[PreTrainedModel, PreTrainedTokeniz
 
 def main() -> None:
     settings = params.load()
-    torch.set_num_threads(settings.compute.threads)
+    limit(settings.compute.threads)
     if settings.encoder.source == "builtin":
         encoder, tokenizer = builtin(settings.encoder)
     else:
@@ -40,4 +40,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    run(main)
+    run(main, memory="the sizes of encoder.builtin, or take a smaller encoder.source")

@@ -65,7 +65,7 @@ def load(settings: params.Data) -> tuple[Corpus, dict[str, str]]:
     if settings.format == "codiesp":
         return codiesp.load(folder, settings.subset, settings.min_documents)
     # The split files are read first: they are small, and may be wrong.
-    split = published.load(Path(settings.published_dir), settings.subset) if settings.split == "published" else None
+    split = published.load(paths.SPLIT_FILES, settings.subset) if settings.split == "published" else None
     corpus = mimic.load(folder, settings.subset, settings.min_documents)
     return corpus, stratified(corpus.documents, settings.seed) if split is None else split
 

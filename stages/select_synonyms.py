@@ -8,13 +8,13 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 from safetensors.numpy import load_file
-from threadpoolctl import threadpool_limits
 
 from stages.project import params, paths
 from stages.project.errors import InputError
 from stages.project.files import read_json, whole_file
 from stages.project.formats import write_csv, write_json
 from stages.project.stage import run
+from stages.project.threads import limit
 from stages.synonyms import mdp, selection
 
 log = logging.getLogger("stages.select_synonyms")
@@ -24,13 +24,14 @@ PLOTTED = (1, 2, 4, 8)  # the values of M in the paper
 
 def main() -> None:
     config = params.load()
-    wanted, workers = config.synonyms, config.compute.threads
+    wanted, n_workers = config.synonyms, config.compute.threads
+    limit(1)  # processes, not threads, share the work
     candidates = read_json(paths.CANDIDATES)
     titles = {code: next(iter(entry["titles"]), "") for code, entry in read_json(paths.CODES).items()}
     problems = distances(candidates, load_file(paths.EMBEDDINGS)["embeddings"])
     solutions: dict[str, mdp.Solution] = {}
     if wanted.criterion == "MDP":
-        solutions = selection.choose_all(problems, wanted.M, wanted.time_limit, workers)
+        solutions = selection.choose_all(problems, wanted.M, wanted.time_limit, n_workers, wanted.total_time_limit)
         report(solutions)
         chosen = {code: found.chosen for code, found in solutions.items()}
     else:
@@ -40,7 +41,7 @@ def main() -> None:
         for code, phrases in candidates.items()
     }
     sizes = {code: len(phrases) for code, phrases in candidates.items()}
-    most_diverse = {M: selection.choose_all_quickly(problems, M, workers) for M in PLOTTED if M != wanted.M}
+    most_diverse = {M: selection.choose_all_quickly(problems, M, n_workers) for M in PLOTTED if M != wanted.M}
     if solutions:
         most_diverse[wanted.M] = chosen
 
@@ -62,8 +63,7 @@ def distances(candidates: dict[str, list[str]], embeddings: np.ndarray) -> selec
     if not np.isfinite(embeddings).all():
         raise InputError(f"{paths.EMBEDDINGS} holds numbers that are not finite; look at the encoder")
     rows = dict(zip(sorted(candidates), np.split(embeddings, stops[:-1]), strict=True))
-    with threadpool_limits(1):  # the last bit of a product can depend on the number of threads
-        return {code: mdp.cosine_distances(rows[code]) for code in rows if len(rows[code])}
+    return {code: mdp.cosine_distances(rows[code]) for code in rows if len(rows[code])}
 
 
 def report(solutions: dict[str, mdp.Solution]) -> None:
@@ -71,7 +71,8 @@ def report(solutions: dict[str, mdp.Solution]) -> None:
     unproven = sorted(code for code, found in solutions.items() if not found.proven)
     log.info("%d of %d answers are proven optimal", len(solutions) - len(unproven), len(solutions))
     if unproven:
-        log.warning("not proven within synonyms.time_limit: %s", ", ".join(unproven))
+        shown = ", ".join(unproven[:20]) + (", ..." if len(unproven) > 20 else "")
+        log.warning("not proven within synonyms.time_limit and total_time_limit: %s", shown)
 
 
 def statistics(
@@ -120,4 +121,4 @@ def write_table(path: Path, selected: dict[str, list[str]], titles: dict[str, st
 
 
 if __name__ == "__main__":
-    run(main)
+    run(main, memory="synonyms.max_candidates")

@@ -7,7 +7,7 @@ import torch
 from stages.encoder.architecture import Architecture
 from stages.handover import documents, starting_point
 from stages.modeling import devices
-from stages.modeling.checkpoints import CheckpointFolder, run_key
+from stages.modeling.checkpoints import CheckpointFolder, run_key, shared_folder
 from stages.modeling.model import CodingModel, build_model, save_model
 from stages.modeling.objectives import BinaryCrossEntropy
 from stages.modeling.training import Goal, Settings, Training, micro_f1
@@ -51,9 +51,12 @@ def main() -> None:
 
     inputs = INPUTS if start is None else [*INPUTS, start]
     checkpoints = CheckpointFolder(
-        paths.CHECKPOINTS / run_key({**training.to_dict(), **devices.described(accelerator)}, inputs),
+        shared_folder() / run_key({**training.to_dict(), **devices.described(accelerator)}, inputs, "train_classifier"),
         training.keep_checkpoints,
     )
+    if accelerator.is_main_process:
+        checkpoints.hold("train_classifier")
+        checkpoints.tidy()
     with accelerator.main_process_first():
         train, val = (
             documents.load(part, paths.ENCODER, architecture, cache=checkpoints.folder / "tokens") for part in LEARNT
@@ -81,10 +84,10 @@ def main() -> None:
             formats.write_json(partial / "history.json", history)
             formats.write_json(partial / starting_point.PROVENANCE, starting_point.provenance())
         formats.write_csv(paths.PLOTS / "training.csv", pd.DataFrame(history))
-        checkpoints.remove()
+        checkpoints.finish(paths.CLASSIFIER)
         starting_point.forget()
     devices.finish(accelerator)
 
 
 if __name__ == "__main__":
-    run(main)
+    run(main, memory="train.chunk_budget, or model.max_tokens and model.max_positions")

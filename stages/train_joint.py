@@ -13,7 +13,7 @@ from stages.evaluation.calibration import mece
 from stages.evaluation.classification import sigmoid
 from stages.handover import documents
 from stages.modeling import devices
-from stages.modeling.checkpoints import CheckpointFolder, run_key
+from stages.modeling.checkpoints import CheckpointFolder, run_key, shared_folder
 from stages.modeling.clq import GroupSums, JointLoss
 from stages.modeling.model import load_model, save_model
 from stages.modeling.training import Goal, Settings, Training, micro_f1
@@ -48,9 +48,13 @@ def train_both(settings: params.Params) -> None:
     loss = settings.clq.model_dump(include={"lambda_", "delta", "memory"})
 
     checkpoints = CheckpointFolder(
-        paths.CHECKPOINTS / run_key({**training.to_dict(), **loss, **devices.described(accelerator)}, INPUTS),
+        shared_folder()
+        / run_key({**training.to_dict(), **loss, **devices.described(accelerator)}, INPUTS, "train_joint"),
         training.keep_checkpoints,
     )
+    if accelerator.is_main_process:
+        checkpoints.hold("train_joint")
+        checkpoints.tidy()
     model, quantifier = load_model(paths.CLASSIFIER), load_mlp(paths.QUANTIFIER)
     with accelerator.main_process_first():
         train, val = (
@@ -81,7 +85,7 @@ def train_both(settings: params.Params) -> None:
             )
             write_predictions(partial, logits)
             formats.write_json(partial / "history.json", history)
-        checkpoints.remove()
+        checkpoints.finish(paths.JOINT_MODEL)
     devices.finish(accelerator)
 
 
@@ -102,4 +106,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    run(main)
+    run(main, memory="train.chunk_budget, or model.max_tokens and model.max_positions")

@@ -3,9 +3,10 @@
 from collections import Counter
 from pathlib import Path
 
-from stages.corpus import text
+from stages.corpus import icd, text
+from stages.corpus.delimited import spelled_id
 from stages.corpus.document import Code, Corpus, Document
-from stages.corpus.icd import Kind
+from stages.corpus.icd import Kind, NotACode
 from stages.project.errors import InputError
 
 FOLDERS = {"train": "train", "val": "dev", "test": "test"}
@@ -16,6 +17,7 @@ KINDS: dict[str, tuple[Kind, ...]] = {
 }
 CODE_FILES: dict[Kind, str] = {"diagnosis": "D", "procedure": "P"}
 SOURCE = "download CodiEsp from Zenodo, DOI 10.5281/zenodo.3625746"
+NOT_THE_CORPUS = ("__MACOSX",)  # beside files that begin with a dot: what a Mac adds to an archive
 
 
 def load(folder: Path, subset: str, min_documents: int) -> tuple[Corpus, dict[str, str]]:
@@ -24,52 +26,70 @@ def load(folder: Path, subset: str, min_documents: int) -> tuple[Corpus, dict[st
     Codes are upper-case. Kept are those of at least `min_documents` training documents. Raises InputError where the
     files are at fault.
     """
+    folder = root(folder)
     documents: list[Document] = []
     kinds: dict[str, Kind] = {}
     part_of: dict[str, str] = {}
-    texts = 0
+    n_texts = 0
     for part, name in FOLDERS.items():
-        codes = {}
+        codes: dict[str, set[str]] = {}
         for kind in KINDS[subset]:
-            for document_id, own in _read_codes(folder / name / f"{name}{CODE_FILES[kind]}.tsv").items():
+            for document_id, own in _read_codes(folder / name / f"{name}{CODE_FILES[kind]}.tsv", kind).items():
                 codes.setdefault(document_id, set()).update(own)
                 kinds.update(dict.fromkeys(own, kind))
         case_texts = _read_texts(folder / name / "text_files_en")
-        texts += len(case_texts)
+        n_texts += len(case_texts)
         if strangers := codes.keys() - case_texts.keys():
             raise InputError(
                 f"{folder / name}: {len(strangers)} of the coded documents have no text in text_files_en, the first "
                 f"is {min(strangers)}; {SOURCE}"
             )
         for document_id in sorted(codes):
-            part_of[document_id] = part
-            own = sorted(codes[document_id])
-            documents.append(Document(document_id, document_id, case_texts[document_id], own))
+            if (other := part_of.setdefault(document_id, part)) != part:
+                where = f"in two parts, {FOLDERS[other]} and {name}"
+                raise InputError(f"{folder}: the case {document_id} is {where}; it should be in one")
+            documents.append(Document(document_id, document_id, case_texts[document_id], sorted(codes[document_id])))
 
     occurrences = Counter(code for item in documents if part_of[item.document_id] == "train" for code in item.codes)
     kept = {code for code, count in occurrences.items() if count >= min_documents}
     coded = [item._replace(codes=own) for item in documents if (own := [code for code in item.codes if code in kept])]
     counts = {
-        "texts": texts,
-        "texts_without_codes": texts - len(documents),
+        "texts": n_texts,
+        "texts_without_codes": n_texts - len(documents),
         "documents_without_kept_code": len(documents) - len(coded),
     }
     known = {code: Code(kinds[code], []) for code in sorted(kept)}
     return Corpus(coded, known, counts), {item.document_id: part_of[item.document_id] for item in coded}
 
 
-def _read_codes(path: Path) -> dict[str, set[str]]:
+def root(folder: Path) -> Path:
+    """The folder that holds train, dev and test: `folder`, or the one folder in it, as the archive is packed."""
+    inner = [
+        path
+        for path in sorted(folder.iterdir())
+        if path.is_dir() and not path.name.startswith(".") and path.name not in NOT_THE_CORPUS
+    ]
+    return inner[0] if len(inner) == 1 and not (folder / "train").is_dir() else folder
+
+
+def _read_codes(path: Path, kind: Kind) -> dict[str, set[str]]:
     """Document -> its codes, upper-case, from a file of tab-separated document and code."""
     codes: dict[str, set[str]] = {}
-    try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-    except FileNotFoundError:
-        raise InputError(f"{path} does not exist, so this part has no gold codes; {SOURCE}") from None
-    for number, line in enumerate(lines, start=1):
-        document_id, _, code = (field.strip() for field in line.partition("\t"))
-        if not document_id or not code or "\t" in code:
-            raise InputError(f"{path}, line {number}: should be a document and a code, parted by a tab")
-        codes.setdefault(document_id, set()).add(code.upper())
+    if not path.is_file():
+        raise InputError(f"{path} does not exist, so this part has no gold codes; {SOURCE}")
+    for number, line in enumerate(_read_text(path).splitlines(), start=1):
+        if not line.strip():
+            continue
+        document_id, *fields = (field.strip() for field in line.split("\t"))
+        if len(fields) != 1 or spelled_id(document_id) is None:
+            raise InputError(f"{path}, line {number}: should be a case and a code, parted by a tab")
+        try:
+            code = icd.read(fields[0], kind, revision=10)
+        except NotACode as error:
+            raise InputError(f"{path}, line {number}: {error}") from None
+        if code is None:
+            raise InputError(f"{path}, line {number}: the code is missing")
+        codes.setdefault(document_id, set()).add(code)
     return codes
 
 
@@ -77,10 +97,13 @@ def _read_texts(folder: Path) -> dict[str, str]:
     """Document -> its English text, white space folded."""
     if not folder.is_dir():
         raise InputError(f"{folder} does not exist; {SOURCE}")
-    texts = {}
-    for path in folder.glob("*.txt"):
-        try:
-            texts[path.stem] = text.fold_white_space(path.read_text(encoding="utf-8"))
-        except UnicodeDecodeError:
-            raise InputError(f"{path} is not UTF-8 text; {SOURCE}") from None
-    return texts
+    paths = (path for path in folder.glob("*.txt") if not path.name.startswith("."))
+    return {path.stem: text.fold_white_space(_read_text(path)) for path in paths}
+
+
+def _read_text(path: Path) -> str:
+    """A file's text, without a byte order mark. Raises InputError where it is not UTF-8."""
+    try:
+        return path.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError:
+        raise InputError(f"{path} is not UTF-8 text (Latin-1, perhaps); it should be as it was downloaded") from None

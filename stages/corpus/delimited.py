@@ -1,12 +1,22 @@
-"""CSV tables, plain or gzipped, read in batches: only the columns asked for are kept, and never the whole file."""
+"""Tables as text (CSV), plain or gzipped, read in batches: only the columns asked for are kept, never the whole file.
 
+A table is read only if it is whole. Fields are parted by commas (semicolons, tabs and bars are recognised by the
+header). A field in quotation marks may hold line ends, and quotation marks that are doubled or, as Spark and MySQL
+write them, escaped by a backslash; which of the two, the beginning of the file shows.
+"""
+
+import csv as csv_module
 import gzip
+import io
 import os
 import re
 import zlib
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import IO, Any, NoReturn, cast
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 from pyarrow import csv
@@ -14,78 +24,189 @@ from pyarrow import csv
 from stages.project.errors import InputError
 
 WHOLE_NUMBER = re.compile(r"[0-9]{1,15}(\.0+)?")
+ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._\-]{0,39}")  # what an id looks like; anything else may be text
+NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_ ]{0,30}")  # what a column's name looks like
 BLOCK_BYTES = 4 << 20  # decompressed text parsed at once; a row, note text included, has to fit
+SNIFFED_BYTES = 8 << 20  # of the beginning, for the way in which quotation marks are escaped
+SEPARATORS = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "bars"}
+RECORD = "record"  # the column that `read` adds: the number of the record, counted from 1 behind the header
+ESCAPED = re.compile(rb'\\"[^",\r\n;\t|]')  # never in a table that doubles its quotation marks
+
+UNREADABLE = (OSError, EOFError, UnicodeDecodeError, zlib.error, pa.ArrowInvalid)
 
 
-def find(folder: Path, name: str) -> Path:
+@dataclass(frozen=True)
+class Dialect:
+    """How a table is written: the columns' names as the file spells them, what parts fields, how quotes are escaped."""
+
+    names: list[str]
+    separator: str
+    backslash: bool
+
+
+def find(folder: Path, name: str, wanted: str = "data.raw_dir should be MIMIC-III's folder") -> Path:
     """The table `name` in a folder: `name.csv.gz` or `name.csv`. Raises InputError when there is neither."""
     for suffix in (".csv.gz", ".csv"):
         if (path := folder / f"{name}{suffix}").is_file():
             return path
-    raise InputError(f"{folder} has neither {name}.csv.gz nor {name}.csv; data.raw_dir should be MIMIC-III's folder")
+    raise InputError(f"{folder} has neither {name}.csv.gz nor {name}.csv; {wanted}")
 
 
 def read(path: Path, columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
-    """The named columns of a CSV file as strings, batch by batch, named as asked for; column names match in any case.
+    """The named columns of a table as strings, batch by batch, named as asked for, and the number of each record.
 
-    A missing value is an empty string. Raises InputError for a missing column, a row with too few or too many
-    fields, and a damaged or cut file; the message never quotes a row.
+    Column names match in any case. A missing value is an empty string. Raises InputError for a missing column, a row
+    with too few or too many fields, and a damaged or cut file, which may show at its end only; the message never quotes
+    a row.
     """
-    names = _matching_names(path, columns)
+    dialect = sniffed(path, columns)
+    before = 0
     try:
-        reader = csv.open_csv(
-            path,
-            read_options=csv.ReadOptions(block_size=BLOCK_BYTES),
-            parse_options=csv.ParseOptions(newlines_in_values=True),
-            convert_options=csv.ConvertOptions(
-                column_types=dict.fromkeys(names, pa.string()), include_columns=names, strings_can_be_null=False
-            ),
-        )
-        for batch in reader:
-            yield pa.RecordBatch.from_arrays(batch.columns, names=list(columns))
-    except (OSError, EOFError, pa.ArrowInvalid) as error:
-        raise InputError(f"{path} {_damage(error)}") from None
+        with _opened(path) as file:
+            whole = _Whole(file, path, dialect.backslash)
+            reader = csv.open_csv(
+                pa.PythonFile(whole, mode="r"),
+                read_options=csv.ReadOptions(block_size=BLOCK_BYTES),
+                parse_options=csv.ParseOptions(
+                    delimiter=dialect.separator,
+                    newlines_in_values=True,
+                    double_quote=not dialect.backslash,
+                    escape_char="\\" if dialect.backslash else False,
+                ),
+                convert_options=csv.ConvertOptions(
+                    column_types=dict.fromkeys(dialect.names, pa.string()),
+                    include_columns=dialect.names,
+                    strings_can_be_null=False,
+                ),
+            )
+            for batch in reader:
+                records = pa.array(np.arange(before + 1, before + batch.num_rows + 1))
+                before += batch.num_rows
+                yield pa.RecordBatch.from_arrays([*batch.columns, records], names=[*columns, RECORD])
+            whole.check_end()
+    except UNREADABLE as error:
+        _raise_damage(path, error)
+
+
+def sniffed(path: Path, columns: Sequence[str]) -> Dialect:
+    """How a table is written, by its beginning. Raises InputError where a wanted column is missing from its header."""
+    try:
+        with _opened(path) as file:
+            beginning = file.read(SNIFFED_BYTES)
+        if beginning.startswith((b"\xff\xfe", b"\xfe\xff")) or b"\0" in beginning[:1000]:
+            raise InputError(f"{path} is UTF-16 or no text at all; it should be UTF-8")
+        header = beginning.split(b"\n", 1)[0].decode("utf-8-sig").strip()
+    except UNREADABLE as error:
+        _raise_damage(path, error)
+    found: list[str] = []
+    for separator in SEPARATORS:
+        names = next(csv_module.reader([header], delimiter=separator), [])
+        spelled = {name.strip().upper(): name for name in names}
+        if all(name.upper() in spelled for name in columns):
+            backslash = ESCAPED.search(beginning) is not None
+            return Dialect([spelled[name.upper()] for name in columns], separator, backslash)
+        found = max(found, names, key=len)
+    missing = [name for name in columns if name.upper() not in {known.strip().upper() for known in found}]
+    shown = ", ".join(found) if all(map(NAME.fullmatch, found)) else f"{len(found)} fields that are no columns' names"
+    raise InputError(
+        f"{path} has no column {', '.join(missing)} in its first line; it should have {', '.join(columns)}, and has "
+        f"{shown or 'nothing'}"
+    )
+
+
+def place(batch: pa.RecordBatch, index: int) -> str:
+    """How to name a row to the user: by its ROW_ID where that looks like one, else by the number of its record."""
+    if "ROW_ID" in batch.schema.names and WHOLE_NUMBER.fullmatch(row := batch.column("ROW_ID")[index].as_py()):
+        return f"the row with ROW_ID {row}"
+    return f"record {batch.column(RECORD)[index].as_py()} (counted from 1 behind the header)"
 
 
 def integers(path: Path, batch: pa.RecordBatch, column: str) -> list[int]:
-    """A column of whole numbers, written `7` or `7.0`.
-
-    Raises InputError naming the ROW_ID of the first row without one.
-    """
+    """A column of whole numbers, written `7` or `7.0`. Raises InputError naming the first row without one."""
     values = batch.column(column)
     try:
         return pc.cast(pc.cast(values, pa.float64()), pa.int64()).to_pylist()
     except pa.ArrowInvalid:
-        rows = zip(batch.column("ROW_ID").to_pylist(), values.to_pylist(), strict=True)
-        row, value = next(pair for pair in rows if not WHOLE_NUMBER.fullmatch(pair[1]))
-        wrong = f"the {column} is not a whole number" if value else f"the {column} is missing"
-        raise InputError(f"{path}: {wrong} in the row with ROW_ID {row}") from None
+        spelled = values.to_pylist()
+        index = next(at for at, value in enumerate(spelled) if not WHOLE_NUMBER.fullmatch(value))
+        wrong = f"the {column} is not a whole number" if spelled[index] else f"the {column} is missing"
+        raise InputError(f"{path}: {wrong} in {place(batch, index)}") from None
 
 
-def _matching_names(path: Path, columns: Sequence[str]) -> list[str]:
-    """The columns' names as the file spells them."""
-    opened = gzip.open if path.suffix == ".gz" else open
-    try:
-        with opened(path, "rt", encoding="utf-8-sig") as file:
-            header = [name.strip('"') for name in file.readline().strip().split(",")]
-    except (OSError, EOFError, UnicodeDecodeError, zlib.error) as error:
-        raise InputError(f"{path} {_damage(error)}") from None
-    spelled = {name.upper(): name for name in header}
-    missing = [name for name in columns if name not in spelled]
-    if missing:
-        raise InputError(
-            f"{path} has no column {', '.join(missing)} in its first line; it should have {', '.join(columns)}"
-        )
-    return [spelled[name] for name in columns]
+def _opened(path: Path) -> IO[bytes]:
+    return cast(IO[bytes], gzip.open(path)) if path.suffix == ".gz" else path.open("rb")
 
 
-def _damage(error: Exception) -> str:
-    """What is wrong with a file, without the row that Arrow's own message quotes."""
+class _Whole(io.RawIOBase):
+    """A table's bytes on their way to the parser, watched for whether the last record ends, and for another dialect."""
+
+    def __init__(self, file: IO[bytes], path: Path, backslash: bool) -> None:
+        super().__init__()
+        self.file, self.path, self.backslash = file, path, backslash
+        self.n_quotes = 0  # quotation marks that open or close a field, or are doubled in one
+        self.held = b""  # the end of the last block, which may be half of an escaped character
+        self.last = b"\n"
+
+    def readable(self) -> bool:
+        return True
+
+    def read(self, size: int = -1) -> bytes:
+        """The next bytes, watched."""
+        block = self.file.read(size)
+        self.last = block[-1:] or self.last
+        watched = self.held + block
+        if self.backslash:
+            plain = re.sub(rb"\\.", b"", watched, flags=re.DOTALL)  # a backslash and what it escapes
+            self.held = b"\\" if plain.endswith(b"\\") else b""
+            self.n_quotes += plain.count(b'"')
+            return block
+        self.n_quotes += block.count(b'"')
+        if b'\\"' in watched and ESCAPED.search(watched):
+            raise InputError(
+                f"{self.path}: a quotation mark is escaped by a backslash, while the beginning of the file has none of "
+                "these; it should double them"
+            )
+        self.held = watched[-2:]
+        return block
+
+    def check_end(self) -> None:
+        """Raise InputError unless the last record has ended."""
+        if self.n_quotes % 2:
+            raise InputError(
+                f"{self.path} is cut short: it ends inside of a field in quotation marks (or has one that is not "
+                "doubled)"
+            )
+        if self.last not in (b"\n", b"\r"):
+            raise InputError(
+                f"{self.path} is cut short: no line end stands behind its last record (if it is whole, add one)"
+            )
+
+
+def _raise_damage(path: Path, error: Exception) -> NoReturn:
+    """Say what is wrong with a file, without the row that Arrow's own message quotes."""
     message = str(error)
+    if isinstance(error, InputError):
+        raise error
+    if isinstance(error.__cause__, InputError):
+        raise error.__cause__ from None
     if isinstance(error, OSError) and error.errno:
-        return f"cannot be read ({os.strerror(error.errno)})"
-    if isinstance(error, pa.ArrowInvalid) and "Expected" in message:
-        return "has a row with too few or too many fields; download it anew"
-    if isinstance(error, UnicodeDecodeError) or "UTF8" in message:
-        return "is not UTF-8 text; download it anew"
-    return "is damaged or cut short; download it anew"
+        wrong = f"cannot be read ({os.strerror(error.errno)})"
+    elif isinstance(error, UnicodeDecodeError) or "UTF8" in message:
+        wrong = "is not UTF-8 text (Latin-1, perhaps); it should be UTF-8"
+    elif isinstance(error, pa.ArrowInvalid) and (counts := re.search(r"Expected (\d+) columns, got (\d+)", message)):
+        record = re.search(r"Row #(\d+)", message)
+        where = f"row {record[1]}" if record else "a row"
+        wrong = (
+            f"has too few or too many fields in {where} ({counts[2]} for {counts[1]}): a quotation mark that is not "
+            "doubled, another separator, or a row that was cut"
+        )
+    elif "straddling" in message:
+        wrong = f"has a record of more than {BLOCK_BYTES >> 20} MB: a quotation mark is open, or not doubled"
+    else:
+        wrong = "is damaged or cut short"
+    raise InputError(f"{path} {wrong}") from None
+
+
+def spelled_id(value: Any) -> str | None:
+    """`value` where it has the form of an id and may be quoted; None where it may be a text."""
+    return value if isinstance(value, str) and ID.fullmatch(value) else None

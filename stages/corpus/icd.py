@@ -1,8 +1,14 @@
-"""ICD codes: the dot, and the fifty codes of MIMIC-III-50."""
+"""ICD codes: what they look like, how they are spelled, and the fifty of MIMIC-III-50.
 
+The one place where a code is read, whatever table, pool or split it comes from.
+"""
+
+import re
+from dataclasses import dataclass
 from typing import Literal
 
 Kind = Literal["diagnosis", "procedure"]
+Revision = Literal[9, 10]
 
 # The fixed list of Mullenbach et al. (2018).
 # fmt: off
@@ -15,13 +21,99 @@ MIMIC_50 = (
 )
 # fmt: on
 
+MISSING = {"", "nan", "null", "none", "na", "n/a", "#n/a", "<na>", "nat", "\\n", "-", "--", "?", "."}  # in lower case
+QUOTABLE = re.compile(r"[A-Za-z0-9.+\-]{1,12}")  # what has the length and the letters of a code, and so is no text
+NUMBER = re.compile(r"\d+\.\d*(e\+?\d+)?|\d+e\+?\d+", re.IGNORECASE)
 
-def dotted(code: str, kind: Kind) -> str:
-    """An ICD-9-CM code with its dot: `4019` is the diagnosis `401.9` and the procedure `40.19`.
 
-    A diagnosis takes its dot after the third character, an external cause (E) after the fourth, a procedure after
-    the second; there is none when nothing follows. A dot that is there already is set anew.
+class NotACode(ValueError):
+    """A string that no ICD code can be. The message says what such a code looks like, and never quotes a long text."""
+
+
+@dataclass(frozen=True)
+class Form:
+    """What the codes of one revision and kind look like without their dot."""
+
+    name: str
+    pattern: re.Pattern[str]
+    shortest: int  # shorter ones are let pass, as MIMIC's own program does, and warned of
+    looks: str
+
+
+FORMS: dict[tuple[Revision, Kind], Form] = {
+    (9, "diagnosis"): Form(
+        "ICD-9-CM diagnosis",
+        re.compile(r"\d{1,5}|[VE]\d{0,4}"),
+        3,
+        "three digits, V and two, or E and three, then up to two more (E: one): 401.9, V58.61, E849.0",
+    ),
+    (9, "procedure"): Form(
+        "ICD-9-CM procedure", re.compile(r"\d{1,4}"), 2, "two digits, then up to two more: 38.93, 96.6"
+    ),
+    (10, "diagnosis"): Form(
+        "ICD-10-CM",
+        re.compile(r"[A-Z]\d[0-9A-Z][0-9A-Z]{0,4}"),
+        3,
+        "a letter, a digit and a character, then up to four more: I10, S72.001A",
+    ),
+    (10, "procedure"): Form(
+        "ICD-10-PCS",
+        re.compile(r"[0-9A-HJ-NP-Z]{4}([0-9A-HJ-NP-Z]{3})?"),
+        4,
+        "seven digits and letters without a dot (of which four may stand for all): 02HV33Z",
+    ),
+}
+
+
+def dotted(code: str, kind: Kind, revision: Revision = 9) -> str:
+    """A code with its dot: in ICD-9-CM `4019` is the diagnosis `401.9` and the procedure `40.19`.
+
+    A diagnosis takes its dot after the third character, an external cause of ICD-9-CM (E) after the fourth, a procedure
+    of ICD-9-CM after the second, one of ICD-10-PCS none; there is none where nothing follows. A dot that is there
+    already is set anew (METHOD.md, sections 1.1 and 11).
     """
     code = code.replace(".", "")
-    category = 2 if kind == "procedure" else 4 if code.startswith("E") else 3
+    if kind == "procedure":
+        category = 2 if revision == 9 else len(code)
+    else:
+        category = 4 if revision == 9 and code.startswith("E") else 3
     return f"{code[:category]}.{code[category:]}" if len(code) > category else code
+
+
+def read(text: str, kind: Kind, revision: Revision = 9) -> str | None:
+    """The code that `text` spells, upper-case and with its dot; None where it spells "missing".
+
+    White space around it, small letters, a dot or none, a dot with nothing behind it (`I10.`) and Excel's ways of
+    saying "text" (`="0389"`, `'0389`) are all understood. Raises NotACode for what no code of this kind can be: other
+    characters, or a dot at another place, which is how a code looks that went through a column of numbers.
+    """
+    spelled = text.strip()
+    if spelled.startswith('="') and spelled.endswith('"'):
+        spelled = spelled[2:-1]
+    spelled = spelled.strip("'\" ").upper()
+    if spelled.lower() in MISSING:
+        return None
+    spelled = spelled.removesuffix(".")
+    form = FORMS[revision, kind]
+    code = dotted(spelled, kind, revision)
+    if not form.pattern.fullmatch(code.replace(".", "")) or spelled not in (code, code.replace(".", "")):
+        raise NotACode(_what_is_wrong(text.strip(), form))
+    return code
+
+
+def too_short(code: str, kind: Kind, revision: Revision = 9) -> bool:
+    """Whether a code that was read is shorter than any real one: zeros at its beginning may be lost."""
+    return len(compact(code)) < FORMS[revision, kind].shortest
+
+
+def _what_is_wrong(text: str, form: Form) -> str:
+    shown = f"{text!r} is" if QUOTABLE.fullmatch(text) else f"a text of {len(text)} characters is"
+    why = f"{shown} no {form.name} code ({form.looks})"
+    if NUMBER.fullmatch(text):
+        why += "; it went through a column of numbers, but codes are text, in which zeros count: export it as text"
+    return why
+
+
+def compact(code: str) -> str:
+    """A code without its dot, in capitals: what all its spellings have in common."""
+    return code.strip().replace(".", "").upper()

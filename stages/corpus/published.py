@@ -38,8 +38,7 @@ PINS = "pins.yaml"
 def load(folder: Path, subset: str) -> dict[str, str]:
     """Admission -> part (`train`, `val`, `test`) by the published files of a subset.
 
-    A file that is missing is downloaded where there is a pin for it. Raises InputError where a file is missing, differs
-    from its pin, has another form, or deals an admission to two parts.
+    Raises InputError where a file is missing, has another form, or deals an admission to two parts.
     """
     part_of: dict[str, str] = {}
     for path, admission, part in _clean_rows(folder) if subset == "clean" else _rows(folder, FILES[subset]):
@@ -50,9 +49,9 @@ def load(folder: Path, subset: str) -> dict[str, str]:
 
 def _rows(folder: Path, files: dict[str, str]) -> Iterator[tuple[Path, str, str]]:
     """Each admission and its part, from one file a part with one admission a line."""
-    for part, path in {part: fetch(folder, name) for part, name in files.items()}.items():
+    for part, path in {part: _present(folder / name) for part, name in files.items()}.items():
         for number, line in enumerate(path.read_bytes().split(b"\n"), start=1):
-            if (admission := line.strip()).isdigit():
+            if (admission := line.strip().removeprefix(b"\xef\xbb\xbf")).isdigit():
                 yield path, admission.decode(), part
             elif admission:
                 raise InputError(f"{path}, line {number}: should be a HADM_ID, a whole number")
@@ -60,7 +59,7 @@ def _rows(folder: Path, files: dict[str, str]) -> Iterator[tuple[Path, str, str]
 
 def _clean_rows(folder: Path) -> Iterator[tuple[Path, str, str]]:
     """Each admission and its part, from the feather file with the columns `_id` and `split`."""
-    path = fetch(folder, CLEAN_FILE)
+    path = _present(folder / CLEAN_FILE)
     try:
         table = feather.read_table(path, columns=["_id", "split"])
         admissions = table["_id"].cast(pa.int64()).to_pylist()
@@ -70,6 +69,17 @@ def _clean_rows(folder: Path) -> Iterator[tuple[Path, str, str]]:
         if part not in DOCUMENTS["clean"]:
             raise InputError(f"{path}: the split of admission {admission} should be train, val or test")
         yield path, str(admission), part
+
+
+def _present(path: Path) -> Path:
+    if not path.is_file():
+        raise InputError(f"{path} does not exist; `dvc repro fetch_splits` makes it")
+    return path
+
+
+def files_of(subset: str) -> list[str]:
+    """The names of the split files of a subset."""
+    return [CLEAN_FILE] if subset == "clean" else list(FILES[subset].values())
 
 
 def fetch(folder: Path, name: str) -> Path:

@@ -65,15 +65,18 @@ def _rarest(counts: np.ndarray) -> int | None:
 
 
 def _most_wanting(label: int, demands: list[list[float]], totals: list[float], generator: random.Random) -> int:
-    """The part with the highest demand for the label; of equal ones that with the highest in all; then by chance."""
+    """The part with the highest demand for the label; of equal ones that with the highest in all.
+
+    Where that is shared too, chance decides among all parts of equal demand for the label (METHOD.md, section 1.3).
+    """
     wanted = [demand[label] for demand in demands]
     highest = max(wanted)
     if wanted.count(highest) == 1:
         return wanted.index(highest)
     tied = [part for part, demand in enumerate(wanted) if demand == highest]
     highest = max(totals[part] for part in tied)
-    tied = [part for part in tied if totals[part] == highest]
-    return tied[0] if len(tied) == 1 else generator.choice(tied)
+    wanting = [part for part in tied if totals[part] == highest]
+    return wanting[0] if len(wanting) == 1 else generator.choice(tied)
 
 
 def train_val_test(subjects: dict[str, list[str]], seed: int) -> dict[str, str]:

@@ -18,5 +18,8 @@ def read_logits(path: Path) -> np.ndarray:
     except (SafetensorError, KeyError) as error:
         raise InputError(f"{path} holds no array `logits` ({error}); `dvc repro -f predict` makes it anew") from None
     if wrong := np.count_nonzero(~np.isfinite(logits)):
-        raise InputError(f"{path}: {wrong} logits are not finite; the training diverged, lower its learning rate")
+        raise InputError(
+            f"{path}: {wrong} logits are not finite numbers, so the training diverged; lower its learning rate, then "
+            "`dvc repro -f train_classifier`"
+        )
     return logits

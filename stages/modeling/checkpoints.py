@@ -1,21 +1,31 @@
 """Checkpoints of a training run: whole or absent, checked when read, found again by what defines the run.
 
-A run's folder is named by a hash of everything that defines it, so a run that was killed finds its checkpoints
-and a changed run finds none. A checkpoint is a folder of safetensors files and a `state.json` with their checksums.
+A run's folder is named by a hash of everything that defines it, so a run that was killed finds its checkpoints and a
+changed run finds none. It lies beside DVC's cache, where all workspaces of a repository find it, also those that
+`dvc exp run --temp` and `--queue` make and throw away. A checkpoint is a folder of safetensors files and a `state.json`
+with their checksums.
 """
 
+import fcntl
 import hashlib
 import json
 import logging
 import shutil
 from collections.abc import Iterable
+from importlib.metadata import version
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import IO, Any, NamedTuple
 
+import yaml
+from dvc.config import Config, ConfigError
+from dvc.exceptions import NotDvcRepoError
+from dvc.repo import Repo
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+from stages.project import paths
+from stages.project.code import ROOT, code_of_stage
 from stages.project.errors import InputError
 from stages.project.files import read_json, whole_directory
 from stages.project.formats import write_json
@@ -23,6 +33,8 @@ from stages.project.formats import write_json
 log = logging.getLogger(__name__)
 
 EXACT = 17  # significant digits that give a float back to the last bit
+LIBRARIES = ("accelerate", "numpy", "safetensors", "tokenizers", "torch", "transformers")  # what training computes with
+FINISHED = "finished"  # in the folder of a run that has ended: the next training removes it
 
 
 class Checkpoint(NamedTuple):
@@ -44,13 +56,27 @@ def digest(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def run_key(settings: dict[str, Any], inputs: Iterable[Path]) -> str:
-    """A short name for the run that `settings` (plain values) and the content of `inputs` (files, folders) define.
+def shared_folder() -> Path:
+    """Where all workspaces of this repository have their checkpoints: in DVC's cache; models/checkpoints without DVC."""
+    try:
+        dvc_folder = Repo.find_dvc_dir()
+        configured = Config(dvc_folder, validate=False)["cache"].get("dir")
+    except (NotDvcRepoError, ConfigError):
+        return paths.CHECKPOINTS
+    return Path(configured or Path(dvc_folder) / "cache") / "checkpoints"
 
-    The code of this package is part of what defines a run.
+
+def run_key(settings: dict[str, Any], inputs: Iterable[Path], stage: str) -> str:
+    """A short name for the run of `stage` that `settings` (plain values) and the content of `inputs` define.
+
+    The code that the stage runs and the versions of the libraries that it computes with are part of what defines it.
     """
-    code = sorted(Path(__file__).parent.glob("*.py"))
-    content = {"settings": settings, "inputs": [digest(path) for path in (*inputs, *code)]}
+    content = {
+        "settings": settings,
+        "inputs": [digest(path) for path in inputs],
+        "code": {file.as_posix(): digest(ROOT / file) for file in code_of_stage(stage)},
+        "libraries": {name: version(name) for name in LIBRARIES},
+    }
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]
 
 
@@ -60,6 +86,27 @@ class CheckpointFolder:
     def __init__(self, folder: Path, keep: int) -> None:
         self.folder = Path(folder)
         self.keep = keep
+        self.held: IO[bytes] | None = None
+
+    def hold(self, stage: str) -> None:
+        """Keep other processes out of the run's folder until this one ends; of two equal runs the second waits.
+
+        Where the run had ended before, its checkpoints count only if DVC never recorded what `stage` wrote, that is, if
+        the outputs were lost; a run that is asked for again is run again.
+        """
+        self.folder.parent.mkdir(parents=True, exist_ok=True)
+        lock = _lock_of(self.folder).open("ab")
+        if not _locked(lock):
+            log.info("another process trains this very run; waiting until it ends")
+            fcntl.flock(lock, fcntl.LOCK_EX)
+        self.held = lock
+        marker = self.folder / FINISHED
+        if marker.exists():
+            if _recorded(stage, marker.read_text(encoding="utf-8")):
+                shutil.rmtree(self.folder)
+            else:
+                log.info("this run had ended, but what it wrote was lost: it is taken from its last checkpoint")
+                marker.unlink()
 
     def save(self, step: int, checkpoint: Checkpoint) -> None:
         """Write the checkpoint of `step`, then remove those too old to be kept."""
@@ -81,20 +128,72 @@ class CheckpointFolder:
                 log.warning("checkpoint %s is damaged and skipped: %s", folder.name, error)
         return None
 
-    def log_others(self) -> None:
-        """Say how many other runs have left checkpoints, for nothing but their own end removes them."""
-        others = [path for path in self.folder.parent.glob("*") if path.is_dir() and path != self.folder]
-        if others:
-            log.info(
-                "%s: %d other runs were left unfinished; what they keep can be deleted", self.folder.parent, len(others)
-            )
+    def tidy(self) -> None:
+        """Remove what runs that ended have left, and say how many were left unfinished."""
+        n_unfinished = 0
+        for folder in sorted(self.folder.parent.glob("*")):
+            if not folder.is_dir() or folder == self.folder or folder.name.startswith("."):
+                continue
+            with _lock_of(folder).open("ab") as lock:
+                if not _locked(lock):
+                    continue  # it is being trained
+                if (folder / FINISHED).exists():
+                    shutil.rmtree(folder, ignore_errors=True)
+                    _lock_of(folder).unlink(missing_ok=True)
+                else:
+                    n_unfinished += 1
+        if n_unfinished:
+            where = self.folder.parent
+            log.info("%s: %d other runs were left unfinished; what they keep can be deleted", where, n_unfinished)
 
-    def remove(self) -> None:
-        """Remove the run's folder."""
-        shutil.rmtree(self.folder, ignore_errors=True)
+    def finish(self, output: Path) -> None:
+        """Mark the run as ended, with `output` written and not yet recorded by DVC.
+
+        Its newest checkpoint stays until the next training, should the process be killed before DVC is done.
+        """
+        for old in self._newest_first()[1:]:
+            shutil.rmtree(old)
+        self.folder.mkdir(parents=True, exist_ok=True)
+        (self.folder / FINISHED).write_text(dvc_md5(output), encoding="utf-8")
+        if self.held:
+            self.held.close()
 
     def _newest_first(self) -> list[Path]:
         return sorted(self.folder.glob("step-*"), reverse=True)
+
+
+def dvc_md5(folder: Path) -> str:
+    """The md5 by which dvc.lock knows a folder: of the list of its files with theirs."""
+    files = sorted(path for path in folder.rglob("*") if path.is_file())
+    entries = []
+    for path in files:
+        md5 = hashlib.md5(path.read_bytes(), usedforsecurity=False).hexdigest()
+        entries.append({"md5": md5, "relpath": path.relative_to(folder).as_posix()})
+    entries.sort(key=lambda entry: entry["relpath"])
+    return hashlib.md5(json.dumps(entries, sort_keys=True).encode(), usedforsecurity=False).hexdigest() + ".dir"
+
+
+def _recorded(stage: str, md5: str) -> bool:
+    """Whether dvc.lock has the output `md5` for a stage; without a dvc.lock nothing is ever recorded, nor lost."""
+    try:
+        content = yaml.safe_load(Path("dvc.lock").read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return True
+    outputs = ((content or {}).get("stages", {}).get(stage) or {}).get("outs", [])
+    return any(output.get("md5") == md5 for output in outputs)
+
+
+def _lock_of(folder: Path) -> Path:
+    return folder.with_name(f"{folder.name}.lock")
+
+
+def _locked(lock: IO[bytes]) -> bool:
+    """Take a lock if it is free; it is given back when its file is closed or the process ends, however it does."""
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
 
 
 def _read(folder: Path) -> Checkpoint:

@@ -7,6 +7,7 @@ import torch
 from accelerate import Accelerator, DistributedDataParallelKwargs
 
 from stages.project.errors import InputError
+from stages.project.threads import limit
 
 log = logging.getLogger(__name__)
 
@@ -17,19 +18,20 @@ def start(device: str, precision: str, threads: int) -> Accelerator:
     auto is CUDA where there is one, and bf16 autocast (weights stay float32) where that device has it. Started by
     torchrun or `accelerate launch`, each process gets its device. Raises InputError for a device that is not there.
     """
-    torch.set_num_threads(threads)
+    limit(threads)
     if device == "cuda" and not torch.cuda.is_available():
         raise InputError("compute.device: cuda, but no CUDA device is found; use auto or cpu")
     on_cuda = device != "cpu" and torch.cuda.is_available()
     if precision == "auto":
-        precision = "bf16" if on_cuda and torch.cuda.is_bf16_supported() else "float32"
+        precision = "bf16" if on_cuda and torch.cuda.is_bf16_supported(including_emulation=False) else "float32"
     # Under bf16, what stays float32 (MSAM's scores) may take a GPU's TF32, which keeps three more bits than bf16.
     torch.set_float32_matmul_precision("highest" if precision == "float32" else "high")
     accelerator = Accelerator(
         cpu=not on_cuda,
         mixed_precision="bf16" if precision == "bf16" else "no",
         kwargs_handlers=[
-            # The memory of CLQ belongs to each process, and an encoder may have parts that its head doesn't use.
+            # A process that has no document in a step skips CLQ's quantifier, whose weights then get no gradient there.
+            # The sums of CLQ belong to each process, so buffers are not shared.
             DistributedDataParallelKwargs(find_unused_parameters=True, broadcast_buffers=False)
         ],
     )
@@ -40,7 +42,7 @@ def start(device: str, precision: str, threads: int) -> Accelerator:
 def finish(accelerator: Accelerator) -> None:
     """Log the most memory that this process has held, and let no process end before the others are done.
 
-    torchrun would take the first that ends alone for a failure, and stop the one that still writes.
+    A process that ends while its group is still open may abort, whereupon torchrun stops the one that still writes.
     """
     resident = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
     if accelerator.device.type == "cuda":

@@ -11,7 +11,8 @@ class PlainHead(nn.Module):
 
         logit = W dropout(tanh(D h + b)) + b'
 
-    with, for LE, one more dropout on h. For CE, D and b are the encoder's own pooler where it has one.
+    with, for LE, one more dropout on h. For CE, D and b are the encoder's own pooler where it has one. Computed in
+    float32 also under autocast: rounded to bfloat16, logits take so few values that they tie.
     """
 
     def __init__(self, hidden: int, n_codes: int, dropout: float, drop_states: bool) -> None:
@@ -23,10 +24,11 @@ class PlainHead(nn.Module):
 
     def forward(self, H: Tensor, mask: Tensor | None = None) -> Tensor:
         """Logits (R, C) from token states (R, n, d), n >= 1; what is behind [CLS] does not count, nor does the mask."""
-        state = H[:, 0]
-        if self.drop_states:
-            state = self.dropout(state)
-        return self.output(self.dropout(torch.tanh(self.dense(state))))
+        with torch.autocast(H.device.type, enabled=False):
+            state = H[:, 0].to(self.output.weight.dtype)
+            if self.drop_states:
+                state = self.dropout(state)
+            return self.output(self.dropout(torch.tanh(self.dense(state))))
 
 
 class MsamHead(nn.Module):

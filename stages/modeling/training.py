@@ -260,6 +260,11 @@ class Training:
         progress = self.progress
         losses = self._over_processes(self.losses)
         logits = predict(self.learner.model, self.val, self.settings.chunk_budget, self.accelerator, name="validation")
+        if not bool(torch.isfinite(logits).all()):
+            raise InputError(
+                f"the weights are no longer finite numbers after epoch {progress.epoch + 1}; lower the learning rate "
+                "or clip_norm in params.yaml"
+            )
         targets = self.val.dense_targets(range(len(self.val)))
         row = {
             "epoch": progress.epoch + 1,
@@ -320,8 +325,6 @@ class Training:
 
     def _resume(self) -> None:
         """Go on from the newest whole checkpoint, if there is one."""
-        if self.accelerator.is_main_process:
-            self.checkpoints.log_others()
         checkpoint = self.checkpoints.newest()
         if checkpoint is None:
             return

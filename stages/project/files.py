@@ -33,22 +33,35 @@ def whole_file(path: Path) -> Iterator[Path]:
 def whole_directory(path: Path) -> Iterator[Path]:
     """Yield an empty temporary directory beside `path`; put it in the place of `path` when the block ends well.
 
-    If the block raises, the temporary directory is removed and an earlier `path` stays as it was.
+    If the block or the renaming raises, the temporary directory is removed and an earlier `path` stays as it was.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     partial, replaced = (path.with_name(f".{path.name}.{state}") for state in ("partial", "replaced"))
+    if replaced.exists() and not path.exists():
+        replaced.rename(path)  # the process was killed between the two renamings
     for leftover in (partial, replaced):
         shutil.rmtree(leftover, ignore_errors=True)
     partial.mkdir()
     try:
         yield partial
-        if path.exists():
-            path.rename(replaced)
-        partial.rename(path)
+        _replace(path, partial, replaced)
     finally:
-        for leftover in (partial, replaced):
-            shutil.rmtree(leftover, ignore_errors=True)
+        shutil.rmtree(partial, ignore_errors=True)
+    shutil.rmtree(replaced, ignore_errors=True)
+
+
+def _replace(path: Path, partial: Path, replaced: Path) -> None:
+    """Put `partial` in the place of `path`, which goes to `replaced`, or comes back where that fails."""
+    if not path.exists():
+        partial.rename(path)
+        return
+    path.rename(replaced)
+    try:
+        partial.rename(path)
+    except BaseException:
+        replaced.rename(path)
+        raise
 
 
 def read_json(path: Path) -> Any:

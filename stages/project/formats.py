@@ -14,13 +14,18 @@ import numpy as np
 import pandas as pd
 import scipy.sparse as sp
 
+from stages.project.errors import InputError
 from stages.project.files import whole_file
+
+
+class NotFinite(ValueError):
+    """A figure that is no number: some input of its computation was none."""
 
 
 def stable(value: Any, digits: int = 6) -> Any:
     """`value` with every float rounded to `digits` significant digits and NumPy scalars made plain.
 
-    A float that is not finite has no JSON form; it raises ValueError.
+    A float that is not finite has no JSON form; it raises NotFinite.
     """
     if isinstance(value, dict):
         return {str(key): stable(item, digits) for key, item in value.items()}
@@ -30,15 +35,21 @@ def stable(value: Any, digits: int = 6) -> Any:
         value = value.item()
     if isinstance(value, float):
         if not math.isfinite(value):
-            raise ValueError(f"{value} cannot be stored as JSON")
+            raise NotFinite(f"{value} cannot be stored as JSON")
         return float(f"{value:.{digits}g}")
     return value
 
 
 def write_json(path: Path, value: Any, digits: int = 6) -> None:
-    """Write `value` as JSON with sorted keys and floats of `digits` significant digits."""
+    """Write `value` as JSON with sorted keys and floats of `digits` significant digits.
+
+    Raises InputError for a float that is not finite.
+    """
     with whole_file(path) as partial:
-        text = json.dumps(stable(value, digits), sort_keys=True, indent=2, ensure_ascii=False)
+        try:
+            text = json.dumps(stable(value, digits), sort_keys=True, indent=2, ensure_ascii=False)
+        except NotFinite as error:
+            raise InputError(f"{path}: {error}; an input of this stage holds numbers that are not finite") from None
         partial.write_text(text + "\n", encoding="utf-8")
 
 

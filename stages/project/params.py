@@ -9,9 +9,11 @@ from ruamel.yaml import YAML, YAMLError
 from stages.project import paths
 from stages.project.errors import InputError
 
-Positive = Annotated[int, Field(gt=0)]
-NotNegative = Annotated[float, Field(ge=0)]
-Rate = Annotated[float, Field(gt=0)]
+Positive = Annotated[int, Field(gt=0, le=10**9)]
+Size = Annotated[int, Field(gt=0, le=2**16)]  # of a layer, a chunk: more would fit into no machine
+Tokens = Annotated[int, Field(ge=8, le=2**20)]
+NotNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+Rate = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Share = Annotated[float, Field(ge=0, lt=1)]
 Seed = Annotated[int, Field(ge=0, lt=2**32)]
 
@@ -54,19 +56,20 @@ class Synonyms(Section):
     pool_dir: str
     max_candidates: Positive
     max_characters: Positive
-    M: Positive
+    M: Size
     criterion: Literal["MDP", "rand"]
     time_limit: Rate
+    total_time_limit: Rate
     seed: Seed
 
 
 class BuiltinEncoder(Section):
-    layers: Positive
-    hidden: Positive
-    heads: Positive
-    vocabulary: Positive
-    positions: Positive
-    chunk_length: Annotated[int, Field(ge=8)]
+    layers: Annotated[int, Field(gt=0, le=1000)]
+    hidden: Size
+    heads: Size
+    vocabulary: Annotated[int, Field(gt=0, le=10**6)]
+    positions: Size
+    chunk_length: Annotated[int, Field(ge=8, le=2**16)]
     steps: Positive
     batch_size: Positive
     learning_rate: Rate
@@ -84,10 +87,10 @@ class Model(Section):
     type: Literal["CE", "CE_MSAM", "LE", "LE_MSAM", "CE_CLQ", "CE_MSAM_CLQ", "LE_CLQ", "LE_MSAM_CLQ"]
     padding: Literal["masked", "original"]
     initialisation: Literal["torch", "identity"]
-    chunk_length: Annotated[int, Field(ge=8)]
-    max_tokens: Annotated[int, Field(ge=8)]
-    window: Annotated[int, Field(ge=2)]
-    max_positions: Annotated[int, Field(ge=8)]
+    chunk_length: Tokens
+    max_tokens: Tokens
+    window: Annotated[int, Field(ge=2, le=2**20)]
+    max_positions: Tokens
     dropout: Share
 
 
@@ -108,7 +111,7 @@ class Train(Section):
 
 
 class Clq(Section):
-    lambda_: Annotated[float, Field(ge=0, alias="lambda")]
+    lambda_: Annotated[float, Field(ge=0, allow_inf_nan=False, alias="lambda")]
     delta: Rate
     learning_rate: Rate
     epochs: Positive
@@ -118,7 +121,7 @@ class Clq(Section):
 
 
 class Quantifier(Section):
-    hidden: Positive
+    hidden: Size
     learning_rate: Rate
     delta: Rate
     batch_size: Positive
@@ -144,7 +147,7 @@ class Evaluate(Section):
 class Compute(Section):
     device: Literal["auto", "cpu", "cuda"]
     precision: Literal["auto", "float32", "bf16"]
-    threads: Positive
+    threads: Annotated[int, Field(gt=0, le=256)]
     launch: str
 
     @model_validator(mode="after")

@@ -4,6 +4,7 @@ from pathlib import Path
 
 PARAMS = Path("params.yaml")
 
+SPLIT_FILES = Path("data/split_files")  # the published split files that data.subset needs
 SPLITS = Path("data/splits")
 CODES = SPLITS / "codes.json"  # code -> {"kind", "titles"}
 SPLIT_STATISTICS = Path("metrics/splits.json")
@@ -26,7 +27,7 @@ CORPUS = LABELS / "corpus.json"  # format and subset: a model of one subset neve
 
 ENCODER = Path("models/encoder")
 CLASSIFIER = Path("models/classifier")
-CHECKPOINTS = Path("models/checkpoints")  # not a DVC output: what a killed run goes on from
+CHECKPOINTS = Path("models/checkpoints")  # what a killed run goes on from, where there is no DVC repository
 PREDICTIONS = Path("models/predictions")
 QUANTIFIER = Path("models/quantifier")
 JOINT_MODEL = Path("models/joint")

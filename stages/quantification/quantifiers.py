@@ -67,6 +67,9 @@ def load_mlp(folder: Path, name: str = "model.safetensors") -> PrevalenceMLP:
         raise InputError(f"{path} does not exist; `dvc repro` makes it") from None
     except (SafetensorError, KeyError, ValueError, RuntimeError) as error:
         raise InputError(f"{path} holds no quantifier ({' '.join(str(error).split())})") from None
+    if not all(bool(torch.isfinite(weight).all()) for weight in weights.values()):
+        stage = "train_joint" if name != "model.safetensors" else "train_quantifier"
+        raise InputError(f"{path} holds weights that are not finite numbers; `dvc repro -f {stage}` makes them anew")
     return model.eval()
 
 
@@ -153,8 +156,10 @@ def rates(values: np.ndarray | sp.sparray, targets: sp.csr_array) -> tuple[np.nd
     carriers = np.asarray(targets.sum(axis=0), dtype=np.float64)
     total = np.asarray(values.sum(axis=0), dtype=np.float64)
     with_code = np.asarray(targets.astype(np.float64).multiply(values).sum(axis=0))
+    others = targets.shape[0] - carriers
     with np.errstate(invalid="ignore", divide="ignore"):
-        return with_code / carriers, (total - with_code) / (targets.shape[0] - carriers)
+        true_rate, false_rate = with_code / carriers, (total - with_code) / others
+    return np.where(carriers > 0, true_rate, np.nan), np.where(others > 0, false_rate, np.nan)
 
 
 def adjusted(estimate: np.ndarray, true_rate: np.ndarray, false_rate: np.ndarray) -> np.ndarray:

@@ -10,6 +10,7 @@ Few sets pass, because the best M elements lie much farther apart than most.
 Of elements with the same distances to all others (twins) the first ones are taken first.
 """
 
+import math
 import time
 from dataclasses import dataclass
 
@@ -50,14 +51,22 @@ class Search:
         self.slack = SCREEN * M * M * float(np.abs(distances).max())
         self.twin_before = _twins_before(distances)
 
-    def in_breadth(self, width: int) -> bool:
-        """Grow size by size, at most `width` sets of each, the best ones. True if none had to be left out."""
+    def in_breadth(self, width: int, deadline: float = math.inf) -> bool:
+        """Grow size by size, at most `width` sets of each, the best ones. True if none had to be left out.
+
+        False as well if `deadline` (`time.monotonic`) came first.
+        """
         sets, complete = self._pairs(), True
         while len(sets) and sets.size < self.M:
             if len(sets) > width:
                 complete = False
                 sets = sets.take(np.argsort(-sets.values, kind="stable")[:width])
-            sets = _joined([self._extended(sets.take(slice(i, i + CHUNK))) for i in range(0, len(sets), CHUNK)])
+            larger = []
+            for i in range(0, len(sets), CHUNK):
+                if time.monotonic() > deadline:
+                    return False
+                larger.append(self._extended(sets.take(slice(i, i + CHUNK))))
+            sets = _joined(larger)
             self._note(sets)
         return complete
 

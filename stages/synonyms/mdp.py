@@ -91,16 +91,20 @@ def solve(distances: np.ndarray, M: int, time_limit: float = math.inf) -> Soluti
     if M < 3 or math.comb(len(distances), M) <= ENUMERATED:
         return _closed(distances, _enumerated(distances, M), "enumeration")
     search = growth.Search(distances, M, start(distances, M))
-    if search.in_breadth(BEAM):
+    deadline = begin + (1 - CPSAT_SHARE) * time_limit
+    if search.in_breadth(BEAM, deadline):
         return _closed(distances, search.best, "growth")
     kernel, bound = concave.kernel(distances, M, search.value)
     part = distances[np.ix_(kernel, kernel)]
     search = growth.Search(part, M, tuple(np.searchsorted(kernel, search.best).tolist()))
-    if search.in_depth(begin + (1 - CPSAT_SHARE) * time_limit):
+    if search.in_depth(deadline):
         return _closed(distances, tuple(kernel[list(search.best)].tolist()), "growth")
+    if (left := begin + time_limit - time.monotonic()) <= 0:
+        chosen = tuple(kernel[list(search.best)].tolist())
+        return Solution(chosen, diversity(distances, chosen), bound, "time limit")
     from stages.synonyms import cpsat  # OR-Tools takes longer to load than most codes to solve
 
-    found, proven = cpsat.maximise(part, M, quantum(distances), search.best, begin + time_limit - time.monotonic())
+    found, proven = cpsat.maximise(part, M, quantum(distances), search.best, left)
     chosen = tuple(kernel[list(found)].tolist())
     if proven <= diversity(part, found):
         return _closed(distances, chosen, "CP-SAT")

@@ -15,7 +15,7 @@ from statistics import mean, median
 
 import yaml
 
-from stages.corpus.icd import MIMIC_50
+from stages.corpus.icd import MIMIC_50, compact
 from stages.project.errors import InputError
 from stages.synonyms.normalise import normalise_all
 
@@ -33,6 +33,7 @@ CHECKSUMS = {
     "umls": ("git blob", "ed30f4093b793961244c6542d006e9f8d38d1eaf"),
     "wikipedia": ("md5", "5c4f1140805bb4aea27ba9ea67f7fd66"),
 }
+FEW = 0.5  # a pool that covers less than this share of the codes is warned of
 # Pools of phrases that are broader than the code, so that neighbouring codes share many of them.
 BROAD = ("wikipedia",)
 
@@ -40,23 +41,59 @@ BROAD = ("wikipedia",)
 WIKIPEDIA_CODES = sorted(MIMIC_50, key=lambda code: (code.find(".") == 2, code))
 
 
-def read_pool(name: str, folder: Path) -> Pool | None:
-    """The pool `name` (a key of FILES) from its file in `folder`; None, and one line in the log, where there is none.
+def read_pool(name: str, folder: Path) -> Pool:
+    """The pool `name` (a key of FILES) from its file in `folder`, codes spelled as they are there.
 
-    Raises InputError where the file has not the form of the published one; other content is only warned of.
+    Raises InputError where there is no such file or it has not the form of the published one; other content is only
+    warned of.
     """
     path = Path(folder) / FILES[name]
     if not path.is_file():
-        log.warning("pool %s: %s does not exist, so this pool adds nothing (see data/pools/README.md)", name, path)
-        return None
+        raise InputError(
+            f"synonyms.pools names {name}, but {path} is not a file; put it there (data/pools/README.md says where it "
+            "comes from), or leave the pool out"
+        )
     content = path.read_bytes()
     if name in CHECKSUMS:
         _compare_checksum(name, path, content)
     try:
-        text = content.decode("utf-8")
-    except UnicodeDecodeError as error:
-        raise InputError(f"{path} is not UTF-8 text ({error})") from None
+        text = content.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        raise InputError(f"{path} is not UTF-8 text") from None
     return {"umls": parse_umls, "wikipedia": parse_wikipedia, "authored": parse_authored}[name](text, path)
+
+
+def matched(name: str, pool: Pool, codes: Iterable[str]) -> Pool:
+    """The pool with the corpus's own spelling of its codes: with or without the dot, in capitals or not.
+
+    `4019` is `401.9` where the corpus has no other code of these characters; a spelling that two codes share is taken
+    only as it stands. Says how many codes are covered, and warns where they are few.
+    """
+    codes = list(codes)
+    spellings: dict[str, list[str]] = {}
+    for code in codes:
+        spellings.setdefault(compact(code), []).append(code)
+    known = set(codes)
+    found: Pool = {}
+    n_ambiguous = 0
+    for spelled, phrases in pool.items():
+        exact = spelled.strip().upper()
+        own = [exact] if exact in known else spellings.get(compact(spelled), [])
+        if exact not in known and "." in exact.rstrip(".") and own:
+            continue  # the dot says that this is another code
+        if len(own) > 1:
+            n_ambiguous += 1
+            continue
+        for code in own:
+            found.setdefault(code, []).extend(phrases)
+    if n_ambiguous:
+        log.warning(
+            "pool %s: %d codes without a dot could be two codes of the corpus, and are left out", name, n_ambiguous
+        )
+    covered = sum(bool(found.get(code)) for code in codes)
+    say = log.warning if covered < FEW * len(codes) else log.info
+    say("pool %s: covers %d of %d codes", name, covered, len(codes))
+    return found
 
 
 def parse_umls(text: str, path: Path) -> Pool:
@@ -65,6 +102,8 @@ def parse_umls(text: str, path: Path) -> Pool:
         content = json.loads(text)
     except json.JSONDecodeError as error:
         raise InputError(f"{path} is not valid JSON, perhaps cut short ({error})") from None
+    except RecursionError:
+        raise InputError(f"{path} is nested too deep; it should map each code to a list of phrases") from None
     return _checked(content, path)
 
 
@@ -82,6 +121,8 @@ def parse_authored(text: str, path: Path) -> Pool:
         content = yaml.safe_load(text)
     except yaml.YAMLError as error:
         raise InputError(f"{path} is not valid YAML: {' '.join(str(error).split())}") from None
+    except RecursionError:
+        raise InputError(f"{path} is nested too deep; it should map each code to a mapping") from None
     if not isinstance(content, dict) or not all(isinstance(entry, dict) for entry in content.values()):
         raise InputError(f"{path} should map each code to a mapping with the key synonyms")
     return _checked({code: entry.get("synonyms", []) for code, entry in content.items()}, path)

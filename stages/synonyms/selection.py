@@ -2,6 +2,7 @@
 
 import math
 import random
+import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from multiprocessing import get_context
@@ -27,9 +28,10 @@ def choose(distances: np.ndarray, M: int, time_limit: float = math.inf) -> mdp.S
 
 def choose_quickly(distances: np.ndarray, M: int) -> tuple[int, ...]:
     """As `choose`, but where that would take a search, what the search starts from: without proof, rarely worse."""
-    if math.comb(max(len(distances), M), M) <= mdp.ENUMERATED:
+    pool = _repeated(len(distances), M)
+    if math.comb(len(pool), M) <= mdp.ENUMERATED:
         return choose(distances, M).chosen
-    return mdp.start(distances, M)
+    return tuple(sorted(pool[list(mdp.start(distances[np.ix_(pool, pool)], M))].tolist()))
 
 
 def draw(n: int, M: int, seed: int, code: str) -> tuple[int, ...]:
@@ -38,9 +40,15 @@ def draw(n: int, M: int, seed: int, code: str) -> tuple[int, ...]:
     return tuple(sorted(chance.sample(range(n), M) if n >= M else chance.choices(range(n), k=M)))
 
 
-def choose_all(problems: Problems, M: int, time_limit: float, n_workers: int) -> dict[str, mdp.Solution]:
-    """`choose` for every code, in several processes where it is worth it. Their number changes no answer."""
-    return dict(_parallel(_choose, problems, (M, time_limit), n_workers, "maximum diversity"))
+def choose_all(
+    problems: Problems, M: int, time_limit: float, n_workers: int, total_time_limit: float = math.inf
+) -> dict[str, mdp.Solution]:
+    """`choose` for every code, in several processes where it is worth it. Their number changes no proven answer.
+
+    time_limit: seconds for each code. total_time_limit: seconds for all; what is left then gets no more than a start.
+    """
+    deadline = time.monotonic() + total_time_limit
+    return dict(_parallel(_choose, problems, (M, time_limit, deadline), n_workers, "maximum diversity"))
 
 
 def choose_all_quickly(problems: Problems, M: int, n_workers: int) -> dict[str, tuple[int, ...]]:
@@ -83,13 +91,13 @@ def _mean(values: Iterable[float]) -> float:
 
 def _seconds(n: int, M: int) -> float:
     """About how long `choose` takes for M of n: for deciding how to go about it, no more."""
-    enumerated = math.comb(max(n, M), M) <= mdp.ENUMERATED
-    return 3e-4 if enumerated else 1e-3 * (n / 50) ** 2 * 2.0 ** max(0, M - 4)
+    enumerated = math.comb(n * max(1, math.ceil(M / n)), M) <= mdp.ENUMERATED
+    return 3e-4 if enumerated else 1e-3 * (n / 50) ** 2 * 2.0 ** min(max(0, M - 4), 60)
 
 
-def _choose(task: tuple[str, np.ndarray, int, float]) -> tuple[str, mdp.Solution]:
-    code, distances, M, time_limit = task
-    return code, choose(distances, M, time_limit)
+def _choose(task: tuple[str, np.ndarray, int, float, float]) -> tuple[str, mdp.Solution]:
+    code, distances, M, time_limit, deadline = task
+    return code, choose(distances, M, max(0.0, min(time_limit, deadline - time.monotonic())))
 
 
 def _choose_quickly(task: tuple[str, np.ndarray, int]) -> tuple[str, tuple[int, ...]]:

@@ -14,7 +14,7 @@ def content(path: Path, columns: tuple[str, ...]) -> list[tuple]:
     return [
         row
         for batch in delimited.read(path, columns)
-        for row in zip(*map(list, batch.to_pydict().values()), strict=True)
+        for row in zip(*(batch.column(name).to_pylist() for name in columns), strict=True)
     ]
 
 

@@ -1,9 +1,17 @@
 """Checkpoints: exact, whole or skipped, as many as asked for."""
 
+import json
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
 import pytest
 import torch
 
-from stages.modeling.checkpoints import Checkpoint, CheckpointFolder, digest, run_key
+from stages.modeling import checkpoints
+from stages.modeling.checkpoints import Checkpoint, CheckpointFolder, digest, dvc_md5, run_key
+from stages.project import paths
 
 
 def checkpoint(number: int) -> Checkpoint:
@@ -69,11 +77,11 @@ def test_the_key_follows_settings_and_content(tmp_path):
     inputs[0].write_text("a")
     (inputs[1] / "deep").mkdir(parents=True)
     (inputs[1] / "deep" / "file").write_text("b")
-    key = run_key({"rate": 0.1, "clip": None}, inputs)
-    assert key == run_key({"clip": None, "rate": 0.1}, inputs)
-    assert key != run_key({"clip": 1.0, "rate": 0.1}, inputs)
+    key = run_key({"rate": 0.1, "clip": None}, inputs, "train_classifier")
+    assert key == run_key({"clip": None, "rate": 0.1}, inputs, "train_classifier")
+    assert key != run_key({"clip": 1.0, "rate": 0.1}, inputs, "train_classifier")
     (inputs[1] / "deep" / "file").rename(inputs[1] / "file")
-    assert key != run_key({"clip": None, "rate": 0.1}, inputs)
+    assert key != run_key({"clip": None, "rate": 0.1}, inputs, "train_classifier")
 
 
 def test_digest_of_a_file(tmp_path):
@@ -81,12 +89,74 @@ def test_digest_of_a_file(tmp_path):
     assert digest(tmp_path / "file") == "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
 
 
-def test_other_runs_are_counted(tmp_path, caplog):
-    folder = CheckpointFolder(tmp_path / "own", keep=1)
+def test_the_key_follows_the_stages_code_and_the_libraries(tmp_path, monkeypatch):
+    key = run_key({}, [], "train_classifier")
+    assert key != run_key({}, [], "train_joint")
+    monkeypatch.setattr(checkpoints, "version", lambda name: "other")
+    assert key != run_key({}, [], "train_classifier")
+
+
+def test_other_runs_are_counted_and_ended_ones_removed(tmp_path, caplog):
+    folder = CheckpointFolder(tmp_path / "runs" / "own", keep=1)
     folder.save(1, checkpoint(1))
+    ended = CheckpointFolder(tmp_path / "runs" / "ended", keep=2)
+    for step in (1, 2):
+        ended.save(step, checkpoint(step))
+    (tmp_path / "output").mkdir()
+    ended.finish(tmp_path / "output")
+    assert [path.name for path in ended.folder.glob("step-*")] == ["step-00000002"]
     with caplog.at_level("INFO"):
-        folder.log_others()
+        folder.tidy()
         assert caplog.text == ""
-        (tmp_path / "other").mkdir()
-        folder.log_others()
+        assert not ended.folder.exists()
+        (tmp_path / "runs" / "other").mkdir()
+        folder.tidy()
     assert "1 other runs were left unfinished" in caplog.text
+
+
+def test_a_run_that_is_being_trained_is_left_alone(tmp_path, caplog):
+    other = CheckpointFolder(tmp_path / "other", keep=1)
+    other.save(1, checkpoint(1))
+    other.hold("train_classifier")
+    (other.folder / checkpoints.FINISHED).touch()
+    with caplog.at_level("INFO"):
+        CheckpointFolder(tmp_path / "own", keep=1).tidy()
+    assert other.folder.exists()
+    assert caplog.text == ""
+
+
+@pytest.mark.parametrize("recorded", [True, False])
+def test_an_ended_run_counts_only_if_its_output_was_lost(tmp_path, monkeypatch, recorded):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "output").mkdir()
+    (tmp_path / "output" / "file").write_text("a")
+    run = CheckpointFolder(tmp_path / "run", keep=1)
+    run.save(1, checkpoint(1))
+    run.finish(tmp_path / "output")
+    md5 = dvc_md5(tmp_path / "output") if recorded else "another.dir"
+    Path("dvc.lock").write_text(json.dumps({"stages": {"train_classifier": {"outs": [{"md5": md5}]}}}))
+    again = CheckpointFolder(tmp_path / "run", keep=1)
+    again.hold("train_classifier")
+    assert (again.newest() is None) == recorded
+
+
+def test_the_second_of_two_equal_runs_waits_for_the_first(tmp_path):
+    first = CheckpointFolder(tmp_path / "run", keep=1)
+    first.hold("train_classifier")
+    with ThreadPoolExecutor(1) as pool:
+        second = pool.submit(CheckpointFolder(tmp_path / "run", keep=1).hold, "train_classifier")
+        with pytest.raises(TimeoutError):
+            second.result(timeout=0.3)
+        (tmp_path / "output").mkdir()
+        first.finish(tmp_path / "output")
+        second.result(timeout=10)
+
+
+def test_checkpoints_lie_where_all_workspaces_find_them(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert checkpoints.shared_folder() == paths.CHECKPOINTS
+    subprocess.run(["git", "init", "-q"], check=True)
+    subprocess.run([sys.executable, "-m", "dvc", "init", "-q"], check=True)
+    assert checkpoints.shared_folder() == tmp_path / ".dvc" / "cache" / "checkpoints"
+    (tmp_path / ".dvc" / "config.local").write_text("[cache]\n    dir = /elsewhere/cache\n")
+    assert checkpoints.shared_folder() == Path("/elsewhere/cache/checkpoints")

@@ -1,3 +1,4 @@
+import errno
 import hashlib
 import json
 from pathlib import Path
@@ -38,6 +39,32 @@ def test_a_directory_is_replaced_whole_or_left_as_it_was(tmp_path: Path):
     assert list(tmp_path.iterdir()) == [path]
 
 
+def test_a_renaming_that_fails_leaves_the_earlier_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    path = tmp_path / "out"
+    with files.whole_directory(path) as partial:
+        (partial / "a").write_text("1")
+    rename = Path.rename
+
+    def failing(self: Path, target: Path) -> Path:
+        if self.name.endswith(".partial"):
+            raise OSError(errno.EACCES, "denied")
+        return rename(self, target)
+
+    monkeypatch.setattr(Path, "rename", failing)
+    with pytest.raises(OSError, match="denied"), files.whole_directory(path) as partial:
+        (partial / "b").write_text("2")
+    assert [file.name for file in path.iterdir()] == ["a"]
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_kill_between_the_renamings_loses_nothing(tmp_path: Path):
+    (tmp_path / ".out.replaced").mkdir()
+    (tmp_path / ".out.replaced" / "a").write_text("1")
+    with pytest.raises(ZeroDivisionError), files.whole_directory(tmp_path / "out"):
+        1 / 0  # noqa: B018
+    assert (tmp_path / "out" / "a").read_text() == "1"
+
+
 def test_leftovers_of_a_killed_run_are_no_part_of_the_output(tmp_path: Path):
     (tmp_path / ".out.partial").mkdir()
     (tmp_path / ".out.partial" / "old").write_text("0")
@@ -51,7 +78,7 @@ def test_json_is_sorted_and_floats_are_stable(tmp_path: Path):
     text = (tmp_path / "a.json").read_text()
     assert json.loads(text) == {"a": 0.5, "b": 0.333333, "c": [3, True, None]}
     assert text.index('"a"') < text.index('"b"')
-    with pytest.raises(ValueError, match="nan cannot be stored"):
+    with pytest.raises(InputError, match=r"a\.json: nan cannot be stored"):
         formats.write_json(tmp_path / "a.json", float("nan"))
     assert (tmp_path / "a.json").read_text() == text
 

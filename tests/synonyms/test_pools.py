@@ -28,11 +28,44 @@ def test_the_published_file_is_known_by_its_checksum(tmp_path, caplog, monkeypat
     assert not caplog.records
 
 
-def test_a_missing_file_is_said_once(tmp_path, caplog):
-    assert pools.read_pool("wikipedia", tmp_path) is None
-    [record] = caplog.records
-    assert record.levelno == logging.WARNING
-    assert "labels_descriptions_wikipedia.txt does not exist" in record.getMessage()
+def test_a_missing_file_is_an_error(tmp_path):
+    with pytest.raises(InputError, match=r"names wikipedia, but .*labels_descriptions_wikipedia.txt is not a file"):
+        pools.read_pool("wikipedia", tmp_path)
+    (tmp_path / "authored.yaml").mkdir()
+    with pytest.raises(InputError, match=r"names authored, but .*authored.yaml is not a file"):
+        pools.read_pool("authored", tmp_path)
+
+
+def test_codes_of_a_pool_are_read_in_any_spelling(caplog):
+    caplog.set_level(logging.INFO)
+    pool = {
+        "4019": ["a"],
+        "3893": ["b"],
+        "v5861": ["c"],
+        "38.91": ["d"],
+        "3.891": ["e"],
+        "E849.0": ["f"],
+        "I10.": ["g"],
+    }
+    found = pools.matched("umls", pool, ["401.9", "38.93", "V58.61", "38.91", "I10", "486"])
+    assert found == {"401.9": ["a"], "38.93": ["b"], "V58.61": ["c"], "38.91": ["d"], "I10": ["g"]}
+    assert [record.getMessage() for record in caplog.records] == ["pool umls: covers 5 of 6 codes"]
+
+
+def test_a_spelling_that_two_codes_share_counts_only_with_its_dot(caplog):
+    assert pools.matched("umls", {"4019": ["a"], "40.19": ["b"]}, ["401.9", "40.19"]) == {"40.19": ["b"]}
+    assert "1 codes without a dot could be two codes" in caplog.text
+
+
+def test_few_codes_covered_are_warned_of(caplog):
+    pools.matched("umls", {"4019": ["a"]}, ["401.9", "486", "496"])
+    assert [record.levelno for record in caplog.records] == [logging.WARNING]
+
+
+def test_a_deeply_nested_file_is_one_line(tmp_path):
+    (tmp_path / "icd_mimic3_random_sort.json").write_text("[" * 100_000)
+    with pytest.raises(InputError, match="nested too deep"):
+        pools.read_pool("umls", tmp_path)
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 import json
 import logging
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -176,7 +177,9 @@ def test_embeddings_that_are_not_finite_are_refused(folder):
 
 
 def test_no_candidates_at_all(folder):
-    folder(synonyms={"pools": ["wikipedia"]}, compute={"device": "cpu"})
+    Path("pools").mkdir()
+    Path("pools/authored.yaml").write_text("'999.9': {synonyms: [of another corpus]}\n")
+    folder(synonyms={"pools": ["authored"], "pool_dir": "pools"}, compute={"device": "cpu"})
     for stage in (collect_synonyms, embed_synonyms, select_synonyms):
         stage.main()
     selected = json.loads(paths.SELECTED.read_text())
