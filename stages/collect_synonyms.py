@@ -13,18 +13,10 @@ from stages.synonyms import pools
 
 log = logging.getLogger("stages.collect_synonyms")
 
-# What each pool describes; the same string can be a code of both revisions and mean different things.
-REVISION = {"umls": "ICD-9-CM", "wikipedia": "ICD-9-CM", "icd10cm": "ICD-10-CM"}
-CODED_IN = {"mimic3": "ICD-9-CM", "codiesp": "ICD-10-CM"}
-
 
 def main() -> None:
     config = params.load()
     wanted = config.synonyms
-    for name in wanted.pools:
-        if REVISION.get(name, CODED_IN[config.data.format]) != CODED_IN[config.data.format]:
-            wrong = f"synonyms.pools: {name} describes {REVISION[name]} codes"
-            raise InputError(f"{wrong}; data.format {config.data.format} is coded in {CODED_IN[config.data.format]}")
     codes = read_json(paths.CODES)
     gathered = gather(wanted.pools, codes, Path(wanted.pool_dir), wanted.max_characters)
     combined = pools.combine(gathered, codes, wanted.max_characters)

@@ -13,7 +13,10 @@ import pandas as pd
 import pytest
 import torch
 from ruamel.yaml import YAML
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
+from tokenizers import Tokenizer, normalizers
+from tokenizers.models import WordLevel
+from tokenizers.pre_tokenizers import Whitespace
 from transformers import (
     AutoModel,
     AutoTokenizer,
@@ -22,18 +25,20 @@ from transformers import (
     GPT2Model,
     MegatronBertConfig,
     MegatronBertModel,
+    PreTrainedTokenizerFast,
 )
 
 from stages import prepare_encoder
 from stages.encoder import pretrained
 from stages.encoder.architecture import Architecture
-from stages.encoder.encoder import load_encoder
+from stages.encoder.encoder import load_encoder, load_tokenizer
 from stages.project import formats, paths
 from stages.project.errors import InputError
 
 ROOT = Path(__file__).parents[1]
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
-WORDS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "fever", "cough", "##s"]
+WORDS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "fever", "cough", "##s", "and", "no", ","]
+TEXTS = ["fever and cough", "coughs, no fever"] * 5
 CE = Architecture("CE", "plain", "masked", 0.0, chunk_length=16, max_tokens=64)
 
 
@@ -52,6 +57,8 @@ def workspace(tmp_path, monkeypatch):
         yaml.dump(content, paths.PARAMS)
 
     set_encoder()
+    formats.write_parquet(paths.split("train"), pd.DataFrame({"text": TEXTS}))
+    formats.write_json(paths.CANDIDATES, {"486": ["cough", "fevers"], "780.6": ["fever", "coughs"]})
     return set_encoder
 
 
@@ -249,11 +256,67 @@ def no_padding(folder: Path) -> None:
     tokenizer.save_pretrained(folder)
 
 
+def other_positions(folder: Path) -> None:
+    change_config(folder, position_embedding_type="relative_key_query")
+
+
+def unused_weights(folder: Path) -> None:
+    weights = load_file(folder / "model.safetensors")
+    weights["encoder.layer.0.attention.self.distance_embedding.weight"] = torch.zeros(3, 8)
+    save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
+
+
+def no_kind(folder: Path) -> None:
+    config = json.loads((folder / "config.json").read_text())
+    del config["model_type"]
+    (folder / "config.json").write_text(json.dumps(config))
+
+
+def byte_order_mark(folder: Path) -> None:
+    path = folder / "config.json"
+    path.write_bytes(b"\xef\xbb\xbf" + path.read_bytes())
+
+
+def vocabulary_alone(folder: Path, content: str) -> None:
+    for path in folder.glob("tokenizer*"):
+        path.unlink()
+    (folder / "vocab.txt").write_text(content)
+
+
+def empty_line(folder: Path) -> None:
+    vocabulary_alone(folder, "\n".join(WORDS) + "\n\n")
+
+
+def marked_vocabulary(folder: Path) -> None:
+    vocabulary_alone(folder, "\ufeff" + "\n".join(WORDS) + "\n")
+
+
+def no_post_processor(folder: Path) -> None:
+    for path in folder.glob("tokenizer*"):
+        path.unlink()
+    bare = Tokenizer(WordLevel({word: number for number, word in enumerate(WORDS)}, unk_token="[UNK]"))
+    bare.pre_tokenizer = Whitespace()
+    special = {"cls_token": "[CLS]", "sep_token": "[SEP]", "pad_token": "[PAD]", "unk_token": "[UNK]"}
+    PreTrainedTokenizerFast(tokenizer_object=bare, **special).save_pretrained(folder)
+
+
+def change_config(folder: Path, **changes) -> None:
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps(config | changes))
+
+
 @pytest.mark.parametrize(
     ("damage", "message"),
     [
         (no_folder, "is not a folder"),
         (no_config, "cannot be loaded"),
+        (no_kind, 'no "model_type"'),
+        (byte_order_mark, "config.json begins with a byte order mark"),
+        (marked_vocabulary, "vocab.txt begins with a byte order mark"),
+        (empty_line, "line 12 of vocab.txt is empty"),
+        (other_positions, "its position_embedding_type is relative_key_query"),
+        (unused_weights, "1 weights inside of its layers that a megatron-bert does not take"),
+        (no_post_processor, r"does not put \[CLS\] before and \[SEP\] behind a text"),
         (broken_config, "cannot be loaded"),
         (no_weights, "cannot be loaded"),
         (truncated_weights, "cannot be loaded"),
@@ -262,7 +325,7 @@ def no_padding(folder: Path) -> None:
         (other_kind, "is a gpt2; it must be one of bert, megatron-bert"),
         (harmful_pickle, "cannot be loaded"),
         (no_tokenizer, "has no tokenizer"),
-        (large_tokenizer, "10 tokens, the encoder only 8 embeddings"),
+        (large_tokenizer, "13 tokens, the encoder only 11 embeddings"),
         (no_padding, r"has no \[PAD\] token"),
     ],
     ids=lambda value: getattr(value, "__name__", ""),
@@ -312,3 +375,51 @@ def test_the_builtin_encoder(workspace):
     assert encoder.config.hidden_size == 16
     assert {"pyrexia", "settled", "admitted"} <= set(tokenizer.get_vocab())
     assert load_encoder(paths.ENCODER, CE)[1] is not None
+
+
+def test_the_casing_is_that_of_the_tokenizers_own_file(workspace, megatron, tmp_path, caplog):
+    """transformers lower-cases where tokenizer_config.json does not say, whatever tokenizer.json has."""
+    shutil.copytree(megatron, tmp_path / "cased")
+    stored = Tokenizer.from_file(str(tmp_path / "cased" / "tokenizer.json"))
+    stored.normalizer = normalizers.BertNormalizer(lowercase=False)
+    stored.save(str(tmp_path / "cased" / "tokenizer.json"))
+    settings = json.loads((tmp_path / "cased" / "tokenizer_config.json").read_text())
+    settings.pop("do_lower_case", None)
+    (tmp_path / "cased" / "tokenizer_config.json").write_text(json.dumps(settings))
+    workspace(source=str(tmp_path / "cased"), lowercase_documents=None)
+    prepare_encoder.main()
+    tokenizer = load_tokenizer(paths.ENCODER)
+    assert tokenizer("Fever")["input_ids"] == [2, 1, 3]
+    assert tokenizer("fever")["input_ids"] == [2, 5, 3]
+
+
+@pytest.mark.parametrize(("n_capital", "said"), [(2, "are unknown; encoder.lowercase_documents"), (20, None)])
+def test_documents_in_another_casing_than_the_encoders(workspace, megatron, caplog, n_capital, said):
+    """Of 60 words the capital ones are unknown to an uncased tokenizer that is told to leave them as they are."""
+    texts = ["FEVER and cough"] * n_capital + ["fever and cough"] * (20 - n_capital)
+    formats.write_parquet(paths.split("train"), pd.DataFrame({"text": texts}))
+    workspace(source=str(megatron), lowercase_documents=False)
+    if said is None:
+        with pytest.raises(InputError, match=r"33\.3 % of the tokens of the training documents are unknown"):
+            prepare_encoder.main()
+        workspace(source=str(megatron), lowercase_documents=True)
+        prepare_encoder.main()
+    else:
+        prepare_encoder.main()
+        assert said in caplog.text
+
+
+def test_a_casing_that_the_tokenizer_cannot_obey_is_refused(workspace, megatron, tmp_path):
+    folder = tmp_path / "bytes"
+    shutil.copytree(megatron, folder)
+    stored = Tokenizer.from_file(str(folder / "tokenizer.json"))
+    stored.normalizer = normalizers.Lowercase()
+    for path in folder.glob("tokenizer*"):
+        path.unlink()
+    special = {"cls_token": "[CLS]", "sep_token": "[SEP]", "pad_token": "[PAD]", "unk_token": "[UNK]"}
+    PreTrainedTokenizerFast(tokenizer_object=stored, **special).save_pretrained(folder)
+    workspace(source=str(folder), lowercase_documents=True)
+    with pytest.raises(InputError, match=r"cannot be set.*set encoder\.lowercase_documents to null"):
+        prepare_encoder.main()
+    workspace(source=str(folder), lowercase_documents=None)
+    prepare_encoder.main()

@@ -32,7 +32,7 @@ class Architecture:
     max_tokens: int | None = None
     window: int | None = None
     max_positions: int | None = None
-    lowercase_documents: bool = False
+    lowercase_documents: bool | None = False
     initialisation: str = "torch"
 
     def __post_init__(self) -> None:

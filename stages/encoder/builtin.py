@@ -32,10 +32,7 @@ POSITION_STD = 0.01
 
 @dataclass(frozen=True)
 class Settings:
-    """Size of the built-in encoder, and how it is pre-trained.
-
-    Raises InputError for sizes that do not go together.
-    """
+    """Size of the built-in encoder, and how it is pre-trained."""
 
     layers: int
     hidden: int
@@ -47,13 +44,6 @@ class Settings:
     batch_size: int  # chunks a step, and synonym pairs a step
     learning_rate: float
     seed: int
-
-    def __post_init__(self) -> None:
-        if self.hidden % self.heads:
-            raise InputError(f"encoder.builtin.heads: {self.heads} must divide encoder.builtin.hidden, {self.hidden}")
-        if self.chunk_length > self.positions:
-            wrong = f"{self.chunk_length} is more than encoder.builtin.positions, {self.positions}"
-            raise InputError(f"encoder.builtin.chunk_length: {wrong}")
 
 
 def count_words(texts: Sequence[str], lowercase: bool) -> Counter[str]:
@@ -336,7 +326,7 @@ def train_builtin_encoder(
     documents: Sequence[str],
     synonyms: Mapping[str, Sequence[str]],
     settings: Settings,
-    lowercase_documents: bool,
+    lowercase_documents: bool | None,
 ) -> tuple[BertModel, BertTokenizerFast]:
     """A tokenizer and a pre-trained encoder from the training documents and the synonyms of the codes.
 
@@ -345,13 +335,14 @@ def train_builtin_encoder(
 
     Raises InputError where no document has a word.
     """
-    counts = count_words(documents, lowercase_documents)
+    lowercase = lowercase_documents is not False  # null: as the tokenizer does phrases
+    counts = count_words(documents, lowercase)
     if not any(map(str.isalpha, "".join(counts))):
         raise InputError("no training document has a word; the built-in encoder needs text to learn from")
     counts.update(count_words([phrase for _, phrases in sorted(synonyms.items()) for phrase in phrases], True))
     vocabulary = build_vocabulary(counts, settings.vocabulary)
     tokenizer = build_tokenizer(vocabulary, settings.positions)
-    reader = build_tokenizer(vocabulary, settings.positions, lowercase_documents)
+    reader = build_tokenizer(vocabulary, settings.positions, lowercase)
     encoded = reader(list(documents), add_special_tokens=False, verbose=False)["input_ids"]
     encoded = [document for document in encoded if document]
     with torch.random.fork_rng(devices=[]):

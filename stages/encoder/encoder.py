@@ -40,15 +40,21 @@ def load_tokenizer(folder: Path, lowercase: bool | None = None) -> PreTrainedTok
         if getattr(tokenizer, f"{name}_token_id") is None:
             raise InputError(f"{folder}: the tokenizer has no [{name.upper()}] token; the classifiers need one")
     if lowercase is not None:
-        _set_lowercase(tokenizer, lowercase, folder)
+        set_lowercase(tokenizer, lowercase, folder)
     return tokenizer
 
 
-def _set_lowercase(tokenizer: PreTrainedTokenizerBase, lowercase: bool, folder: Path) -> None:
-    """Switch lower-casing (and with it the stripping of accents, as BERT couples them) on or off."""
+def set_lowercase(tokenizer: PreTrainedTokenizerBase, lowercase: bool, where: Path | str) -> None:
+    """Switch lower-casing (and with it the stripping of accents, as BERT couples them) on or off.
+
+    Raises InputError for a tokenizer that has no such switch.
+    """
     backend = tokenizer.backend_tokenizer
     if not isinstance(backend.normalizer, normalizers.BertNormalizer):
-        raise InputError(f"{folder}: the casing of this tokenizer cannot be set; it must have BERT's normalizer")
+        raise InputError(
+            f"{where}: the casing of this tokenizer cannot be set, as it has not BERT's normalizer; set "
+            "encoder.lowercase_documents to null"
+        )
     backend.normalizer = normalizers.BertNormalizer(
         clean_text=backend.normalizer.clean_text,
         handle_chinese_chars=backend.normalizer.handle_chinese_chars,

@@ -4,6 +4,7 @@ import errno
 import logging
 import os
 import pickle
+import re
 from pathlib import Path
 
 import torch
@@ -11,6 +12,7 @@ from safetensors import SafetensorError
 from transformers import AutoConfig, AutoModel, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
 from transformers.utils import cached_file
 
+from stages.encoder import trial
 from stages.encoder.encoder import KINDS, one_line, quiet_transformers
 from stages.project.errors import InputError
 
@@ -19,6 +21,7 @@ log = logging.getLogger(__name__)
 # Of weights that are no safetensors, transformers would ask the hub for a converted copy, by a thread of its own.
 os.environ.setdefault("DISABLE_SAFETENSORS_CONVERSION", "1")
 
+IN_A_LAYER = re.compile(r"(^|\.)layers?\.\d+\.")  # a weight of a numbered layer
 UNREADABLE = (OSError, ValueError, KeyError, RuntimeError, SafetensorError, pickle.UnpicklingError)
 
 
@@ -43,8 +46,12 @@ def load_pretrained(source: str, revision: str | None) -> tuple[PreTrainedModel,
     place = {"revision": revision or "main", "local_files_only": folder.is_dir(), "trust_remote_code": False}
     try:
         with quiet_transformers():
-            if not folder.is_dir():
-                place["revision"] = Path(cached_file(source, "config.json", **place)).parent.name
+            if folder.is_dir():
+                home = folder
+            else:
+                home = Path(str(cached_file(source, "config.json", **place))).parent
+                place["revision"] = home.name
+            trial.check_files(home, where)
             config = AutoConfig.from_pretrained(source, **place)
             if config.model_type not in KINDS:
                 raise InputError(f"{where} is a {config.model_type}; it must be one of {', '.join(KINDS)}")
@@ -59,14 +66,22 @@ def load_pretrained(source: str, revision: str | None) -> tuple[PreTrainedModel,
         if not folder.is_dir():
             wanted = "check the name, encoder.revision and the network, or give a folder"
         raise InputError(f"{where} cannot be loaded ({one_line(error)}); {wanted}") from None
-    _check(encoder, tokenizer, report["missing_keys"], where)
+    _check(encoder, tokenizer, report, where)
+    trial.as_its_files_say(home, tokenizer, where)
+    trial.check_special_tokens(tokenizer, where)
     if not folder.is_dir() and revision is None:
         log.warning("encoder.revision is not set; taken is the newest commit of %s, %s", source, place["revision"])
     return encoder.eval(), tokenizer
 
 
-def _check(encoder: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, missing: set[str], where: str) -> None:
-    """Raise InputError where weights or special tokens are missing; leave out a pooler without weights."""
+def _check(encoder: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, report: dict, where: str) -> None:
+    """Raise InputError where weights are missing, or in a layer that takes none; leave out a pooler without weights."""
+    missing: set[str] = report["missing_keys"]
+    if unused := sorted(name for name in report["unexpected_keys"] if IN_A_LAYER.search(name)):
+        raise InputError(
+            f"{where} has {len(unused)} weights inside of its layers that a {encoder.config.model_type} does not take, "
+            f"such as {unused[0]}; it is another kind of model"
+        )
     lacking = sorted(name for name in missing if not name.startswith("pooler."))
     if lacking:
         raise InputError(f"{where} lacks {len(lacking)} of its encoder's weights, such as {lacking[0]}")
@@ -75,9 +90,6 @@ def _check(encoder: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, missing
         encoder.pooler = None
     if not set(tokenizer.get_vocab()).difference(tokenizer.all_special_tokens):
         raise InputError(f"{where} has no tokenizer; it must have a tokenizer.json or a vocab.txt")
-    for name in ("cls", "sep", "pad"):
-        if getattr(tokenizer, f"{name}_token_id") is None:
-            raise InputError(f"{where}: its tokenizer has no [{name.upper()}] token; the classifiers need one")
     if len(tokenizer) > encoder.config.vocab_size:
         counts = f"{len(tokenizer)} tokens, the encoder only {encoder.config.vocab_size} embeddings"
         raise InputError(f"{where}: its tokenizer has {counts}; they do not belong together")

@@ -27,7 +27,7 @@ from torch import Tensor
 from stages.project import paths
 from stages.project.code import ROOT, code_of_stage
 from stages.project.errors import InputError
-from stages.project.files import read_json, whole_directory
+from stages.project.files import digest, read_json, whole_directory
 from stages.project.formats import write_json
 
 log = logging.getLogger(__name__)
@@ -44,20 +44,8 @@ class Checkpoint(NamedTuple):
     tensors: dict[str, dict[str, Tensor]]
 
 
-def digest(path: Path) -> str:
-    """The SHA-256 of a file, or of a folder's files with their names."""
-    path = Path(path)
-    if path.is_dir():
-        total = hashlib.sha256()
-        for file in sorted(file for file in path.rglob("*") if file.is_file()):
-            total.update(f"{file.relative_to(path).as_posix()}\0{digest(file)}\n".encode())
-        return total.hexdigest()
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
 def shared_folder() -> Path:
-    """Where all workspaces of this repository have their checkpoints: in DVC's cache; models/checkpoints without DVC."""
+    """Where all workspaces of a repository have their checkpoints: in DVC's cache; models/checkpoints without DVC."""
     try:
         dvc_folder = Repo.find_dvc_dir()
         configured = Config(dvc_folder, validate=False)["cache"].get("dir")

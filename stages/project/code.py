@@ -1,7 +1,6 @@
 """The code that a stage runs: its script and every module of the project that the script imports."""
 
 import ast
-from collections.abc import Set
 from functools import cache
 from pathlib import Path
 
@@ -9,19 +8,20 @@ ROOT = Path(__file__).parents[2]
 
 # Modules that decide whether and where something is written, and what the user is told, but not one byte of it.
 NEUTRAL = frozenset(
-    Path("stages/project", f"{name}.py") for name in ("code", "errors", "files", "params", "paths", "stage")
+    Path("stages/project", f"{name}.py")
+    for name in ("code", "errors", "files", "params", "paths", "stage", "workspace")
 )
 
 
 def code_of_stage(stage: str) -> list[Path]:
-    """The code that a stage depends on; of `check_params`, which writes nothing, that is all of its code."""
-    return code_of(Path("stages", f"{stage}.py"), frozenset() if stage == "check_params" else NEUTRAL)
+    """The code that a stage depends on."""
+    return code_of(Path("stages", f"{stage}.py"))
 
 
-def code_of(path: Path, left_out: Set[Path] = NEUTRAL) -> list[Path]:
+def code_of(path: Path) -> list[Path]:
     """The project's files that running `path` needs, itself included, sorted and relative to the root.
 
-    Left out are the modules named, what only they import, and empty modules.
+    Left out are `NEUTRAL` modules, what only they import, and empty modules.
     """
     reached: set[Path] = set()
     open_files = [path]
@@ -29,7 +29,7 @@ def code_of(path: Path, left_out: Set[Path] = NEUTRAL) -> list[Path]:
         file = open_files.pop()
         if file not in reached:
             reached.add(file)
-            open_files.extend(imports(file) - left_out)
+            open_files.extend(imports(file) - NEUTRAL)
     return sorted(file for file in reached if (ROOT / file).read_text(encoding="utf-8").strip())
 
 

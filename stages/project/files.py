@@ -3,6 +3,7 @@
 Nothing here decides what stands in an output: `formats` does.
 """
 
+import hashlib
 import json
 import shutil
 from collections.abc import Iterator
@@ -72,3 +73,15 @@ def read_json(path: Path) -> Any:
         raise InputError(f"{path} does not exist; `dvc repro` makes it") from None
     except (json.JSONDecodeError, UnicodeDecodeError) as error:
         raise InputError(f"{path} is not valid JSON ({error})") from None
+
+
+def digest(path: Path) -> str:
+    """The SHA-256 of a file, or of a folder's files with their names."""
+    path = Path(path)
+    if path.is_dir():
+        total = hashlib.sha256()
+        for file in sorted(file for file in path.rglob("*") if file.is_file()):
+            total.update(f"{file.relative_to(path).as_posix()}\0{digest(file)}\n".encode())
+        return total.hexdigest()
+    with path.open("rb") as content:
+        return hashlib.file_digest(content, "sha256").hexdigest()

@@ -19,6 +19,9 @@ Seed = Annotated[int, Field(ge=0, lt=2**32)]
 
 SUBSETS = {"mimic3": ("top50", "full", "clean"), "codiesp": ("diagnoses", "procedures", "both")}
 SPLITS = {"mimic3": ("stratified", "published"), "codiesp": ("official",)}
+# The revision of ICD that a corpus is coded in, and that a pool describes: the same string can be a code of both.
+REVISIONS = {"mimic3": "ICD-9-CM", "codiesp": "ICD-10-CM"}
+POOL_REVISIONS = {"umls": "ICD-9-CM", "wikipedia": "ICD-9-CM", "icd10cm": "ICD-10-CM"}
 LAUNCHERS = ("python", "accelerate launch", "torchrun")
 
 
@@ -75,11 +78,20 @@ class BuiltinEncoder(Section):
     learning_rate: Rate
     seed: Seed
 
+    @model_validator(mode="after")
+    def sizes_go_together(self) -> "BuiltinEncoder":
+        if self.hidden % self.heads:
+            raise ValueError(f"encoder.builtin.heads: {self.heads} must divide encoder.builtin.hidden, {self.hidden}")
+        if self.chunk_length > self.positions:
+            wrong = f"{self.chunk_length} is more than encoder.builtin.positions, {self.positions}"
+            raise ValueError(f"encoder.builtin.chunk_length: {wrong}")
+        return self
+
 
 class Encoder(Section):
     source: str
     revision: str | None
-    lowercase_documents: bool
+    lowercase_documents: bool | None
     builtin: BuiltinEncoder
 
 
@@ -175,6 +187,15 @@ class Params(Section):
     baselines: Baselines
     evaluate: Evaluate
     compute: Compute
+
+    @model_validator(mode="after")
+    def pools_describe_the_corpus(self) -> "Params":
+        coded_in = REVISIONS[self.data.format]
+        for name in self.synonyms.pools:
+            if (revision := POOL_REVISIONS.get(name, coded_in)) != coded_in:
+                wrong = f"synonyms.pools: {name} describes {revision} codes"
+                raise ValueError(f"{wrong}; data.format {self.data.format} is coded in {coded_in}")
+        return self
 
 
 def load(path: Path = paths.PARAMS) -> Params:

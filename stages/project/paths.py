@@ -4,6 +4,7 @@ from pathlib import Path
 
 PARAMS = Path("params.yaml")
 
+CHECKED = Path("data/checked")  # settings.json, encoder.json, start_from.json: see stages/check_params.py
 SPLIT_FILES = Path("data/split_files")  # the published split files that data.subset needs
 SPLITS = Path("data/splits")
 CODES = SPLITS / "codes.json"  # code -> {"kind", "titles"}

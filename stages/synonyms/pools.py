@@ -47,12 +47,7 @@ def read_pool(name: str, folder: Path) -> Pool:
     Raises InputError where there is no such file or it has not the form of the published one; other content is only
     warned of.
     """
-    path = Path(folder) / FILES[name]
-    if not path.is_file():
-        raise InputError(
-            f"synonyms.pools names {name}, but {path} is not a file; put it there (data/pools/README.md says where it "
-            "comes from), or leave the pool out"
-        )
+    path = path_of(name, folder)
     content = path.read_bytes()
     if name in CHECKSUMS:
         _compare_checksum(name, path, content)
@@ -61,6 +56,17 @@ def read_pool(name: str, folder: Path) -> Pool:
     except UnicodeDecodeError:
         raise InputError(f"{path} is not UTF-8 text") from None
     return {"umls": parse_umls, "wikipedia": parse_wikipedia, "authored": parse_authored}[name](text, path)
+
+
+def path_of(name: str, folder: Path) -> Path:
+    """The file of the pool `name` in `folder`. Raises InputError where it is not there."""
+    path = folder / FILES[name]
+    if not path.is_file():
+        raise InputError(
+            f"synonyms.pools names {name}, but {path} is not a file; put it there (data/pools/README.md says where it "
+            "comes from), or leave the pool out"
+        )
+    return path
 
 
 def matched(name: str, pool: Pool, codes: Iterable[str]) -> Pool:

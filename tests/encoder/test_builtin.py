@@ -261,18 +261,6 @@ def test_it_is_loaded_offline(tmp_path):
     assert tokenizer.decode(tokenizer("Pneumonia")["input_ids"]) == "[CLS] pneumonia [SEP]"
 
 
-@pytest.mark.parametrize(
-    ("changes", "message"),
-    [
-        ({"heads": 3}, r"encoder\.builtin\.heads: 3 must divide encoder\.builtin\.hidden, 16"),
-        ({"chunk_length": 64}, r"encoder\.builtin\.chunk_length: 64 is more than encoder\.builtin\.positions, 32"),
-    ],
-)
-def test_sizes_that_do_not_go_together(changes, message):
-    with pytest.raises(InputError, match=message):
-        Settings(**{**vars(TINY), **changes})
-
-
 @pytest.mark.parametrize("documents", [[], ["", "  "], ["12 5 -", "2020"]])
 def test_documents_without_a_word(documents):
     with pytest.raises(InputError, match="no training document has a word"):

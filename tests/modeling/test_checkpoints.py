@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from stages.modeling import checkpoints
-from stages.modeling.checkpoints import Checkpoint, CheckpointFolder, digest, dvc_md5, run_key
+from stages.modeling.checkpoints import Checkpoint, CheckpointFolder, dvc_md5, run_key
 from stages.project import paths
 
 
@@ -82,11 +82,6 @@ def test_the_key_follows_settings_and_content(tmp_path):
     assert key != run_key({"clip": 1.0, "rate": 0.1}, inputs, "train_classifier")
     (inputs[1] / "deep" / "file").rename(inputs[1] / "file")
     assert key != run_key({"clip": None, "rate": 0.1}, inputs, "train_classifier")
-
-
-def test_digest_of_a_file(tmp_path):
-    (tmp_path / "file").write_bytes(b"abc")
-    assert digest(tmp_path / "file") == "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
 
 
 def test_the_key_follows_the_stages_code_and_the_libraries(tmp_path, monkeypatch):
