@@ -34,14 +34,21 @@ def apply(text: str, changes: Iterator[tuple[tuple[str, ...], Any]]) -> str:
     yaml = YAML()
     yaml.width = 1000
     yaml.representer.add_representer(type(None), lambda dumper, _: dumper.represent_scalar(NULL, "null"))
-    content = yaml.load(text)
+    try:
+        content = yaml.load(text)
+    except YAMLError as error:
+        raise InputError(f"{paths.PARAMS} is not valid YAML: {' '.join(str(error).split())}") from None
+    if not isinstance(content, Mapping):
+        raise InputError(
+            f"{paths.PARAMS} should be a mapping of sections; `git checkout {paths.PARAMS}` brings it back"
+        )
     for path, value in changes:
         section = content
         for step in path[:-1]:
             section = section.get(step) if isinstance(section, Mapping) else None
         if not isinstance(section, Mapping) or path[-1] not in section:
             raise InputError(f"{'.'.join(path)}: no such key in {paths.PARAMS}")
-        if isinstance(value, list):
+        if isinstance(value, list) and isinstance(section[path[-1]], list):
             section[path[-1]][:] = value
         else:
             section[path[-1]] = value
@@ -58,12 +65,19 @@ def dump(yaml: YAML, content: Any) -> str:
 
 
 def override(argument: str) -> tuple[tuple[str, ...], Any]:
-    """`section.key=value` as (key path, value). Raises InputError where it has another form."""
+    """`section.key=value` as (key path, value). Raises InputError where it has another form.
+
+    What stands behind the `=` is taken as it stands where the parameter is a text, and read as YAML elsewhere.
+    """
     key, equals, value = argument.partition("=")
     if not equals:
         raise InputError(f"{argument!r} should have the form section.key=value")
+    path = tuple(key.split("."))
+    kind = params.kind_of(path)
+    if kind is str or (kind == (str | None) and value != "null"):
+        return path, value
     try:
-        return tuple(key.split(".")), YAML(typ="safe").load(value)
+        return path, params.parse(value)
     except YAMLError:
         raise InputError(f"{key}: {value!r} is not a valid value") from None
 
@@ -74,7 +88,13 @@ def main() -> None:
         raise InputError(f"name one of {', '.join(available)} (and settings as section.key=value)")
     preset = YAML().load((PRESETS / f"{sys.argv[1]}.yaml").read_text(encoding="utf-8"))
     changes = [*leaves(preset), *map(override, sys.argv[2:])]
-    changed = apply(paths.PARAMS.read_text(encoding="utf-8"), changes)
+    try:
+        text = paths.PARAMS.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise InputError(f"{paths.PARAMS} does not exist; run from the repository's root") from None
+    except UnicodeDecodeError:
+        raise InputError(f"{paths.PARAMS} is not UTF-8 text") from None
+    changed = apply(text, changes)
     with files.whole_file(paths.PARAMS) as partial:
         partial.write_text(changed, encoding="utf-8")
 

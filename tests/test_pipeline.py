@@ -4,9 +4,11 @@ import json
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -71,6 +73,26 @@ class Project:
         ran = re.findall(r"Running stage '(?:[\w/]+dvc\.yaml:)?(\w+)'", done.stdout)
         return set(ran) - {"check_params"}
 
+    def commit(self) -> None:
+        """Put everything that git does not ignore into a commit."""
+        author = ("-c", "user.name=tests", "-c", "user.email=tests@example.org")
+        self.run("git", "config", "user.name", "tests")
+        self.run("git", "config", "user.email", "tests@example.org")
+        self.run("git", "add", "-A")
+        self.run("git", *author, "commit", "-q", "-m", "state")
+
+    def start(self, *command: str) -> subprocess.Popen:
+        """A command in the project's folder, in a process group of its own, its output in a file."""
+        environment = {**os.environ, "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
+        with (self.root.parent / "said").open("w") as said:
+            return subprocess.Popen(
+                command, cwd=self.root, env=environment, stdout=said, stderr=said, start_new_session=True
+            )
+
+    def said(self) -> str:
+        """What the command that was started last has said."""
+        return (self.root.parent / "said").read_text()
+
     def read(self, path: Path) -> dict:
         return json.loads((self.root / path).read_text(encoding="utf-8"))
 
@@ -121,6 +143,10 @@ def test_nothing_to_do(project: Project):
         ((), ("quantifier.seed=1",), {"train_quantifier", "train_joint", "evaluate"}),
         ((), ("evaluate.bins=10",), {"evaluate"}),
         ((), ("model.window=32",), {"labelize"}),
+        ((), ("train.keep_checkpoints=3",), set()),
+        ((), ("compute.launch=torchrun --standalone --nproc-per-node 1",), set()),
+        ((), ("train.warmup=0.1",), {"train_classifier"} | AFTER_TRAINING),
+        (("model.type=CE_CLQ",), ("quantifier.test_samples=30",), {"evaluate"}),
     ],
     ids=lambda case: "+".join(case) if isinstance(case, tuple) else "",
 )
@@ -147,7 +173,8 @@ def test_an_earlier_experiment_comes_back_without_a_run(base: Project):
 def test_two_processes_by_a_parameter(base: Project):
     alone = base.read(paths.CLASSIFICATION)["val"]["auc_micro"]
     base.configure("compute.launch=torchrun --standalone --nproc-per-node 2")
-    done = base.run("dvc", "repro")
+    assert base.repro() == set()  # the number of processes alone reruns nothing
+    done = base.run("dvc", "repro", "-f", "-s", "train_classifier", "predict", "train_quantifier", "evaluate")
     assert done.returncode == 0, done.stderr[-2000:]
     assert done.stderr.count("processes 2,") == 2  # train_classifier, predict
     assert base.read(paths.CLASSIFICATION)["val"]["auc_micro"] == pytest.approx(alone, abs=1e-3)
@@ -183,3 +210,44 @@ def test_a_wrong_setting_stops_before_any_work_and_leaves_outputs(base: Project)
 
 def test_small_settings_differ_from_the_demo_only_in_size(project: Project):
     assert params.check(params.parse(project.base), "params.yaml").model.type == "CE_MSAM"
+
+
+@pytest.fixture
+def committed(tmp_path: Path) -> Project:
+    """Another project with everything in git, after a cold run, so that experiments can be made from it."""
+    (tmp_path / "project").mkdir()
+    other = Project(tmp_path / "project")
+    other.repro()
+    other.commit()
+    return other
+
+
+@pytest.mark.slow
+def test_a_temporary_experiment_runs_only_what_is_affected_and_goes_on_after_a_kill(committed: Project):
+    """In a workspace that has only what git and DVC track, and from the checkpoint of one that is gone."""
+    done = committed.run("dvc", "exp", "run", "--temp", "-S", "model.type=CE")
+    assert done.returncode == 0, done.stderr[-2000:]
+    ran = set(re.findall(r"Running stage '(?:[\w/]+dvc\.yaml:)?(\w+)'", done.stdout))
+    assert ran == {"check_params"} | TRAINING
+
+    long = ("dvc", "exp", "run", "--temp", "-S", "train.epochs=400", "-S", "train.patience=399")
+    killed = committed.start(*long)
+    folder = committed.root / ".dvc" / "cache" / "checkpoints"
+    wait_for(lambda: any(not (step.parent / "finished").exists() for step in folder.glob("*/step-*")))
+    os.killpg(killed.pid, signal.SIGKILL)
+    killed.wait()
+    again = committed.start(*long)
+    try:
+        wait_for(lambda: "going on from epoch" in committed.said())
+    finally:
+        os.killpg(again.pid, signal.SIGKILL)
+        again.wait()
+
+
+def wait_for(condition: Callable[[], bool], tries: int = 600) -> None:
+    """Look again and again, for a minute or two."""
+    for _ in range(tries):
+        if condition():
+            return
+        time.sleep(0.2)
+    raise AssertionError("it never came")

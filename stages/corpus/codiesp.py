@@ -4,7 +4,7 @@ from collections import Counter
 from pathlib import Path
 
 from stages.corpus import icd, text
-from stages.corpus.delimited import spelled_id
+from stages.corpus.delimited import is_id, quoted
 from stages.corpus.document import Code, Corpus, Document
 from stages.corpus.icd import Kind, NotACode
 from stages.project.errors import InputError
@@ -42,12 +42,12 @@ def load(folder: Path, subset: str, min_documents: int) -> tuple[Corpus, dict[st
         if strangers := codes.keys() - case_texts.keys():
             raise InputError(
                 f"{folder / name}: {len(strangers)} of the coded documents have no text in text_files_en, the first "
-                f"is {min(strangers)}; {SOURCE}"
+                f"is {quoted(min(strangers))}; {SOURCE}"
             )
         for document_id in sorted(codes):
             if (other := part_of.setdefault(document_id, part)) != part:
                 where = f"in two parts, {FOLDERS[other]} and {name}"
-                raise InputError(f"{folder}: the case {document_id} is {where}; it should be in one")
+                raise InputError(f"{folder}: the case {quoted(document_id)} is {where}; it should be in one")
             documents.append(Document(document_id, document_id, case_texts[document_id], sorted(codes[document_id])))
 
     occurrences = Counter(code for item in documents if part_of[item.document_id] == "train" for code in item.codes)
@@ -81,7 +81,7 @@ def _read_codes(path: Path, kind: Kind) -> dict[str, set[str]]:
         if not line.strip():
             continue
         document_id, *fields = (field.strip() for field in line.split("\t"))
-        if len(fields) != 1 or spelled_id(document_id) is None:
+        if len(fields) != 1 or not is_id(document_id):
             raise InputError(f"{path}, line {number}: should be a case and a code, parted by a tab")
         try:
             code = icd.read(fields[0], kind, revision=10)

@@ -14,7 +14,7 @@ import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any, NoReturn, cast
+from typing import IO, NoReturn, cast
 
 import numpy as np
 import pyarrow as pa
@@ -95,7 +95,7 @@ def sniffed(path: Path, columns: Sequence[str]) -> Dialect:
             beginning = file.read(SNIFFED_BYTES)
         if beginning.startswith((b"\xff\xfe", b"\xfe\xff")) or b"\0" in beginning[:1000]:
             raise InputError(f"{path} is UTF-16 or no text at all; it should be UTF-8")
-        header = beginning.split(b"\n", 1)[0].decode("utf-8-sig").strip()
+        header = re.split(rb"[\r\n]", beginning, maxsplit=1)[0].decode("utf-8-sig").strip()
     except UNREADABLE as error:
         _raise_damage(path, error)
     found: list[str] = []
@@ -207,6 +207,11 @@ def _raise_damage(path: Path, error: Exception) -> NoReturn:
     raise InputError(f"{path} {wrong}") from None
 
 
-def spelled_id(value: Any) -> str | None:
-    """`value` where it has the form of an id and may be quoted; None where it may be a text."""
-    return value if isinstance(value, str) and ID.fullmatch(value) else None
+def is_id(value: str) -> bool:
+    """Whether `value` has the form of an id."""
+    return ID.fullmatch(value) is not None
+
+
+def quoted(value: str) -> str:
+    """`value` where it is surely an id, which has a digit; else what may be a word of a text is not repeated."""
+    return value if is_id(value) and any(map(str.isdigit, value)) else "(not quoted, for it may be a text)"

@@ -22,7 +22,7 @@ MIMIC_50 = (
 # fmt: on
 
 MISSING = {"", "nan", "null", "none", "na", "n/a", "#n/a", "<na>", "nat", "\\n", "-", "--", "?", "."}  # in lower case
-QUOTABLE = re.compile(r"[A-Za-z0-9.+\-]{1,12}")  # what has the length and the letters of a code, and so is no text
+QUOTABLE = re.compile(r"(?=\D*\d)[A-Za-z0-9.+\-]{1,12}")  # a digit and the length of a code: no word of a text
 NUMBER = re.compile(r"\d+\.\d*(e\+?\d+)?|\d+e\+?\d+", re.IGNORECASE)
 
 

@@ -204,6 +204,8 @@ def load(path: Path = paths.PARAMS) -> Params:
         content = parse(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise InputError(f"{path} does not exist; run from the repository's root") from None
+    except UnicodeDecodeError:
+        raise InputError(f"{path} is not UTF-8 text") from None
     except YAMLError as error:
         raise InputError(f"{path} is not valid YAML: {' '.join(str(error).split())}") from None
     return check(content, str(path))
@@ -238,6 +240,18 @@ def _explain(item: dict) -> str:
         case _:
             wanted = item["msg"].removeprefix("Input should be ")
             return f"{key}: {item['input']!r} should be {wanted}"
+
+
+def kind_of(key: tuple[str, ...]) -> Any:
+    """The type of a parameter by its path, such as `str`; None where there is no such parameter."""
+    kind: Any = Params
+    for step in key:
+        fields = getattr(kind, "model_fields", {})
+        named = {field.alias or name: field for name, field in fields.items()}
+        if step not in named:
+            return None
+        kind = named[step].annotation
+    return kind
 
 
 def _known_keys(section: tuple) -> list[str]:

@@ -22,6 +22,7 @@ DISK_MESSAGES = {
 MEMORY_MESSAGES = ("can't allocate memory", "not enough memory", "Unable to allocate", "bad_alloc", "bad allocation")
 THREAD_MESSAGES = ("can't start new thread", "Resource temporarily unavailable")
 
+NOTHING_LOST = "check_params"  # it has no outputs to bring back
 EARLIER_OUTPUTS = (
     "DVC took the earlier outputs of this stage away when it started it; `dvc checkout --allow-missing` and "
     "`git checkout metrics` bring them back"
@@ -63,7 +64,8 @@ def run(main: Callable[[], None], memory: str = "") -> NoReturn:
 
 def fail(message: str) -> NoReturn:
     """Print a message, and under DVC how to get the earlier outputs back, and exit with status 1."""
-    sys.exit(f"{message}\n{EARLIER_OUTPUTS}" if "DVC_STAGE" in os.environ else message)
+    stage = os.environ.get("DVC_STAGE", NOTHING_LOST)
+    sys.exit(message if stage == NOTHING_LOST else f"{message}\n{EARLIER_OUTPUTS}")
 
 
 def explained(error: Exception, memory: str = "") -> str | None:

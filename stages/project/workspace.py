@@ -10,6 +10,7 @@ from pathlib import Path
 
 import yaml
 
+from stages.project import paths
 from stages.project.errors import InputError
 
 PINNED = Path("data/published")  # what lies here is decided by the checksums in its pins.yaml, whoever placed it
@@ -57,12 +58,13 @@ def outputs() -> list[Path]:
 
 
 def untracked(path: Path) -> list[Path]:
-    """The files at or below `path` that neither git nor DVC tracks, sorted; none where there is no git repository.
+    """The files at or below `path` that neither git nor DVC tracks, sorted.
 
-    Files whose name begins with a dot (a Mac's .DS_Store) do not count: DVC is told to pass over them.
+    None in a folder whose params.yaml git does not track: there are no experiments there. Files whose name begins with
+    a dot (a Mac's .DS_Store) do not count: DVC is told to pass over them.
     """
     listed = git("ls-files", "--others", "-z", "--", str(path))
-    if listed is None:
+    if listed is None or not tracked(paths.PARAMS):
         return []
     known = [*outputs(), *dvc_added()]
     files = (Path(name) for name in listed.split("\0") if name)

@@ -15,7 +15,7 @@ from statistics import mean, median
 
 import yaml
 
-from stages.corpus.icd import MIMIC_50, compact
+from stages.corpus.icd import MIMIC_50, QUOTABLE, compact
 from stages.project.errors import InputError
 from stages.synonyms.normalise import normalise_all
 
@@ -228,11 +228,12 @@ def _checked(content: object, path: Path) -> Pool:
     """`content` if it is {code: list of strings}; raises InputError with the first place where it is not."""
     if not isinstance(content, dict) or not content:
         raise InputError(f"{path} should be a mapping from codes to lists of phrases")
-    for code, phrases in content.items():
+    for number, (code, phrases) in enumerate(content.items(), start=1):
         if not isinstance(code, str):
             raise InputError(f"{path}: the code {code!r} is not a string; put it in quotes")
         if not isinstance(phrases, list) or not all(isinstance(phrase, str) for phrase in phrases):
-            raise InputError(f"{path}: code {code} should have a list of strings")
+            which = f"code {code}" if QUOTABLE.fullmatch(code) else f"entry {number}"
+            raise InputError(f"{path}: {which} should have a list of strings")
     return content
 
 

@@ -81,3 +81,37 @@ def test_missing_and_broken_texts(folder: Path):
     (folder / "train" / "text_files_en" / "t2.txt").write_text("Another")
     with pytest.raises(InputError, match="text_files_en does not exist"):
         codiesp.load(folder, "diagnoses", 1)
+
+
+def test_a_case_in_two_parts_is_refused(folder: Path):
+    (folder / "test" / "text_files_en" / "t1.txt").write_text("A case.")
+    with (folder / "test" / "testD.tsv").open("a") as file:
+        file.write("t1\tn44.8\n")
+    with pytest.raises(InputError, match="the case t1 is in two parts, train and test"):
+        codiesp.load(folder, "diagnoses", 1)
+
+
+def test_what_other_systems_add_is_passed_over(folder: Path, tmp_path_factory: pytest.TempPathFactory):
+    expected = codiesp.load(folder, "diagnoses", 2)
+    (folder / "train" / "text_files_en" / "._t1.txt").write_bytes(b"\x00\xff")
+    path = folder / "train" / "trainD.tsv"
+    path.write_bytes(b"\xef\xbb\xbf" + path.read_bytes().replace(b"\n", b"\r\n") + b"\r\n")
+    assert codiesp.load(folder, "diagnoses", 2) == expected
+    outer = tmp_path_factory.mktemp("outer")
+    (outer / "__MACOSX").mkdir()
+    folder.rename(outer / "codiesp")
+    assert codiesp.load(outer, "diagnoses", 2) == expected
+
+
+@pytest.mark.parametrize("name", ["train/trainD.tsv", "train/text_files_en/t1.txt"])
+def test_latin_1_is_one_line(folder: Path, name: str):
+    (folder / name).write_bytes("t1\tcaf\xe9\n".encode("latin-1"))
+    with pytest.raises(InputError, match="is not UTF-8 text"):
+        codiesp.load(folder, "diagnoses", 1)
+
+
+def test_what_no_code_can_be(folder: Path):
+    with (folder / "train" / "trainD.tsv").open("a") as file:
+        file.write("t2\t44.8\n")
+    with pytest.raises(InputError, match=r"trainD\.tsv, line 5: '44\.8' is no ICD-10-CM code"):
+        codiesp.load(folder, "diagnoses", 1)

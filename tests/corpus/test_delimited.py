@@ -102,3 +102,73 @@ def test_integers(tmp_path: Path, value: str, message: str):
     (bad,) = delimited.read(write(tmp_path / "bad.csv", HEADER + f"1,7,a\n2,{value},b\n"), columns)
     with pytest.raises(InputError, match=f"{message} in the row with ROW_ID 2"):
         delimited.integers(tmp_path, bad, "SUBJECT_ID")
+
+
+@pytest.mark.parametrize("name", ["notes.csv", "notes.csv.gz"])
+@pytest.mark.parametrize("separator", [";", "\t", "|"])
+def test_other_separators_are_told_by_the_header(tmp_path: Path, name: str, separator: str):
+    text = HEADER.replace(",", separator) + f'1{separator}7{separator}"a, b; c"\n'
+    assert content(write(tmp_path / name, text), ("TEXT", "SUBJECT_ID")) == [("a, b; c", "7")]
+
+
+@pytest.mark.parametrize("name", ["notes.csv", "notes.csv.gz"])
+def test_quotes_that_a_backslash_escapes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str):
+    """As Spark and MySQL write them: \\" for a quotation mark, \\\\ for a backslash."""
+    monkeypatch.setattr(delimited, "BLOCK_BYTES", 64)
+    rows = "".join(f'{row},7,"said \\"no\\", C:\\\\"\n' for row in range(50))
+    assert content(write(tmp_path / name, HEADER + rows), ("ROW_ID", "TEXT")) == [
+        (str(row), 'said "no", C:\\') for row in range(50)
+    ]
+    with pytest.raises(InputError, match="is cut short"):
+        content(write(tmp_path / name, HEADER + rows + '50,7,"said \\"no'), ("TEXT",))
+
+
+def test_a_backslash_before_the_closing_quote_is_a_backslash(tmp_path: Path):
+    assert content(write(tmp_path / "a.csv", HEADER + '1,7,"C:\\"\n2,8,"x"\n'), ("TEXT",)) == [("C:\\",), ("x",)]
+
+
+def test_another_dialect_that_shows_late_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(delimited, "SNIFFED_BYTES", 100)
+    path = write(tmp_path / "a.csv", HEADER + '1,7,"plain"\n' * 50 + '2,8,"SECRET \\"no\\" end"\n')
+    with pytest.raises(InputError, match="escaped by a backslash, while the beginning") as raised:
+        content(path, ("TEXT",))
+    assert "SECRET" not in str(raised.value)
+
+
+@pytest.mark.parametrize("name", ["notes.csv", "notes.csv.gz"])
+@pytest.mark.parametrize("cut", [1, 2, 10, 25, 200])
+def test_a_table_cut_in_its_last_record(tmp_path: Path, name: str, cut: int):
+    text = (HEADER + ROWS)[:-cut]
+    with pytest.raises(InputError, match=r"cut short|too few or too many fields") as raised:
+        content(write(tmp_path / name, text), ("SUBJECT_ID", "TEXT"))
+    assert "SECRET" not in str(raised.value)
+
+
+def test_a_table_cut_in_a_field_without_quotes(tmp_path: Path):
+    with pytest.raises(InputError, match="no line end stands behind its last record"):
+        content(write(tmp_path / "codes.csv", "ROW_ID,CODE\n1,4019\n2,40"), ("CODE",))
+    assert content(write(tmp_path / "codes.csv", "ROW_ID,CODE\r1,4019\r"), ("CODE",)) == [("4019",)]
+
+
+def test_what_is_no_utf8_is_told(tmp_path: Path):
+    (tmp_path / "a.csv").write_bytes((HEADER + ROWS).encode("utf-16"))
+    with pytest.raises(InputError, match="UTF-16 or no text at all"):
+        content(tmp_path / "a.csv", ("TEXT",))
+    (tmp_path / "b.csv").write_bytes((HEADER + "1,2,caf\xe9\n").encode("latin-1"))
+    with pytest.raises(InputError, match="Latin-1, perhaps"):
+        content(tmp_path / "b.csv", ("TEXT",))
+
+
+def test_the_columns_that_were_found_are_named_unless_they_may_be_text(tmp_path: Path):
+    with pytest.raises(InputError, match="it should have TEXT, and has ROW_ID, BODY"):
+        content(write(tmp_path / "a.csv", "ROW_ID,BODY\n1,x\n"), ("TEXT",))
+    with pytest.raises(InputError, match="2 fields that are no columns' names") as raised:
+        content(write(tmp_path / "a.csv", '"SECRET, was seen. And",more\n1,x\n'), ("TEXT",))
+    assert "SECRET" not in str(raised.value)
+
+
+def test_a_row_whose_id_may_be_a_text_is_named_by_its_number(tmp_path: Path):
+    (batch,) = delimited.read(write(tmp_path / "a.csv", HEADER + "1,7,a\nSECRET text,x,b\n"), ("ROW_ID", "SUBJECT_ID"))
+    with pytest.raises(InputError, match="not a whole number in record 2") as raised:
+        delimited.integers(tmp_path, batch, "SUBJECT_ID")
+    assert "SECRET" not in str(raised.value)

@@ -75,3 +75,25 @@ def test_maximum_shows_nan():
     maximum = document_maximum(logits, torch.tensor([0, 0, 0, 1]), 2)
     assert maximum[0].isnan().all()
     assert maximum[1].item() == 4.0
+
+
+@pytest.mark.parametrize("drop_states", [False, True])
+def test_plain_logits_are_float32_under_autocast(drop_states):
+    torch.manual_seed(0)
+    head = PlainHead(hidden=64, n_codes=50, dropout=0.1, drop_states=drop_states).eval()
+    H = torch.randn(200, 3, 64)
+    with torch.autocast("cpu", torch.bfloat16):
+        logits = head(H.bfloat16())
+    assert logits.dtype == torch.float32
+    assert len(logits.unique()) > 9_000  # of 10,000; rounded to bfloat16 they take some hundreds of values
+    torch.testing.assert_close(logits, head(H.bfloat16().float()), rtol=0, atol=0)
+
+
+def test_msam_logits_are_float32_under_autocast():
+    torch.manual_seed(0)
+    head = MsamHead(torch.randn(50, 2, 64), n_heads=2, initialisation="torch").eval()
+    H = torch.randn(20, 3, 64)
+    with torch.autocast("cpu", torch.bfloat16), torch.no_grad():
+        logits = head(H.bfloat16())
+    assert logits.dtype == torch.float32
+    assert len(logits.unique()) > 900

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import scipy.sparse as sp
 import torch
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 from scipy.special import expit, logit
 
 from stages.project.errors import InputError
@@ -195,3 +195,22 @@ def test_every_quantifier_is_exact_where_the_classifier_is():
     sizes, prior = sizes_of(groups)[:, None], labels.mean(axis=0)
     expected = (true * sizes + prior) / (sizes + 1)
     np.testing.assert_allclose(expectation_maximisation(groups, labels, prior), expected, atol=1e-4)
+
+
+def test_a_code_of_every_document_or_none_cannot_be_adjusted():
+    targets = sp.csr_array(np.array([[1, 0], [1, 0], [1, 0]], dtype=np.uint8))
+    values = np.array([[0.7, 0.1], [0.1, 0.3], [0.2, 0.7]])
+    true_rate, false_rate = rates(values, targets)
+    assert np.isnan(false_rate[0])
+    assert np.isnan(true_rate[1])
+    estimate = np.array([[0.4, 0.2]])
+    np.testing.assert_array_equal(adjusted(estimate, true_rate, false_rate), estimate)
+
+
+def test_weights_that_are_no_numbers_are_named(tmp_path):
+    model = PrevalenceMLP(2, 3)
+    save_mlp(model, tmp_path)
+    weights = load_file(tmp_path / "model.safetensors")
+    save_file(weights | {"hidden.bias": torch.full((3,), torch.nan)}, tmp_path / "model.safetensors")
+    with pytest.raises(InputError, match=r"not finite numbers; `dvc repro -f train_quantifier`"):
+        load_mlp(tmp_path)

@@ -80,3 +80,18 @@ def test_quick_choices_are_valid_and_nearly_as_good():
         assert len(quick[code]) == 8
         worth = mdp.diversity(several[code], quick[code])
         assert 0.95 * found.objective <= worth <= found.objective
+
+
+def test_the_total_limit_holds_whatever_M_is():
+    several = problems([12, 30, 60, 90])
+    found = selection.choose_all(several, 64, 60.0, n_workers=1, total_time_limit=0.0)
+    assert set(found) == set(several)
+    assert all(len(one.chosen) == 64 for one in found.values())
+    assert not all(one.proven for one in found.values())
+    assert all(one.bound >= one.objective for one in found.values())
+
+
+def test_a_quick_choice_from_a_pool_that_is_repeated():
+    several = problems([10])
+    [chosen] = selection.choose_all_quickly(several, 64, n_workers=1).values()
+    assert len(chosen) == 64

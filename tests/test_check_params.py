@@ -1,0 +1,150 @@
+"""What is refused in the first second, before DVC takes an output away."""
+
+import subprocess
+from pathlib import Path
+
+import pytest
+import yaml
+
+from stages import check_params
+from stages.project import files, params, paths, workspace
+from stages.project.errors import InputError
+
+ROOT = Path(__file__).parents[1]
+
+
+def git(*arguments: str) -> None:
+    identity = ("-c", "user.name=n", "-c", "user.email=n@n")
+    subprocess.run(["git", *identity, *arguments], check=True, capture_output=True)
+
+
+@pytest.fixture
+def repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A git repository with the project's params.yaml and its small authored files."""
+    monkeypatch.chdir(tmp_path)
+    git("init", "-q", "-b", "main")
+    (tmp_path / "raw").mkdir()
+    for folder in ("data/pools", "data/published"):
+        (tmp_path / folder).mkdir(parents=True)
+        (tmp_path / folder / "README.md").write_text("x")
+    (tmp_path / "data/pools/authored.yaml").write_text("'486': {synonyms: [pneumonia]}\n")
+    (tmp_path / "dvc.yaml").write_text("stages:\n  one:\n    cmd: echo\n    outs:\n      - made: {push: false}\n")
+    configure()
+    git("add", "-A")
+    git("commit", "-q", "-m", "first")
+    return tmp_path
+
+
+def configure(**changes: object) -> None:
+    content = params.parse((ROOT / paths.PARAMS).read_text(encoding="utf-8"))
+    content["data"]["raw_dir"] = str(Path.cwd() / "raw")
+    for key, value in changes.items():
+        *sections, last = key.split("__")
+        section = content
+        for step in sections:
+            section = section[step]
+        section[last] = value
+    paths.PARAMS.write_text(yaml.safe_dump(content))
+
+
+def test_the_projects_own_parameters_pass(repository: Path):
+    check_params.main()
+    assert {path.name for path in paths.CHECKED.iterdir()} == {"settings.json", "encoder.json", "start_from.json"}
+    assert files.read_json(paths.CHECKED / "encoder.json") == {}
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"synonyms__M": 128}, r"synonyms\.M: 128 does not divide 64, the hidden size of the built-in encoder"),
+        ({"synonyms__M": 3}, r"synonyms\.M: 3 does not divide 64"),
+        ({"model__chunk_length": 33}, "chunk_length: 33 is odd"),
+        ({"model__max_tokens": 20}, "max_tokens: 20 leaves no room for a chunk of 32"),
+        ({"model__type": "LE", "model__window": 63}, "window: 63 is odd"),
+        ({"model__type": "LE", "model__max_positions": 1000}, "max_positions: 1000 is no multiple of the window of 64"),
+        ({"model__chunk_length": 600, "model__max_tokens": 2000}, "600 is more than the 512 positions of the built-in"),
+        ({"encoder__builtin__heads": 3}, r"encoder\.builtin\.heads: 3 must divide encoder\.builtin\.hidden, 64"),
+        ({"encoder__builtin__hidden": 1_000_000}, "hidden: 1000000 should be less than or equal to"),
+        ({"compute__threads": 100_000}, "threads: 100000 should be less than or equal to 256"),
+        ({"model__type": "LE", "model__max_positions": 64_000_000_000}, "max_positions: 64000000000 should be less"),
+        ({"train__learning_rate": float("inf")}, "train.learning_rate: inf should be a finite number"),
+        ({"clq__lambda": float("inf")}, "clq.lambda: inf should be a finite number"),
+        ({"clq__delta": float("nan")}, "clq.delta: nan should be"),
+        ({"synonyms__pools": ["icd10cm"]}, "icd10cm describes ICD-10-CM codes; data.format mimic3"),
+        ({"synonyms__pools": ["umls"]}, "names umls, but .*icd_mimic3_random_sort.json is not a file"),
+        ({"data__raw_dir": "~/mimic-iii"}, r"data\.raw_dir: ~/mimic-iii: `~` is not expanded here; write /"),
+        ({"data__raw_dir": "/nowhere/mimic"}, r"data\.raw_dir: /nowhere/mimic does not exist; it should be the folder"),
+        ({"data__raw_dir": "nowhere"}, "does not exist .a queued or temporary experiment has only what git and DVC"),
+        ({"synonyms__pool_dir": "nowhere"}, r"synonyms\.pool_dir: nowhere does not exist"),
+        ({"synonyms__pool_dir": "data/pools/README.md"}, "is not a file|is a file; it should be a folder"),
+        ({"data__published_dir": "data/pools/README.md"}, r"data\.published_dir: .* is a file; it should be a folder"),
+        ({"train__start_from": "no-such-revision"}, "'no-such-revision' is neither a folder nor a git revision"),
+        ({"compute__launch": "torchrun-that-is-not-there"}, "begins with none of"),
+    ],
+)
+def test_refused(repository: Path, change: dict, message: str):
+    configure(**change)
+    with pytest.raises(InputError, match=message) as refused:
+        check_params.main()
+    assert "\n" not in str(refused.value)
+
+
+def test_a_relative_folder_that_nobody_tracks_is_refused_with_the_line_to_type(repository: Path):
+    (repository / "mimic").mkdir()
+    (repository / "mimic" / "NOTEEVENTS.csv").write_text("x")
+    configure(data__raw_dir="mimic")
+    with pytest.raises(InputError, match=r"type `dvc add mimic && git add mimic\.dvc`"):
+        check_params.main()
+    (repository / "mimic.dvc").write_text("outs:\n- md5: x\n  path: mimic\n")
+    git("add", "mimic.dvc")
+    check_params.main()
+
+
+def test_one_file_in_a_tracked_folder_is_added_by_itself(repository: Path):
+    (repository / ".gitignore").write_text("*.json\n")
+    (repository / "data/pools/icd_mimic3_random_sort.json").write_text("{}")
+    with pytest.raises(InputError, match=r"dvc add data/pools/icd_mimic3_random_sort\.json && git add "):
+        check_params.main()
+    (repository / "data/pools/.DS_Store").write_text("x")
+    (repository / "data/pools/icd_mimic3_random_sort.json").unlink()
+    check_params.main()
+
+
+def test_what_lies_outside_has_an_absolute_path(repository: Path):
+    (repository / "inner").mkdir()
+    assert "give the absolute path, /" in workspace.remedy(Path("../elsewhere"), [Path("../elsewhere/x")])
+
+
+def test_the_output_of_a_stage_need_not_be_there(repository: Path):
+    configure(data__raw_dir="made/mimic")
+    check_params.main()
+
+
+def test_hand_placed_split_files_are_decided_by_their_checksums(repository: Path):
+    (repository / ".gitignore").write_text("*.csv\n")
+    (repository / "data/published/train_50_hadm_ids.csv").write_text("1\n")
+    configure(data__split="published")
+    check_params.main()
+
+
+def test_the_fingerprint_follows_the_content_of_an_encoder(repository: Path, tmp_path_factory: pytest.TempPathFactory):
+    folder = tmp_path_factory.mktemp("encoder")
+    (folder / "config.json").write_text('{"hidden_size": 16}')
+    configure(encoder__source=str(folder))
+    check_params.main()
+    first = files.read_json(paths.CHECKED / "encoder.json")
+    check_params.main()
+    assert files.read_json(paths.CHECKED / "encoder.json") == first != {}
+    (folder / "model.safetensors").write_text("trained further")
+    check_params.main()
+    assert files.read_json(paths.CHECKED / "encoder.json") != first
+    configure(encoder__source=str(folder), synonyms__M=3)
+    with pytest.raises(InputError, match=f"M: 3 does not divide 16, the hidden size of {folder}"):
+        check_params.main()
+
+
+def test_the_fingerprint_of_a_revision_is_its_commit(repository: Path):
+    git("tag", "earlier")
+    configure(train__start_from="earlier")
+    check_params.main()
+    assert len(files.read_json(paths.CHECKED / "start_from.json")["commit"]) == 40
