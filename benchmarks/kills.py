@@ -3,14 +3,16 @@
     python -m benchmarks.kills train_classifier --kills 20
     python -m benchmarks.kills                                            # every stage, 3 kills each
     python -m benchmarks.kills train_joint --set model.type=CE_MSAM_CLQ
+    python -m benchmarks.kills --experiments 10                           # `dvc exp run`, killed at any time
 
 In a clone of the repository in a temporary folder, `dvc repro` runs once undisturbed. Then, for each stage, what the
 stage left is removed, and `dvc repro` is started and killed (kill -9, all its processes) after a random time, over and
 over, until the stage has been killed often enough or has ended. A last run ends undisturbed. The lock files must then
 be what they were. Only a kill that meets the stage's own process counts.
 
-DVC writes dvc.lock and its own .dvc/tmp/rwlock in place: a kill in that moment, after a stage has ended, leaves half a
-file, and DVC stops at it. As a user would, the script removes the one, puts the other back, and counts how often.
+DVC writes dvc.lock and its own .dvc/tmp/rwlock in place, and works on an experiment with git's HEAD on no branch: a
+kill of the whole group may leave either. As a user would, the script types `python -m stages.mend`, and counts what
+that found.
 """
 
 import argparse
@@ -18,6 +20,7 @@ import functools
 import operator
 import os
 import random
+import re
 import shutil
 import signal
 import subprocess
@@ -26,11 +29,11 @@ import tempfile
 import time
 from pathlib import Path
 
-from dvc.schema import COMPILED_LOCKFILE_SCHEMA
-from ruamel.yaml import YAML, YAMLError
-from voluptuous import Invalid
+from ruamel.yaml import YAML
 
 REPRO = [sys.executable, "-m", "dvc", "repro"]
+EXPERIMENT = [sys.executable, "-m", "dvc", "exp", "run"]
+MEND = [sys.executable, "-m", "stages.mend"]
 LOCKS = ("dvc.lock", "data/demo/dvc.lock")
 SHORTEST = 1.0  # seconds before a kill
 
@@ -65,8 +68,8 @@ def locked(folder: Path) -> dict[str, dict]:
     return {name: entry for file in LOCKS for name, entry in yaml.load(folder / file)["stages"].items()}
 
 
-def forget_stage(stage: str, folder: Path) -> dict[str, str]:
-    """Remove the stage's record, its outputs, and every record of earlier runs. Returns the lock files' texts."""
+def forget_stage(stage: str, folder: Path) -> None:
+    """Remove the stage's record, its outputs, and every record of earlier runs."""
     yaml = YAML()
     for file in (folder / name for name in LOCKS):
         lock = yaml.load(file)
@@ -74,14 +77,14 @@ def forget_stage(stage: str, folder: Path) -> dict[str, str]:
             path = folder / output["path"]
             shutil.rmtree(path) if path.is_dir() else path.unlink()
         yaml.dump(lock, file)
-    shutil.rmtree(folder / ".dvc" / "cache" / "runs", ignore_errors=True)
-    return {name: (folder / name).read_text() for name in LOCKS}
+    for earlier in ("runs", "checkpoints"):
+        shutil.rmtree(folder / ".dvc" / "cache" / earlier, ignore_errors=True)
 
 
-def killed_after(seconds: float, stage: str, folder: Path) -> bool | None:
-    """Start `dvc repro` and kill it after so many seconds, in the stage or not; None where it had ended by then."""
+def killed_after(seconds: float, stage: str, folder: Path, command: list[str] = REPRO) -> bool | None:
+    """Start a command and kill it after so many seconds, in the stage or not; None where it had ended by then."""
     repro = subprocess.Popen(
-        REPRO,
+        command,
         cwd=folder,
         env=environment(),
         stdout=subprocess.DEVNULL,
@@ -98,23 +101,38 @@ def killed_after(seconds: float, stage: str, folder: Path) -> bool | None:
         return met.returncode == 0
 
 
-def mended(folder: Path, before: dict[str, str]) -> int:
-    """Do as a user would with files of DVC's own that a kill cut off; how many there were.
+def mended(folder: Path) -> int:
+    """Do as a user would after a kill: `python -m stages.mend`. Returns how many things it mended."""
+    done = subprocess.run(MEND, cwd=folder, env=environment(), capture_output=True, text=True)
+    if done.returncode:
+        sys.exit(done.stderr)
+    found = re.search(r"mended: (\d+)", done.stderr)
+    return int(found[1]) if found else 0
 
-    Its list of running commands is removed, a lock file put back as it was `before`.
-    """
-    damaged = 0
-    running = folder / ".dvc" / "tmp" / "rwlock"
-    if running.exists() and not running.read_text():
-        running.unlink()
-        damaged += 1
-    for name, text in before.items():
-        try:
-            COMPILED_LOCKFILE_SCHEMA(YAML(typ="safe").load(folder / name) or {})
-        except (YAMLError, Invalid):
-            (folder / name).write_text(text)
-            damaged += 1
-    return damaged
+
+def kill_experiments(wanted: int, undisturbed: dict, folder: Path) -> None:
+    """Kill `dvc exp run` in the workspace `wanted` times; the branch, its commit and the lock files must be as before."""
+    for command in (
+        ["config", "user.name", "n"],
+        ["config", "user.email", "n@n"],
+        ["add", "-A"],
+        ["commit", "-qm", "a"],
+    ):
+        quietly(["git", *command], folder)
+    chance, n_mended, n_killed = random.Random(wanted), 0, 0
+    while n_killed < wanted:
+        seed = chance.randrange(10**6)
+        command = [*EXPERIMENT, "-S", f"demo.seed={seed}"]
+        n_killed += killed_after(chance.uniform(SHORTEST, 20.0), "train_classifier", folder, command) is not None
+        n_mended += mended(folder)
+        quietly(["git", "checkout", "--quiet", "--", "."], folder)
+        branch = subprocess.run(["git", "branch", "--show-current"], cwd=folder, capture_output=True, text=True).stdout
+        if not branch.strip():
+            sys.exit("git is on no branch")
+    quietly(REPRO, folder)
+    if locked(folder) != undisturbed:
+        sys.exit("the lock files differ")
+    print(f"dvc exp run: {n_killed} kills, ended with the same lock files; mended: {n_mended}", flush=True)
 
 
 def kill_stage(stage: str, wanted: int, undisturbed: dict, folder: Path) -> None:
@@ -126,12 +144,12 @@ def kill_stage(stage: str, wanted: int, undisturbed: dict, folder: Path) -> None
     seconds = time.monotonic() - began
     kills = ends = damaged = 0
     while kills < wanted:
-        before = forget_stage(stage, folder)
+        forget_stage(stage, folder)
         killed = True
         while kills < wanted and killed is not None:
             killed = killed_after(chance.uniform(SHORTEST, max(seconds, 2 * SHORTEST)), stage, folder)
             kills += killed is True
-            damaged += mended(folder, before)
+            damaged += mended(folder)
         quietly(REPRO, folder)
         ends += 1
         found = locked(folder)
@@ -147,6 +165,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("stages", nargs="*", metavar="STAGE", help="default: all that write something")
     parser.add_argument("--kills", type=int, default=3, help="of each stage (default: 3)")
+    parser.add_argument("--experiments", type=int, default=0, help="kills of `dvc exp run` instead")
     parser.add_argument("--set", nargs="*", default=[], metavar="SECTION.KEY=VALUE", dest="settings")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as temporary:
@@ -154,6 +173,9 @@ def main() -> None:
         clone(options.settings, folder)
         quietly(REPRO, folder)
         undisturbed = locked(folder)
+        if options.experiments:
+            kill_experiments(options.experiments, undisturbed, folder)
+            return
         for stage in options.stages or [name for name, entry in undisturbed.items() if "outs" in entry]:
             kill_stage(stage, options.kills, undisturbed, folder)
 
