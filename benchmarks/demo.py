@@ -8,11 +8,13 @@ pass, tokenises its text twice, attends by plain matrix products and holds the w
 """
 
 import argparse
+import sys
 import tempfile
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 from transformers import PreTrainedTokenizerBase
@@ -22,7 +24,7 @@ from stages.encoder.architecture import Architecture
 from stages.encoder.encoder import load_tokenizer
 from stages.handover import documents
 from stages.modeling import devices
-from stages.modeling.batching import Batch, Documents
+from stages.modeling.batching import Batch, Documents, Indices
 from stages.modeling.checkpoints import CheckpointFolder
 from stages.modeling.objectives import BinaryCrossEntropy
 from stages.modeling.training import Goal, Settings, Training
@@ -37,14 +39,14 @@ class TokenisedTwice(Documents):
     texts: Sequence[str]
     tokenizer: PreTrainedTokenizerBase
 
-    def batch(self, indices: Sequence[int]) -> Batch:
+    def batch(self, indices: Indices) -> Batch:
         """The same batch, later."""
         for index in (*indices, *indices):
             self.tokenizer(self.texts[index], verbose=False)
         return super().batch(indices)
 
 
-def trained(straightforward: bool, threads: int) -> tuple[list[float], float]:
+def trained(straightforward: bool, threads: int) -> dict[str, Any]:
     """The validation micro-F1 of each epoch, and training documents a second, without validation."""
     config = params.load()
     accelerator = devices.start("cpu", "float32", threads)
@@ -71,7 +73,8 @@ def trained(straightforward: bool, threads: int) -> tuple[list[float], float]:
             checkpoints=CheckpointFolder(Path(folder), 1),
         )
         history = training.run()
-    return [row["val_f1_micro"] for row in history], len(train) * len(history) / training.seconds
+    curve = [row["val_f1_micro"] for row in history]
+    return {"curve": curve, "rate": len(train) * len(history) / training.seconds}
 
 
 class Timed(Training):
@@ -91,13 +94,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--threads", type=int, default=1, help="CPU threads (default: 1, as the demo)")
     threads = parser.parse_args().threads
-    (plain_curve, plain_rate), (curve, rate) = (
-        measuring.in_own_process(trained, straightforward, threads) for straightforward in (True, False)
-    )
+    plain, ours = (measuring.in_own_process(trained, straightforward, threads) for straightforward in (True, False))
+    if isinstance(plain, str) or isinstance(ours, str):
+        sys.exit(f"straightforward: {plain}; ours: {ours}")
     print(f"{'epoch':>5}{'straightforward':>18}{'ours':>8}   validation micro-F1")
-    for epoch, pair in enumerate(zip(plain_curve, curve, strict=True), 1):
+    for epoch, pair in enumerate(zip(plain["curve"], ours["curve"], strict=True), 1):
         print(f"{epoch:>5}{pair[0]:>18.4f}{pair[1]:>8.4f}")
-    print(f"{plain_rate:>23.1f}{rate:>8.1f}   documents/s in training, {threads} threads: {rate / plain_rate:.2f}x")
+    rates = plain["rate"], ours["rate"]
+    print(f"{rates[0]:>23.1f}{rates[1]:>8.1f}   documents/s in training, {threads} threads: {rates[1] / rates[0]:.2f}x")
 
 
 if __name__ == "__main__":

@@ -111,7 +111,7 @@ def mended(folder: Path) -> int:
 
 
 def kill_experiments(wanted: int, undisturbed: dict, folder: Path) -> None:
-    """Kill `dvc exp run` in the workspace `wanted` times; the branch, its commit and the lock files must be as before."""
+    """Kill `dvc exp run` in the workspace `wanted` times; branch, commit and lock files must be as before."""
     for command in (
         ["config", "user.name", "n"],
         ["config", "user.email", "n@n"],
@@ -145,7 +145,7 @@ def kill_stage(stage: str, wanted: int, undisturbed: dict, folder: Path) -> None
     kills = ends = damaged = 0
     while kills < wanted:
         forget_stage(stage, folder)
-        killed = True
+        killed: bool | None = True
         while kills < wanted and killed is not None:
             killed = killed_after(chance.uniform(SHORTEST, max(seconds, 2 * SHORTEST)), stage, folder)
             kills += killed is True

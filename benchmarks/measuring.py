@@ -50,14 +50,13 @@ class Size:
     def architecture(self, model_type: str, padding: str) -> Architecture:
         """CE, LE, CE_MSAM or LE_MSAM at this size."""
         kind = model_type[:2]
-        sizes = {
+        sizes: dict[str, dict[str, Any]] = {
             "CE": {"chunk_length": self.chunk_length, "max_tokens": self.max_tokens},
             "LE": {"window": self.chunk_length, "max_positions": self.max_positions},
         }
         msam = "MSAM" in model_type
-        return Architecture(
-            kind, "msam" if msam else "plain", padding, 0.0, heads=SYNONYMS if msam else None, **sizes[kind]
-        )
+        heads: dict[str, Any] = {"heads": SYNONYMS} if msam else {}
+        return Architecture(kind, "msam" if msam else "plain", padding, 0.0, **heads, **sizes[kind])
 
 
 def encoder_config(
@@ -129,6 +128,7 @@ def random_model(size: Size, architecture: Architecture, n_codes: int, device: s
     encoder.pooler = None
     encoder = fitted(encoder, architecture, Path("benchmark"))
     hidden = size.config.hidden_size
+    head: PlainHead | MsamHead
     if architecture.head == "msam":
         head = MsamHead(torch.randn(n_codes, SYNONYMS, hidden), SYNONYMS, "torch")
     else:
@@ -186,10 +186,10 @@ def straightforward(model: CodingModel) -> CodingModel:
     """Compute `model` in the authors' way, in place."""
     for module in model.modules():
         if type(module) is SelfAttention:
-            module.attend, module.first_only = _eager_attention, False
+            module.__dict__.update(attend=_eager_attention, first_only=False)
     if isinstance(model.head, MsamHead):
         attention = model.head.attention
-        attention.forward = lambda *arguments: plain(attention, *arguments)
+        attention.__dict__["forward"] = lambda *arguments: plain(attention, *arguments)
     return model
 
 
@@ -207,7 +207,9 @@ def one_by_one(size: Size, texts: list[str], documents: Documents, device: str) 
     for index, text in enumerate(texts):
         for _ in range(2):
             tokenizer(text, verbose=False)
-        yield documents.batch([index]).to(torch.device(device)), documents.dense_targets([index]).to(device)
+        targets = documents.dense_targets([index])
+        assert targets is not None
+        yield documents.batch([index]).to(torch.device(device)), targets.to(device)
 
 
 def rates(
@@ -222,7 +224,7 @@ def rates(
     }
 
 
-def in_own_process(measure: Callable[..., dict[str, float]], *arguments: Any) -> dict[str, float] | str:
+def in_own_process(measure: Callable[..., dict[str, Any]], *arguments: Any) -> dict[str, Any] | str:
     """The result of `measure` in a new process, or in words why there is none."""
     context = multiprocessing.get_context("spawn")
     receiver, sender = context.Pipe(duplex=False)

@@ -70,7 +70,8 @@ def _memory(device: str, restart: bool = False) -> int:
         return torch.cuda.max_memory_allocated()
     if restart:
         Path("/proc/self/clear_refs").write_text("5")
-    return 1024 * int(re.search(r"VmHWM:\s+(\d+)", Path("/proc/self/status").read_text())[1])
+    [peak] = re.findall(r"VmHWM:\s+(\d+)", Path("/proc/self/status").read_text())
+    return 1024 * int(peak)
 
 
 def main() -> None:

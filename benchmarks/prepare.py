@@ -23,7 +23,7 @@ import numpy as np
 import pandas as pd
 
 from stages.corpus import stratify
-from stages.corpus.icd import dotted
+from stages.corpus.icd import Kind, dotted
 from stages.project import params, paths
 from stages.project.formats import write_json
 
@@ -79,7 +79,8 @@ def straightforward(raw: Path, subset: str) -> None:
     notes = notes[notes["CATEGORY"] == "Discharge summary"]
     texts = notes.groupby(["SUBJECT_ID", "HADM_ID"])["TEXT"].agg(" ".join).reset_index()
     codes = []
-    for kind, name in (("procedure", "PROCEDURES_ICD"), ("diagnosis", "DIAGNOSES_ICD")):
+    kinds: tuple[tuple[Kind, str], ...] = (("procedure", "PROCEDURES_ICD"), ("diagnosis", "DIAGNOSES_ICD"))
+    for kind, name in kinds:
         table = pd.read_csv(raw / f"{name}.csv.gz", dtype=str).dropna(subset=["ICD9_CODE"])
         table["code"] = [dotted(code.strip(), kind) for code in table["ICD9_CODE"]]
         codes.append(table)
@@ -150,7 +151,9 @@ def prepare_table(sizes: list[int], load: Path | None) -> None:
             command = f"from benchmarks.prepare import *; straightforward(Path({str(raw)!r}), {subset!r})"
             wall, cpu, memory = measure(sys.executable, "-c", command, cwd=ROOT)
             print(f"{sizes[-1]:>10,} {subset:>6} {wall:>8.1f} {cpu:>6.1f} {memory:>5.2f}")
-    for subset in SUBSETS if load else ():
+    if load is None:
+        return
+    for subset in SUBSETS:
         wall, cpu, memory = prepare(load, subset)
         print(f"{load.name:>10} {subset:>6} {wall:>8.1f} {cpu:>6.1f} {memory:>5.2f}")
 

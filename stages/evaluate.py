@@ -4,6 +4,7 @@ import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -56,7 +57,7 @@ def decided(part: Evaluated, threshold: float | np.ndarray) -> dict[str, float]:
 
 def classification_metrics(
     part: Evaluated, shared: float, by_code: np.ndarray, settings: params.Evaluate
-) -> dict[str, object]:
+) -> dict[str, Any]:
     """All classification metrics of one part: decisions at 0.5, at one tuned threshold, at one for each code.
 
     Intervals are lists, which `dvc metrics diff` passes over.
@@ -81,7 +82,7 @@ def recalibrations(val: Evaluated) -> tuple[float, dict[str, Callable[[np.ndarra
     }
 
 
-def calibration_metrics(part: Evaluated, settings: params.Evaluate) -> dict[str, object]:
+def calibration_metrics(part: Evaluated, settings: params.Evaluate) -> dict[str, Any]:
     """All calibration metrics of one part, with intervals."""
     statistics = uncertainty.calibration_statistics(part.targets, part.probabilities, settings.bins)
     metrics = calibration.calibration_metrics(part.targets, part.logits, part.probabilities, settings.bins)
@@ -113,11 +114,13 @@ def quantification(
     settings: params.Quantifier,
 ) -> comparison.Comparison:
     """All quantifiers side by side; `calibrate` maps logits, `training` (C,) counts each code's training documents."""
+    val, test = (
+        comparison.Evidence(part.probabilities, part.targets, classification.sigmoid(calibrate(part.logits)))
+        for part in (parts[name] for name in SCORED)
+    )
     return comparison.compare(
-        *(
-            comparison.Evidence(part.probabilities, part.targets, classification.sigmoid(calibrate(part.logits)))
-            for part in (parts[name] for name in SCORED)
-        ),
+        val,
+        test,
         networks(joint),
         bands=per_code.bands(training),
         train_samples=settings.train_samples,

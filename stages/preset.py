@@ -6,7 +6,7 @@ settings of params.yaml stay as they are.
 
 import io
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, MutableMapping
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +29,7 @@ def leaves(tree: Mapping[str, Any], prefix: tuple[str, ...] = ()) -> Iterator[tu
             yield (*prefix, key), value
 
 
-def apply(text: str, changes: Iterator[tuple[tuple[str, ...], Any]]) -> str:
+def apply(text: str, changes: Iterable[tuple[tuple[str, ...], Any]]) -> str:
     """`text` of a params.yaml with the settings changed and its comments kept. Raises InputError for an unknown key."""
     yaml = YAML()
     yaml.width = 1000
@@ -43,10 +43,10 @@ def apply(text: str, changes: Iterator[tuple[tuple[str, ...], Any]]) -> str:
             f"{paths.PARAMS} should be a mapping of sections; `git checkout {paths.PARAMS}` brings it back"
         )
     for path, value in changes:
-        section = content
+        section: Any = content
         for step in path[:-1]:
             section = section.get(step) if isinstance(section, Mapping) else None
-        if not isinstance(section, Mapping) or path[-1] not in section:
+        if not isinstance(section, MutableMapping) or path[-1] not in section:
             raise InputError(f"{'.'.join(path)}: no such key in {paths.PARAMS}")
         if isinstance(value, list) and isinstance(section[path[-1]], list):
             section[path[-1]][:] = value

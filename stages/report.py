@@ -193,10 +193,7 @@ class Tests:
         compared = [self.compared(one.label, two.label) for one, two in pairs]
         corrected = {metric: tables.holm([found[metric]["p"] for found in compared]) for metric in TESTED}
         return [
-            {
-                metric: Difference(found[metric]["difference"], *found[metric]["interval"], corrected[metric][at])
-                for metric in TESTED
-            }
+            {metric: _difference(found[metric], corrected[metric][at]) for metric in TESTED}
             for at, found in enumerate(compared)
         ]
 
@@ -204,10 +201,16 @@ class Tests:
         """What is known of the difference of two settings, by their labels; each pair is compared once."""
         if (one, two) not in self.known:
             log.info("testing %s against %s", one, two)
-            patients = self.predictions[one].patients
+            predictions = self.predictions[one]
+            assert predictions is not None  # `possible` has been asked
             statistics = self.statistics[one], self.statistics[two]
-            self.known[one, two] = uncertainty.compare(*statistics, patients, self.resamples, self.seed)
+            self.known[one, two] = uncertainty.compare(*statistics, predictions.patients, self.resamples, self.seed)
         return self.known[one, two]
+
+
+def _difference(found: dict, p: float) -> Difference:
+    low, high = found["interval"]
+    return Difference(found["difference"], low, high, p)
 
 
 def section(experiments: Sequence[Experiment], resamples: int, seed: int) -> page.Section:

@@ -2,7 +2,7 @@
 
 import logging
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -77,7 +77,7 @@ def report(solutions: dict[str, mdp.Solution]) -> None:
 
 def statistics(
     problems: selection.Problems,
-    chosen: dict[str, Sequence[int]],
+    chosen: Mapping[str, Sequence[int]],
     solutions: dict[str, mdp.Solution],
     M: int,
     sizes: dict[str, int],
@@ -95,7 +95,7 @@ def statistics(
     }
 
 
-def curve(problems: selection.Problems, most_diverse: dict[int, dict[str, Sequence[int]]]) -> Iterable[tuple]:
+def curve(problems: selection.Problems, most_diverse: Mapping[int, Mapping[str, Sequence[int]]]) -> Iterable[tuple]:
     """Mean diversity against M: of the most diverse synonyms, of random ones, of the first ones."""
     for M in sorted(most_diverse):
         mean = selection.mean_diversity(problems, most_diverse[M], M)

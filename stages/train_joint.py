@@ -91,6 +91,7 @@ def train_both(settings: params.Params) -> None:
 
 def joint_loss(quantifier: nn.Module, train: documents.Documents, clq: params.Clq, process: int) -> JointLoss:
     """The loss of joint training, with the running sums of one process's groups."""
+    assert train.targets is not None
     groups = GroupSums(len(train), train.targets.shape[1], clq.seed, process)
     return JointLoss(quantifier, groups, clq.lambda_, clq.delta, keep_sums=clq.memory == "original")
 

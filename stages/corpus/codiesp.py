@@ -52,7 +52,11 @@ def load(folder: Path, subset: str, min_documents: int) -> tuple[Corpus, dict[st
 
     occurrences = Counter(code for item in documents if part_of[item.document_id] == "train" for code in item.codes)
     kept = {code for code, count in occurrences.items() if count >= min_documents}
-    coded = [item._replace(codes=own) for item in documents if (own := [code for code in item.codes if code in kept])]
+    coded = [
+        item._replace(codes=kept_here)
+        for item in documents
+        if (kept_here := [code for code in item.codes if code in kept])
+    ]
     counts = {
         "texts": n_texts,
         "texts_without_codes": n_texts - len(documents),

@@ -2,7 +2,7 @@
 
 import logging
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Set
 from pathlib import Path
 from typing import NamedTuple
 
@@ -129,8 +129,8 @@ def read_codes(folder: Path) -> tuple[dict[Admission, list[str]], dict[str, Kind
             raise InputError(f"{path} has no code at all")
         if n_missing:
             log.info("%s: %d rows without a code are left out", path.name, n_missing)
-        for admission, own in recorded.items():
-            codes.setdefault(admission, []).extend(code for spelled in own if (code := read[spelled]))
+        for admission, spellings in recorded.items():
+            codes.setdefault(admission, []).extend(code for spelled in spellings if (code := read[spelled]))
         for code in read.values():
             if code:
                 kinds.setdefault(code, kind)
@@ -182,7 +182,7 @@ def read_titles(folder: Path) -> dict[tuple[Kind, str], list[str]]:
     return titles
 
 
-def _check_agreement(folder: Path, noted: set[Admission], coded: set[Admission]) -> None:
+def _check_agreement(folder: Path, noted: Set[Admission], coded: Set[Admission]) -> None:
     """Raise InputError unless the code tables tell of the same admissions as the notes."""
     subject_of = {admission: subject for subject, admission in noted}
     for subject, admission in coded:

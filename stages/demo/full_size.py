@@ -128,8 +128,8 @@ def write_load(folder: Path, load: Load, seed: int, phrases: dict[str, dict]) ->
     }
     with whole_directory(folder) as partial, mimic_writer(partial, level=1) as writer:
         write_titles(writer, phrases)
-        for name, tail in (("D_ICD_DIAGNOSES", diagnoses), ("D_ICD_PROCEDURES", procedures)):
-            for rank, code in enumerate(tail):
+        for name, codes in (("D_ICD_DIAGNOSES", diagnoses), ("D_ICD_PROCEDURES", procedures)):
+            for rank, code in enumerate(codes):
                 if rank % 50 != 49:  # MIMIC's own title files lack some codes, too
                     words = stock.words[rank % 1_000 : rank % 1_000 + 5]
                     writer.write_title(name, code, " ".join(words)[:24].strip(), " ".join(words))

@@ -120,7 +120,7 @@ class MimicWriter:
 def mimic_writer(folder: Path, level: int = 6) -> Iterator[MimicWriter]:
     """Open MIMIC's files for writing in an existing folder, compressed at `level`, without time or name inside."""
     with ExitStack() as stack:
-        files = {}
+        files: dict[str, IO[bytes]] = {}
         for name in COLUMNS:
             raw = stack.enter_context((folder / f"{name}.csv.gz").open("wb"))
             packed = gzip.GzipFile(filename="", mode="wb", fileobj=raw, compresslevel=level, mtime=0)

@@ -7,7 +7,7 @@ screened for, considered. What tells them apart is the wording around the phrase
 
 import datetime as dt
 import random
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
 
@@ -158,7 +158,7 @@ class Draft:
         """Add a sentence to a section."""
         self.sections.setdefault(section, []).append(self.filled(template, wording, trap))
 
-    def place(self, places: dict[str, float]) -> str:
+    def place(self, places: Mapping[str, float]) -> str:
         """Draw a section."""
         return self.rng.choices(list(places), list(places.values()))[0]
 

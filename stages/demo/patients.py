@@ -159,7 +159,8 @@ def draw_stays(rng: random.Random, index: int, first_admission: int) -> list[Adm
     archetype = rng.choices(names, shares)[0]
     patient = Patient(scattered(index, 3, 99_989, 48_271), rng.random() < 0.44, rng.randint(*ARCHETYPES[archetype][1]))
     day = dt.date(2100, 1, 1) + dt.timedelta(days=rng.randrange(36_500))
-    stays, previous, started = [], (), day
+    previous: tuple[str, ...] = ()
+    stays, started = [], day
     for number in range(rng.choices((1, 2, 3, 4, 6), (0.79, 0.13, 0.05, 0.02, 0.01))[0]):
         if number and rng.random() < 0.5:
             archetype = rng.choices(names, shares)[0]

@@ -385,7 +385,7 @@ ASSERTION_PLACES = {
     "medications": {"medications": 5, "history": 1, "course": 2},
 }
 TRAPS = {"condition": CONDITION_TRAPS, "procedure": PROCEDURE_TRAPS, "mentions": FINDING_TRAPS}
-TRAP_PLACES = {
+TRAP_PLACES: dict[str, dict[str, float]] = {
     "condition": {
         "history": 4,
         "past": 1.5,

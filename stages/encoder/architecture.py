@@ -1,7 +1,7 @@
 """What a classifier is made of: encoder kind x head, with the sizes that belong to each."""
 
 from dataclasses import asdict, dataclass, fields
-from typing import Any
+from typing import Any, cast
 
 from stages.project.errors import InputError
 
@@ -11,6 +11,9 @@ CHOICES = {
     "padding": ("masked", "original"),
     "initialisation": ("torch", "identity"),
 }
+
+
+UNREAD = cast(int, None)  # a size that another encoder kind or head would read
 
 
 @dataclass(frozen=True)
@@ -27,11 +30,11 @@ class Architecture:
     head: str
     padding: str
     dropout: float
-    heads: int | None = None
-    chunk_length: int | None = None
-    max_tokens: int | None = None
-    window: int | None = None
-    max_positions: int | None = None
+    heads: int = UNREAD
+    chunk_length: int = UNREAD
+    max_tokens: int = UNREAD
+    window: int = UNREAD
+    max_positions: int = UNREAD
     lowercase_documents: bool | None = False
     initialisation: str = "torch"
 

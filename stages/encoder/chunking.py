@@ -25,7 +25,7 @@ class SpecialIds:
 
 
 def document_rows(
-    token_ids: Sequence[int], architecture: Architecture, special: SpecialIds
+    token_ids: Sequence[int] | np.ndarray, architecture: Architecture, special: SpecialIds
 ) -> tuple[np.ndarray, np.ndarray]:
     """The rows that the encoder reads for one document.
 

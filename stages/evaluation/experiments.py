@@ -53,7 +53,8 @@ class Experiment:
 
     @property
     def corpus_title(self) -> str:
-        corpus = CORPORA.get(self.params.get("data.format"), str(self.params.get("data.format")))
+        format_ = str(self.params.get("data.format"))
+        corpus = CORPORA.get(format_, format_)
         title = f"{corpus} {self.params.get('data.subset')}"
         return f"{title}, synthetic demo" if self.synthetic else title
 
@@ -187,5 +188,5 @@ def contrasts(settings: Iterable[Setting]) -> list[tuple[str, Setting, Setting]]
 def _next_M(settings: list[Setting], one: Setting) -> int | None:
     """The next larger M among rows that are otherwise the same."""
     same = (one.type, one.criterion, one.other)
-    larger = [other.M for other in settings if (other.type, other.criterion, other.other) == same and other.M > one.M]
-    return min(larger, default=None)
+    alike = [other.M or 0 for other in settings if (other.type, other.criterion, other.other) == same]
+    return min((M for M in alike if (one.M or 0) < M), default=None)

@@ -6,6 +6,7 @@ A plot for which there is no data is None. Figures are made without pyplot, so t
 import io
 from collections.abc import Callable, Sequence
 from functools import wraps
+from typing import Any
 
 import matplotlib as mpl
 import numpy as np
@@ -117,12 +118,12 @@ def f1_against_M(settings: Sequence[Setting]) -> Figure | None:
     axes = figure.subplots()
     for (type_, criterion, other), line in lines.items():
         values = [100 * setting.values("classification.test.f1_micro") for setting in line]
-        looks = {"color": colour_of(line[0]), "linestyle": "-" if criterion == "MDP" else ":"}
+        looks: dict[str, Any] = {"color": colour_of(line[0]), "linestyle": "-" if criterion == "MDP" else ":"}
         label = f"{type_} {criterion}" + (f" ({other})" if other else "")
-        axes.plot([setting.M for setting in line], [runs.mean() for runs in values], "o", label=label, **looks)
+        axes.plot([setting.M or 0 for setting in line], [runs.mean() for runs in values], "o", label=label, **looks)
         for setting, runs in zip(line, values, strict=True):
-            axes.plot([setting.M] * runs.size, runs, ".", color=colour_of(setting), alpha=0.4)
-    _doubling_axis(axes, sorted({setting.M for line in lines.values() for setting in line}))
+            axes.plot([setting.M or 0] * runs.size, runs, ".", color=colour_of(setting), alpha=0.4)
+    _doubling_axis(axes, sorted({setting.M or 0 for line in lines.values() for setting in line}))
     axes.set_xlabel("synonyms per code, M")
     axes.set_ylabel("micro-F1 on test, %")
     axes.set_title("What more synonyms bring")
@@ -208,7 +209,7 @@ def f1_against_frequency(table: pd.DataFrame | None, label: str) -> Figure | Non
     axes = figure.subplots()
     kinds = table["kind"] if "kind" in table else pd.Series("code", index=table.index)
     for (kind, part), (colour, marker) in zip(table.groupby(kinds), ((BLUE, "o"), (ORANGE, "s")), strict=False):
-        looks = {"color": colour, "alpha": 0.6, "markersize": 4 if len(table) > 300 else 6}
+        looks: dict[str, Any] = {"color": colour, "alpha": 0.6, "markersize": 4 if len(table) > 300 else 6}
         axes.plot(part["training_documents"], 100 * part["f1"], marker, label=kind, **looks)
     _log_axis(axes, "x")
     axes.set_ylim(-2, 102)
@@ -294,7 +295,7 @@ def colour_of(setting: Setting) -> str:
     return TYPE_COLOURS.get(setting.type.removesuffix("_CLQ"), BLACK)
 
 
-def looks_of(setting: Setting) -> dict[str, str]:
+def looks_of(setting: Setting) -> dict[str, Any]:
     """Colour, marker and line of a setting: joint models have diamonds and dashed lines."""
     joint = setting.type.endswith("_CLQ")
     return {"color": colour_of(setting), "marker": "D" if joint else "o", "linestyle": "--" if joint else "-"}

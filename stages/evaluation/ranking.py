@@ -19,7 +19,8 @@ def positive_cells(targets: np.ndarray | sp.csr_array, shape: tuple[int, int]) -
     if targets.shape != shape:
         raise ValueError(f"targets of shape {targets.shape} do not fit predictions of shape {shape}")
     if not sp.issparse(targets):
-        return np.nonzero(targets)
+        documents, codes = np.nonzero(targets)
+        return documents, codes
     targets = sp.csr_array(targets, copy=True)
     targets.sum_duplicates()
     targets.eliminate_zeros()

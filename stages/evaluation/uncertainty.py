@@ -101,7 +101,8 @@ def mece(targets: sp.csr_array, probabilities: np.ndarray, bins: int) -> Statist
     over all bins, which are one dense product.
     """
     n_documents, n_codes = probabilities.shape
-    high = np.nonzero(probabilities >= np.float32(1 / bins))
+    rows, columns = np.nonzero(probabilities >= np.float32(1 / bins))
+    high = (rows, columns)
     flat = high[1] * (bins + 1) + bin_of(probabilities[high], bins)
     gaps = (probabilities[high] - _at(targets, high)).astype(float)
     higher = sp.csr_array((gaps, (flat, high[0])), shape=(n_codes * (bins + 1), n_documents))

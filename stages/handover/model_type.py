@@ -1,5 +1,7 @@
 """What `model.type` means to the stages after labelize."""
 
+from typing import Any
+
 from stages.encoder.architecture import Architecture
 from stages.project import effects
 from stages.project.params import Params
@@ -17,15 +19,11 @@ def architecture_of(settings: Params) -> Architecture:
     together.
     """
     model = model_of(settings)
-    read = {
+    read: dict[str, Any] = {
         key: value
         for key, value in settings.model.model_dump(exclude={"type"}).items()
         if effects.takes_effect(f"model.{key}", model)
     }
-    return Architecture(
-        encoder=model.encoder,
-        head=model.head,
-        heads=settings.synonyms.M if model.msam else None,
-        lowercase_documents=settings.encoder.lowercase_documents,
-        **({"dropout": 0.0} | read),
-    )
+    if model.msam:
+        read |= {"heads": settings.synonyms.M, "dropout": 0.0}
+    return Architecture(model.encoder, model.head, lowercase_documents=settings.encoder.lowercase_documents, **read)

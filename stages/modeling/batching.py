@@ -22,6 +22,7 @@ from stages.encoder.architecture import Architecture
 from stages.encoder.chunking import SpecialIds
 
 Item = TypeVar("Item")
+Indices = Sequence[int] | np.ndarray
 
 MEGABATCH_STEPS = 50  # documents are sorted by length within so many steps
 
@@ -36,11 +37,13 @@ class Batch(NamedTuple):
 
     def to(self, device: torch.device) -> "Batch":
         """The batch on `device`, without waiting for the copy where the memory is pinned."""
-        return Batch(*(part.to(device, non_blocking=True) for part in self[:3]), self.n_documents)
+        ids, mask, document = (part.to(device, non_blocking=True) for part in self[:3])
+        return Batch(ids, mask, document, self.n_documents)
 
     def pinned(self) -> "Batch":
         """The batch in page-locked memory, from which a GPU copies beside its work."""
-        return Batch(*(part.pin_memory() for part in self[:3]), self.n_documents)
+        ids, mask, document = (part.pin_memory() for part in self[:3])
+        return Batch(ids, mask, document, self.n_documents)
 
 
 @dataclass(frozen=True)
@@ -83,11 +86,11 @@ class Documents:
     def __len__(self) -> int:
         return len(self.ids)
 
-    def passes(self, indices: Sequence[int], chunk_budget: int) -> list[np.ndarray]:
+    def passes(self, indices: Indices, chunk_budget: int) -> list[np.ndarray]:
         """The documents `indices` cut into passes within the chunk budget."""
         return pack(indices, self.shapes, chunk_budget, self.architecture)
 
-    def batch(self, indices: Sequence[int]) -> Batch:
+    def batch(self, indices: Indices) -> Batch:
         """The chunks of the documents `indices`, padded to the longest row among them."""
         rows, masks = [], []
         length = int(self.shapes[indices, 1].max())
@@ -105,7 +108,7 @@ class Documents:
             len(indices),
         )
 
-    def dense_targets(self, indices: Sequence[int]) -> torch.Tensor | None:
+    def dense_targets(self, indices: Indices) -> torch.Tensor | None:
         """The targets of the documents `indices`: float32 (n, C); None where none were given."""
         if self.targets is None:
             return None
@@ -142,7 +145,7 @@ def epoch_steps(shapes: np.ndarray, batch_documents: int, seed: int, epoch: int)
     return [steps[longest], *steps[:longest], *steps[longest + 1 :]]
 
 
-def pack(indices: Sequence[int], shapes: np.ndarray, chunk_budget: int, architecture: Architecture) -> list[np.ndarray]:
+def pack(indices: Indices, shapes: np.ndarray, chunk_budget: int, architecture: Architecture) -> list[np.ndarray]:
     """Cut documents, in their order, into passes of at most `chunk_budget` chunks (for LE: windows).
 
     What counts is the padded pass: rows x longest row. A document larger than the budget is a pass of its own.

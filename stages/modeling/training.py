@@ -165,14 +165,14 @@ class Training:
             self._save()
         self.learner.load_state_dict(self.best_weights)
         progress = self.progress
-        log.info("best: epoch %d, %s %.4f", progress.best_epoch + 1, self.goal.metric, progress.best)
+        log.info("best: epoch %d, %s %.4f", 1 + (progress.best_epoch or 0), self.goal.metric, progress.best)
         return progress.history
 
     def _ended(self) -> bool:
         progress = self.progress
         if progress.epoch >= self.settings.epochs:
             return True
-        return progress.epoch > 0 and progress.epoch - 1 - progress.best_epoch >= self.settings.patience
+        return progress.epoch > 0 and progress.epoch - 1 - (progress.best_epoch or 0) >= self.settings.patience
 
     def train_epoch(self) -> None:
         """Take the steps of the epoch that are still to take."""
@@ -266,6 +266,7 @@ class Training:
                 "or clip_norm in params.yaml"
             )
         targets = self.val.dense_targets(range(len(self.val)))
+        assert targets is not None
         row = {
             "epoch": progress.epoch + 1,
             "train_loss": losses.sum().item() / len(self.train),

@@ -1,5 +1,6 @@
 """The parameters of the pipeline: typed, checked once, with an error that names the key, the value and the choices."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -224,7 +225,7 @@ def check(content: object, source: str) -> Params:
         raise InputError(f"{source}: " + "; ".join(_explain(item) for item in error.errors())) from None
 
 
-def _explain(item: dict) -> str:
+def _explain(item: Mapping[str, Any]) -> str:
     """One problem that pydantic found, as `key: value ... what would be right`."""
     key = ".".join(str(step) for step in item["loc"] if step != "constrained-str")
     match item["type"]:
@@ -256,7 +257,7 @@ def kind_of(key: tuple[str, ...]) -> Any:
 
 def _known_keys(section: tuple) -> list[str]:
     """The keys of a section, as they stand in the file."""
-    model = Params
+    model: Any = Params
     for step in section:
         model = model.model_fields[step].annotation
     return [field.alias or name for name, field in model.model_fields.items()]

@@ -86,7 +86,8 @@ def hold_out(pcc: np.ndarray, prevalence: np.ndarray, seed: int) -> tuple[tuple,
     if held == len(pcc):
         raise InputError("quantifier.train_samples: early stopping on held-out samples needs 2 samples at least")
     order = np.random.default_rng([seed, 1]).permutation(len(pcc))
-    return tuple((pcc[rows], prevalence[rows]) for rows in (np.sort(order[held:]), np.sort(order[:held])))
+    learnt, watched = np.sort(order[held:]), np.sort(order[:held])
+    return (pcc[learnt], prevalence[learnt]), (pcc[watched], prevalence[watched])
 
 
 def fit_mlp(

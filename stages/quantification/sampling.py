@@ -59,8 +59,8 @@ def shifted_groups(targets: sp.csr_array, n_samples: int, rng: np.random.Generat
             min(with_code.size / max(prevalence, 1e-9), without_code.size / max(1 - prevalence, 1e-9), n_documents)
         )
         size = rng.integers(1, max(most, 1), endpoint=True)
-        positives = min(round(size * prevalence), with_code.size)
-        negatives = min(size - positives, without_code.size)
+        positives = min(round(float(size * prevalence)), int(with_code.size))
+        negatives = min(int(size) - positives, int(without_code.size))
         row[rng.choice(with_code, positives, replace=False, shuffle=False)] = True
         row[rng.choice(without_code, negatives, replace=False, shuffle=False)] = True
     return groups

@@ -21,14 +21,15 @@ def maximise(
     n = len(distances)
     whole = np.rint(distances / unit).astype(np.int64)
     model = cp_model.CpModel()
+    pairs = [(int(i), int(j)) for i, j in zip(*np.triu_indices(n, 1), strict=True)]
     x = [model.new_bool_var("") for _ in range(n)]
-    y = {pair: model.new_bool_var("") for pair in zip(*np.triu_indices(n, 1), strict=True)}
+    y = {pair: model.new_bool_var("") for pair in pairs}
     model.add(sum(x) == M)
     for i in range(n):
         model.add(sum(y[min(i, j), max(i, j)] for j in range(n) if j != i) == (M - 1) * x[i])
     total = sum(int(whole[pair]) * chosen for pair, chosen in y.items())
     model.maximize(total)
-    floor = None
+    floor: int = 0
     if start is not None:
         floor = int(whole[np.ix_(start, start)].sum()) // 2
         model.add(total > floor)
@@ -39,11 +40,12 @@ def maximise(
     status = solver.solve(model)
     if status == cp_model.INFEASIBLE:
         return start, floor * unit
+    reached: int | None
     if status == cp_model.UNKNOWN:
-        found, reached = start, floor
+        found, reached = start, floor if start is not None else None
     else:
         found, reached = tuple(i for i in range(n) if solver.boolean_value(x[i])), round(solver.objective_value)
-    if status == cp_model.OPTIMAL:
+    if status == cp_model.OPTIMAL and reached is not None:
         return found, reached * unit
     # Stopped early, CP-SAT can report a bound of 0 that it never proved.
     trusted = reached is not None and solver.best_objective_bound > reached

@@ -105,6 +105,7 @@ def solve(distances: np.ndarray, M: int, time_limit: float = math.inf) -> Soluti
     from stages.synonyms import cpsat  # OR-Tools takes longer to load than most codes to solve
 
     found, proven = cpsat.maximise(part, M, quantum(distances), search.best, left)
+    found = found or search.best
     chosen = tuple(kernel[list(found)].tolist())
     if proven <= diversity(part, found):
         return _closed(distances, chosen, "CP-SAT")

@@ -164,10 +164,11 @@ def icd10cm_pool(codes: Iterable[str], max_characters: int) -> Pool:
 
 def without_shared(pool: Pool, others: Pool | None = None) -> Pool:
     """The pool less every phrase that also belongs to another code, in the pool itself or in `others`."""
-    owners = Counter()
+    others = others or {}
+    owners: Counter[str] = Counter()
     for code in pool:
-        owners.update({*pool[code], *(others or {}).get(code, [])})
-    owners.update(phrase for code in set(others or {}) - set(pool) for phrase in set(others[code]))
+        owners.update({*pool[code], *others.get(code, [])})
+    owners.update(phrase for code in set(others) - set(pool) for phrase in set(others[code]))
     return {code: [phrase for phrase in phrases if owners[phrase] == 1] for code, phrases in pool.items()}
 
 

@@ -3,9 +3,10 @@
 import math
 import random
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from multiprocessing import get_context
+from typing import Any
 
 import numpy as np
 from threadpoolctl import threadpool_limits
@@ -56,7 +57,7 @@ def choose_all_quickly(problems: Problems, M: int, n_workers: int) -> dict[str, 
     return dict(_parallel(_choose_quickly, problems, (M,), n_workers, f"diversity at M = {M}"))
 
 
-def diversity(distances: np.ndarray, chosen: Sequence[int]) -> float:
+def diversity(distances: np.ndarray, chosen: Sequence[int] | np.ndarray) -> float:
     """Mean pairwise distance among the chosen; 0 for fewer than two."""
     pairs = math.comb(len(chosen), 2)
     return mdp.diversity(distances, tuple(chosen)) / pairs if pairs else 0.0
@@ -69,7 +70,7 @@ def expected_diversity(distances: np.ndarray, M: int) -> float:
     return float(distances.sum()) / pairs if M > 1 else 0.0
 
 
-def mean_diversity(problems: Problems, chosen: dict[str, Sequence[int]], M: int) -> dict[str, float]:
+def mean_diversity(problems: Problems, chosen: Mapping[str, Sequence[int]], M: int) -> dict[str, float]:
     """Mean diversity over codes of what was chosen, of a random draw in expectation, and of the first M candidates."""
     first = {code: _repeated(len(distances), M)[:M] for code, distances in problems.items()}
     return {
@@ -110,7 +111,7 @@ def _parallel(function: Callable, problems: Problems, settings: tuple, n_workers
     sizes = {code: len(distances) for code, distances in problems.items()}
     order = sorted(problems, key=lambda code: (-sizes[code], code))
     tasks = ((code, problems[code], *settings) for code in order)
-    bar = {"total": len(order), "desc": title, "unit": "code", "disable": None}
+    bar: dict[str, Any] = {"total": len(order), "desc": title, "unit": "code", "disable": None}
     if n_workers == 1 or sum(_seconds(n, settings[0]) for n in sizes.values()) < IN_PROCESS:
         with threadpool_limits(1):
             yield from tqdm(map(function, tasks), **bar)
