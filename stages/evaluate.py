@@ -1,7 +1,7 @@
 """Stage evaluate: from predictions to metrics, and to the data of the plots."""
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,7 +10,16 @@ import numpy as np
 import pandas as pd
 import scipy.sparse as sp
 
-from stages.evaluation import calibration, classification, per_code, recalibration, thresholds, uncertainty
+from stages.evaluation import (
+    calibration,
+    classification,
+    codiesp_official,
+    per_code,
+    recalibration,
+    thresholds,
+    uncertainty,
+)
+from stages.evaluation.present import present_metrics
 from stages.handover.logits import read_logits
 from stages.project import files, formats, params, paths
 from stages.project.errors import InputError
@@ -66,6 +75,8 @@ def classification_metrics(
     metrics |= classification.ranking_metrics(part.targets, part.probabilities, settings.k)
     statistics = uncertainty.classification_statistics(part.targets, part.probabilities, settings.k)
     return metrics | {
+        "present": present_metrics(part.targets, part.probabilities, thresholds.PAPER, settings.k)
+        | {"shared_threshold": present_metrics(part.targets, part.probabilities, shared, settings.k)},
         "shared_threshold": {"threshold": shared} | decided(part, shared),
         "code_thresholds": decided(part, by_code),
         "intervals": uncertainty.intervals(statistics, part.patients, settings.bootstrap, settings.seed),
@@ -129,6 +140,38 @@ def quantification(
     )
 
 
+def paper_metrics(
+    classified: dict[str, Any], calibrated: dict[str, Any], quantified: dict[str, Any], joint: bool, ks: Sequence[int]
+) -> dict[str, float]:
+    """What the paper's tables have, of the test part, in percent; AE and RAE are of the model's own quantifier."""
+    names = ("auc_macro", "auc_micro", "f1_macro", "f1_macro_mullenbach", "f1_micro")
+    figures = {name: classified[name] for name in (*names, *(f"precision_at_{k}" for k in ks))}
+    own = quantified["clq" if joint else "mlp"]
+    figures |= {"mece": calibrated["mece"], "ae": own["ae"], "rae": own["rae"]}
+    return {name: round(100 * value, 2) for name, value in figures.items()}
+
+
+def official(
+    part: str, gold: dict[str, list[str]], evaluated: Evaluated, codes: list[str], threshold: float
+) -> tuple[dict[str, Any], dict[str, str]]:
+    """CodiEsp's own evaluation of a part, and its predictions in the form of its script, by file name."""
+    documents = pd.read_parquet(paths.LABEL_DOCUMENTS, columns=["part", "document_id"])
+    cases = documents.document_id[documents.part == part].tolist()
+    order = np.argsort(-evaluated.probabilities, axis=1, kind="stable")
+    ranked = {case: [codes[at] for at in row] for case, row in zip(cases, order, strict=True)}
+    figures: dict[str, Any] = {
+        "map": codiesp_official.mean_average_precision(gold, ranked),
+        "unreachable": codiesp_official.unreachable(gold, codes),
+    }
+    written = {f"{part}_ranked.tsv": codiesp_official.tsv(ranked)}
+    for name, cut in (("at_half", thresholds.PAPER), ("at_tuned_threshold", threshold)):
+        n_assigned = (evaluated.probabilities > cut).sum(axis=1)
+        assigned = {case: ranked[case][:n] for case, n in zip(cases, n_assigned, strict=True)}
+        figures[name] = codiesp_official.micro(gold, assigned)
+        written[f"{part}_assigned_{name}.tsv"] = codiesp_official.tsv(assigned)
+    return figures, written
+
+
 def main() -> None:
     """Compute everything, then write metrics/*.json and metrics/plots/*.csv."""
     settings = params.load()
@@ -173,6 +216,17 @@ def main() -> None:
         "prevalence": quantified.points,
     }
 
+    gold = files.read_json(paths.GOLD)
+    submission: dict[str, str] = {}
+    for name in SCORED if gold else ():
+        classified[name]["official"], written = official(name, gold[name], parts[name], names, shared)
+        submission |= written
+    with files.whole_directory(paths.SUBMISSION) as folder:
+        formats.write_json(folder / "files.json", sorted(submission))
+        for name, text in submission.items():
+            (folder / name).write_text(text, encoding="utf-8")
+    own = paper_metrics(classified["test"], calibrated["test"], quantified.metrics["test"], joint, settings.evaluate.k)
+    formats.write_json(paths.PAPER, own)
     formats.write_json(paths.CLASSIFICATION, classified)
     formats.write_json(paths.CALIBRATION, calibrated)
     formats.write_json(paths.QUANTIFICATION, quantified.metrics)

@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from stages.corpus import codiesp, mimic, published, statistics, stratify
-from stages.corpus.document import Code, Corpus, Document
+from stages.corpus.document import Corpus, Document
 from stages.project import params, paths
 from stages.project.errors import InputError
 from stages.project.files import whole_directory
@@ -50,7 +50,7 @@ def main() -> None:
             )
 
     metrics = describe(parts, counts, settings)
-    write(parts, corpus.codes)
+    write(parts, corpus)
     write_json(paths.SPLIT_STATISTICS, metrics)
     log.info("codes: %d; %s", metrics["codes"], ", ".join(f"{part}: {len(parts[part])}" for part in parts))
 
@@ -100,7 +100,7 @@ def _compare(what: str, found: int, expected: int) -> None:
         log.warning("%s: %d, but %d were published: is data.raw_dir all of MIMIC-III v1.4?", what, found, expected)
 
 
-def write(parts: dict[str, list[Document]], codes: dict[str, Code]) -> None:
+def write(parts: dict[str, list[Document]], corpus: Corpus) -> None:
     """Write the parts and the label set (the codes that their documents carry), all or nothing."""
     carried = {code for documents in parts.values() for document in documents for code in document.codes}
     with whole_directory(paths.SPLITS) as folder:
@@ -109,7 +109,8 @@ def write(parts: dict[str, list[Document]], codes: dict[str, Code]) -> None:
             with pq.ParquetWriter(path, SCHEMA, compression="zstd", use_dictionary=False) as writer:
                 for batch in _batches(documents):
                     writer.write_batch(batch)
-        write_json(folder / paths.CODES.name, {code: codes[code]._asdict() for code in carried})
+        write_json(folder / paths.CODES.name, {code: corpus.codes[code]._asdict() for code in carried})
+        write_json(folder / paths.GOLD.name, corpus.gold)
 
 
 def _batches(documents: list[Document]) -> Iterator[pa.RecordBatch]:

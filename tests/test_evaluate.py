@@ -54,6 +54,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         paths.CODES, {code: {"kind": kind, "titles": []} for code, kind in zip(CODES, kinds, strict=True)}
     )
     formats.write_json(paths.JOINT, {"joint": False})
+    formats.write_json(paths.GOLD, {})
     paths.QUANTIFIER.mkdir()
     torch.manual_seed(0)
     save_mlp(PrevalenceMLP(len(CODES), 4), paths.QUANTIFIER)

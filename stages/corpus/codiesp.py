@@ -63,7 +63,10 @@ def load(folder: Path, subset: str, min_documents: int) -> tuple[Corpus, dict[st
         "documents_without_kept_code": len(documents) - len(coded),
     }
     known = {code: Code(kinds[code], []) for code in sorted(kept)}
-    return Corpus(coded, known, counts), {item.document_id: part_of[item.document_id] for item in coded}
+    gold: dict[str, dict[str, list[str]]] = {part: {} for part in FOLDERS}
+    for item in documents:
+        gold[part_of[item.document_id]][item.document_id] = item.codes
+    return Corpus(coded, known, counts, gold), {item.document_id: part_of[item.document_id] for item in coded}
 
 
 def root(folder: Path) -> Path:

@@ -1,6 +1,6 @@
 """What every corpus is read into."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from stages.corpus.icd import Kind
@@ -24,8 +24,13 @@ class Code(NamedTuple):
 
 @dataclass(frozen=True)
 class Corpus:
-    """Documents in their fixed order, what is known of their codes, and what was counted on the way."""
+    """Documents in their fixed order, what is known of their codes, and what was counted on the way.
+
+    `gold`, part -> document -> codes, has all codes, also those that the subset leaves out, and all coded documents; it
+    is empty for a corpus whose evaluation does not ask for them.
+    """
 
     documents: list[Document]
     codes: dict[str, Code]
     counts: dict[str, int]
+    gold: dict[str, dict[str, list[str]]] = field(default_factory=dict)

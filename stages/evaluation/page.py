@@ -75,6 +75,8 @@ def section_of(
     parts = [
         _part(tables.main_table(settings, worse), plots.f1_intervals(settings), plots.training_curves(main)),
         _part(tables.difference_table(differences)),
+        _part(tables.present_table(settings)),
+        _part(tables.official_table(settings)),
         _part(
             tables.ablation_table(settings),
             plots.f1_against_M(settings),

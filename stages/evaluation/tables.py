@@ -6,12 +6,13 @@ import io
 import itertools
 from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from importlib.resources import files
+from pathlib import Path
 from typing import NamedTuple
 
 import yaml
 
 from stages.evaluation.experiments import Experiment, Setting, main_settings
+from stages.project.errors import InputError
 
 METHODS = {
     "lazy": "lazy",
@@ -31,6 +32,12 @@ YARDSTICKS = {
     "tfidf_tuned": "the same, threshold tuned",
 }
 SIGNIFICANT = 0.05
+PUBLISHED = Path("published")
+NOT_READ = (
+    "The paper's own tables (EACL 2024, pages 2302-2315, Anthology 2024.eacl-long.137) are not among them: copy them "
+    "into a published/*.yaml of your own, and they appear here."
+)
+LABELS = ("model", "synonyms", "M", "other settings", "source")
 
 
 @dataclass(frozen=True)
@@ -52,6 +59,12 @@ METRICS = {
     "precision_at_5": Metric("P@5", "higher"),
     "precision_at_8": Metric("P@8", "higher"),
     "precision_at_15": Metric("P@15", "higher"),
+    "r_precision": Metric("R-precision", "higher"),
+    "mean_average_precision": Metric("MAP", "higher"),
+    "map": Metric("MAP", "higher"),
+    "precision": Metric("precision", "higher"),
+    "recall": Metric("recall", "higher"),
+    "f1": Metric("F1", "higher"),
     "mece": Metric("MECE", "lower", digits=2),
     "mece_equal_mass": Metric("MECE, equal mass", "lower", digits=2),
     "ece": Metric("ECE", "lower", digits=2),
@@ -119,6 +132,16 @@ def cells_of(setting: Setting, keys: Mapping[str, str]) -> dict[str, Cell]:
     return {metric: cell for metric, cell in found.items() if cell is not None}
 
 
+PRESENT = (
+    "auc_macro",
+    "auc_micro",
+    "f1_macro",
+    "f1_micro",
+    "precision_at_8",
+    "precision_at_15",
+    "r_precision",
+    "mean_average_precision",
+)
 MAIN = {
     **{
         name: f"classification.test.{name}"
@@ -142,16 +165,18 @@ def main_table(settings: Sequence[Setting], worse: Mapping[str, Container[str]] 
         cells = {metric: cell._replace(worse=metric in marked) for metric, cell in cells_of(setting, keys).items()}
         rows.append(Row((*_labels(setting), "measured"), cells))
     experiment = settings[0].experiments[0]
-    published, sources = published_rows(experiment)
+    published, sources = published_rows(experiment, "all")
     rows += [*_yardsticks(experiment), *published]
+    tables_of_the_paper = "" if experiment.synthetic else f" {NOT_READ}"
     return _table(
         "main",
         "Main comparison",
         "On the test documents, in percent but for RAE; AE and RAE of the model's own trained quantifier. Of the two "
         "macro F1, CAML's is the harmonic mean of macro precision and macro recall."
-        + (" The records here are synthetic: published rows, of real ones, do not compare." * experiment.synthetic)
-        + "".join(f" [{at}] {source}." for at, source in enumerate(sources, start=1)),
-        ("model", "synonyms", "M", "other settings", "source"),
+        + (" The records are synthetic: the figures compare with nothing but each other." * experiment.synthetic)
+        + "".join(f" [{at}] {source}." for at, source in enumerate(sources, start=1))
+        + tables_of_the_paper,
+        LABELS,
         rows,
     )
 
@@ -248,19 +273,92 @@ def _table(name: str, title: str, caption: str, labels: tuple[str, ...], rows: I
     return Table(name, title, caption, tuple(labels[at] for at in kept), metrics, rows)
 
 
-def published_rows(experiment: Experiment) -> tuple[list[Row], list[str]]:
-    """What others report on the subset of `experiment`, and the sources; rows to be filled in have no figure."""
-    if experiment.params.get("data.format") != "mimic3":
+def present_table(settings: Sequence[Setting]) -> Table:
+    """Edin et al.'s convention: over the codes that occur in the test part, at the threshold tuned on validation."""
+    keys = {metric: f"classification.test.present.shared_threshold.{metric}" for metric in PRESENT}
+    return _compared(
+        "present",
+        "Over the codes that occur (Edin et al.'s convention)",
+        "On the test documents, in percent, over the codes that occur there and the documents that carry one; "
+        "decisions at one threshold tuned on validation.",
+        "present",
+        keys,
+        settings,
+    )
+
+
+def official_table(settings: Sequence[Setting]) -> Table:
+    """CodiEsp's own evaluation, against all gold codes of the test part."""
+    key = "classification.test.official."
+    keys = {"map": f"{key}map", **{m: f"{key}at_tuned_threshold.{m}" for m in ("precision", "recall", "f1")}}
+    shares = [cell.value for setting in settings if (cell := cell_of(setting, f"{key}unreachable"))]
+    reach = (
+        f" {100 * max(shares):.1f} % of the gold assignments are of codes outside of the label set." if shares else ""
+    )
+    return _compared(
+        "official",
+        "CodiEsp's official evaluation",
+        "On the test cases, in percent, against all their gold codes. MAP is of the whole ranking, precision, recall "
+        "and F1 (micro) of what is assigned at the threshold tuned on validation." + reach,
+        "official",
+        keys,
+        settings,
+    )
+
+
+def _compared(
+    name: str, title: str, caption: str, convention: str, keys: Mapping[str, str], settings: Sequence[Setting]
+) -> Table:
+    """The main rows in one convention, and below them what others report in it."""
+    rows = [Row((*_labels(setting), "measured"), cells_of(setting, keys)) for setting in main_settings(settings)]
+    published, sources = published_rows(settings[0].experiments[0], convention)
+    caption += "".join(f" [{at}] {source}." for at, source in enumerate(sources, start=1))
+    rows = rows if any(row.cells for row in rows) else []
+    return _table(name, title, caption, LABELS, [*rows, *(published if rows else ())])
+
+
+def published_rows(experiment: Experiment, convention: str) -> tuple[list[Row], list[str]]:
+    """What others report on the corpus, subset and split of `experiment` in a convention, and the sources.
+
+    Synthetic records compare with nothing. Raises InputError for a file of another form.
+    """
+    if experiment.synthetic:
         return [], []
-    blocks = yaml.safe_load((files("stages.evaluation") / "published.yaml").read_text(encoding="utf-8"))
-    blocks = [block for block in blocks if block["subset"] == experiment.params.get("data.subset")]
+    asked = {key: experiment.params.get(f"data.{key}") for key in ("format", "subset", "split")}
+    blocks = [
+        block
+        for block in published()
+        if block["convention"] == convention and all(block[key] == value for key, value in asked.items())
+    ]
     rows = []
     for at, block in enumerate(blocks, start=1):
         for model, figures in block["rows"].items():
-            shown = zip(block["metrics"], figures, strict=True) if figures else ()
+            shown = [pair for pair in zip(block["metrics"], figures, strict=True) if pair[1] is not None]
             cells = {metric: Cell(figure / METRICS[metric].factor) for metric, figure in shown}
             rows.append(Row((model, "", "", "", f"published [{at}]"), cells, competes=False))
     return rows, [block["source"] for block in blocks]
+
+
+def published() -> list[dict]:
+    """All blocks of published/*.yaml. Raises InputError for a file of another form."""
+    blocks: list[dict] = []
+    for path in sorted(PUBLISHED.glob("*.yaml")):
+        try:
+            content = yaml.safe_load(path.read_text(encoding="utf-8")) or []
+            for block in content:
+                missing = {"format", "subset", "split", "convention", "source", "metrics", "rows"} - block.keys()
+                unknown = set(block.get("metrics", ())) - METRICS.keys()
+                if missing or unknown:
+                    wrong = (
+                        f"lacks {', '.join(sorted(missing))}" if missing else f"unknown: {', '.join(sorted(unknown))}"
+                    )
+                    raise InputError(f"{path}: a block {wrong}; see published/literature.yaml")
+                if any(len(figures) != len(block["metrics"]) for figures in block["rows"].values()):
+                    raise InputError(f"{path}: a row of {block['source']} has more or fewer figures than metrics")
+        except (yaml.YAMLError, UnicodeDecodeError, AttributeError, TypeError) as error:
+            raise InputError(f"{path} should be a list of blocks as in published/literature.yaml") from error
+        blocks += content
+    return blocks
 
 
 class Difference(NamedTuple):

@@ -8,6 +8,7 @@ CHECKED = Path("data/checked")  # settings.json, encoder.json, start_from.json: 
 SPLIT_FILES = Path("data/split_files")  # the published split files that data.subset needs
 SPLITS = Path("data/splits")
 CODES = SPLITS / "codes.json"  # code -> {"kind", "titles"}
+GOLD = SPLITS / "gold.json"  # CodiEsp: part -> case -> all its codes, those included that the subset leaves out
 SPLIT_STATISTICS = Path("metrics/splits.json")
 
 CANDIDATES = Path("data/synonyms/candidates.json")  # code -> candidate phrases
@@ -32,7 +33,9 @@ CHECKPOINTS = Path("models/checkpoints")  # what a killed run goes on from, wher
 PREDICTIONS = Path("models/predictions")
 QUANTIFIER = Path("models/quantifier")
 JOINT_MODEL = Path("models/joint")
+SUBMISSION = Path("models/submission")  # CodiEsp: predictions as the official script takes them
 
+PAPER = Path("metrics/paper.json")  # what the paper's tables have, in percent
 CLASSIFICATION = Path("metrics/classification.json")
 CALIBRATION = Path("metrics/calibration.json")
 QUANTIFICATION = Path("metrics/quantification.json")

@@ -1,0 +1,52 @@
+"""CodiEsp's official evaluation: against all gold codes of a part, also those that no training document has.
+
+Mean average precision of a ranking is the main figure of both tracks; precision, recall and F1 are micro averages over
+distinct pairs of case and code (METHOD.md, section 14).
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+
+from stages.evaluation.classification import ratio
+
+Lists = Mapping[str, Sequence[str]]  # case -> codes, for predictions from the best to the worst
+
+
+def prepared(codes: Iterable[str]) -> list[str]:
+    """Codes in small letters, each once, the first kept."""
+    return list(dict.fromkeys(code.lower() for code in codes))
+
+
+def mean_average_precision(gold: Lists, ranked: Lists) -> float:
+    """The mean over the cases with gold codes of: sum of the precision at the rank of each, over their number."""
+    total = 0.0
+    for case, codes in gold.items():
+        wanted, n_found = set(prepared(codes)), 0
+        for rank, code in enumerate(prepared(ranked.get(case, ())), start=1):
+            if code in wanted:
+                n_found += 1
+                total += n_found / rank / len(wanted)
+    return total / len(gold) if gold else 0.0
+
+
+def micro(gold: Lists, assigned: Lists) -> dict[str, float]:
+    """Precision, recall and F1 over distinct pairs of case and code."""
+    true = {(case, code) for case, codes in gold.items() for code in prepared(codes)}
+    found = {(case, code) for case, codes in assigned.items() for code in prepared(codes)}
+    n_hits = len(true & found)
+    return {
+        "precision": float(ratio(n_hits, len(found))),
+        "recall": float(ratio(n_hits, len(true))),
+        "f1": float(ratio(2 * n_hits, len(true) + len(found))),
+    }
+
+
+def unreachable(gold: Lists, codes: Iterable[str]) -> float:
+    """The share of gold assignments whose code is not among the `codes` that a model can assign."""
+    known = set(prepared(codes))
+    own = [code for listed in gold.values() for code in prepared(listed)]
+    return float(ratio(sum(code not in known for code in own), len(own)))
+
+
+def tsv(predicted: Lists) -> str:
+    """Predictions in the form that the official script takes: case, tab, code, best first."""
+    return "".join(f"{case}\t{code}\n" for case in sorted(predicted) for code in prepared(predicted[case]))
