@@ -12,6 +12,8 @@ import subprocess
 from pathlib import Path
 
 import yaml
+from dvc.schema import COMPILED_LOCKFILE_SCHEMA
+from voluptuous import Invalid
 
 from stages.project.errors import InputError
 from stages.project.stage import run
@@ -68,12 +70,10 @@ def mend_lock(path: Path) -> bool:
     if not path.is_file():
         return False
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-        if isinstance(content, dict) and content.get("schema") and isinstance(content.get("stages", {}), dict):
-            return False
-    except (yaml.YAMLError, UnicodeDecodeError):
-        pass
-    put_aside(path)
+        COMPILED_LOCKFILE_SCHEMA(yaml.safe_load(path.read_text(encoding="utf-8")))
+        return False
+    except (yaml.YAMLError, UnicodeDecodeError, Invalid):
+        put_aside(path)
     subprocess.run(["git", "checkout", "--", str(path)], check=True, capture_output=True)
     log.info("%s is again as it was committed", path)
     return True

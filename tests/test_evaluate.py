@@ -73,8 +73,13 @@ def written() -> dict[str, bytes]:
 def test_metrics_and_plots(project: Path):
     evaluate.main()
     metrics = {path.stem: json.loads(path.read_text()) for path in Path("metrics").glob("*.json")}
+    paper = metrics.pop("paper")
     assert set(metrics) == {"classification", "calibration", "quantification"}
     assert all(set(parts) == {"val", "test"} for parts in metrics.values())
+    assert paper["f1_micro"] == round(100 * metrics["classification"]["test"]["f1_micro"], 2)
+    assert paper["ae"] == round(100 * metrics["quantification"]["test"]["mlp"]["ae"], 2)
+    assert len(paper) <= 12
+    assert list(paths.SUBMISSION.iterdir()) == [paths.SUBMISSION / "files.json"]
     assert {path.name for path in paths.PLOTS.iterdir()} == PLOTS
 
     for part in ("val", "test"):
@@ -156,3 +161,28 @@ def test_damaged_predictions_are_named_and_earlier_metrics_stay(project: Path, b
     with pytest.raises(InputError, match=message):
         evaluate.main()
     assert written() == before
+
+
+def test_codiesp_is_scored_against_all_gold_codes(project: Path):
+    """Of each document's gold codes one more is outside of the label set, and one case has no other."""
+    documents = pd.read_parquet(paths.LABEL_DOCUMENTS)
+    gold = {}
+    for part in ("val", "test"):
+        targets = formats.read_csr(paths.targets(part)).toarray()
+        cases = documents.document_id[documents.part == part]
+        gold[part] = {
+            case: [*(code for code, own in zip(CODES, row, strict=True) if own), "Z99"]
+            for case, row in zip(cases, targets, strict=True)
+        } | {"unseen": ["Z99"]}
+        write_logits(part, 20.0 * targets - 10)
+    formats.write_json(paths.GOLD, gold)
+    evaluate.main()
+    found = json.loads(paths.CLASSIFICATION.read_text())["test"]["official"]
+    n_gold = sum(len(codes) for codes in gold["test"].values())
+    assert found["unreachable"] == pytest.approx(len(gold["test"]) / n_gold, rel=1e-5)
+    assert found["at_half"]["precision"] == 1.0
+    assert found["at_half"]["recall"] == pytest.approx(1 - found["unreachable"], rel=1e-5)
+    perfect = [(len(codes) - 1) / len(codes) for codes in gold["test"].values()]
+    assert found["map"] == pytest.approx(np.mean(perfect), rel=1e-5)
+    written = (paths.SUBMISSION / "test_assigned_at_half.tsv").read_text().splitlines()
+    assert len(written) == n_gold - len(gold["test"])

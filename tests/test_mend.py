@@ -43,7 +43,9 @@ def test_a_cut_rwlock_is_put_aside(repository: Path, content: str):
     assert mend.RWLOCK.with_name("rwlock.broken").read_text() == content
 
 
-@pytest.mark.parametrize("content", ["", "schema: '2.0'\nstages:\n  one:\n    cmd: [ec", "stages", "\0"])
+@pytest.mark.parametrize(
+    "content", ["", "schema: '2.0'\nstages:\n  one:\n    cmd: [ec", "stages", "\0", LOCK + "    deps:\n    - path:\n"]
+)
 def test_a_cut_lock_file_is_as_it_was_committed(repository: Path, content: str):
     Path("dvc.lock").write_text(content)
     mend.main()

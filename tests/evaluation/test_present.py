@@ -13,7 +13,7 @@ PROBABILITIES = np.array([[0.9, 0.8, 0.1, 0.4], [0.2, 0.9, 0.1, 0.7], [0.9, 0.9,
 
 
 def test_by_hand():
-    """Codes 1 and 2 occur nowhere, document 2 carries nothing: of 12 cells 4 count, two of three true ones are found."""
+    """Codes 1 and 2 occur nowhere, document 2 carries nothing: 4 of 12 cells count, 2 of 3 true ones are found."""
     metrics = present_metrics(TARGETS, PROBABILITIES, 0.5, [1, 2])
     assert metrics["f1_micro"] == pytest.approx(0.8)  # tp 2, fp 0, fn 1
     assert metrics["f1_macro"] == pytest.approx((1 + 2 / 3) / 2)
