@@ -19,6 +19,7 @@ import dvc.api
 import numpy as np
 import pandas as pd
 import scipy.sparse as sp
+import vl_convert
 from dvc.api import DVCFileSystem
 from dvc.exceptions import DvcException
 from dvc.scm import SCMError
@@ -247,9 +248,10 @@ def worse_than_best(settings: Sequence[Setting], tests: Tests) -> dict[str, set[
 
 
 def write(folder: Path, sections: Sequence[page.Section]) -> str:
-    """Write the report's files into `folder`; returns the markdown."""
+    """Write the report's files into `folder`, and what `dvc plots show` draws with; returns the markdown."""
     text = page.markdown(sections)
-    contents = {"tables.md": text, "index.html": page.page(sections)}
+    vega = vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed;")
+    contents = {"tables.md": text, "index.html": page.page(sections), "vega.js": vega}
     for at, table in ((at, table) for at, part in enumerate(sections) for table in part.tables):
         contents[f"{table.name}.csv" if len(sections) == 1 else f"{at}_{table.name}.csv"] = tables.comma_separated(
             table

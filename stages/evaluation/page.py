@@ -11,21 +11,27 @@ from stages.evaluation.experiments import Experiment, Setting, main_settings, se
 from stages.evaluation.tables import Difference, Table
 
 CSS = """
-:root { color-scheme: light; }
-body { font: 15px/1.5 system-ui, "Segoe UI", "DejaVu Sans", sans-serif; color: #1b1b1b; background: #fff;
+:root { color-scheme: light dark; --ink: #1b1b1b; --paper: #fff; --quiet: #555; --line: #e3e6e9; --rule: #444; }
+@media (prefers-color-scheme: dark) {
+  :root { --ink: #e6e6e6; --paper: #16181b; --quiet: #a8adb3; --line: #2c3036; --rule: #8a9097; }
+  .plots svg { background: #fff; border-radius: 6px; padding: .4rem; }
+}
+body { font: 15px/1.5 system-ui, "Segoe UI", "DejaVu Sans", sans-serif; color: var(--ink); background: var(--paper);
        max-width: 84rem; margin: 2rem auto; padding: 0 1.2rem; }
 h1 { font-size: 1.6rem; margin-bottom: .2rem; } h2 { margin-top: 3rem; border-bottom: 2px solid #0072b2; }
 h3 { margin: 2rem 0 .5rem; }
 .table { overflow-x: auto; }
 figure { margin: 0; }
 table { border-collapse: collapse; font-size: .88rem; }
-th, td { padding: .25rem .6rem; text-align: left; white-space: nowrap; }
-thead th { border-bottom: 1.5px solid #444; border-top: 1.5px solid #444; }
-tbody tr:last-child td { border-bottom: 1.5px solid #444; }
-tbody tr.first td { border-top: 1px solid #e3e6e9; }
+th, td { padding: .25rem .5rem; text-align: left; white-space: nowrap; }
+thead th { border-bottom: 1.5px solid var(--rule); border-top: 1.5px solid var(--rule); white-space: normal;
+           vertical-align: bottom; min-width: 3.2rem; }
+tbody tr:last-child td { border-bottom: 1.5px solid var(--rule); }
+tbody tr.first td { border-top: 1px solid var(--line); }
+th:first-child, td:first-child { position: sticky; left: 0; background: var(--paper); }
 .figure { text-align: right; font-variant-numeric: tabular-nums; }
-tr.beside { color: #555; }
-.caption { color: #555; font-size: .88rem; max-width: 60rem; }
+tr.beside { color: var(--quiet); }
+.caption { color: var(--quiet); font-size: .88rem; max-width: 60rem; }
 .plots { display: flex; flex-wrap: wrap; gap: 1.5rem; align-items: flex-start; }
 .plots svg { max-width: 100%; height: auto; }
 nav a { margin-right: 1.2rem; }
@@ -93,8 +99,21 @@ def section_of(
     ]
     names = ", ".join(experiment.name for experiment in experiments)
     number = f"{len(experiments)} experiment{'s' if len(experiments) > 1 else ''}"
-    introduction = f"{number}: {names}." + (f" {untested}" if untested else "")
+    introduction = " ".join(filter(None, [*found(differences), f"{number}: {names}.", untested]))
     return Section(experiments[0].corpus_title, introduction, tuple(part for part in parts if part))
+
+
+def found(differences: Sequence[tuple[str, str, str, Mapping[str, Difference]]]) -> list[str]:
+    """What the tests of micro-F1 found, in sentences: who is better, by how much, and whether that may be chance."""
+    sentences = []
+    for _, one, two, tested in differences:
+        value, low, high, p = tested["f1_micro"]
+        points = f"{100 * abs(value):.1f} points of micro-F1 (95 % interval {100 * low:+.1f} to {100 * high:+.1f})"
+        if p >= tables.SIGNIFICANT:
+            sentences.append(f"Between {one} and {two} no difference is shown: {points}, p {p:.2f}.")
+        else:
+            sentences.append(f"{one} is {'better' if value > 0 else 'worse'} than {two} by {points}.")
+    return sentences
 
 
 def _part(table: Table, *figures: Figure | None) -> Part | None:
