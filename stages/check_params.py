@@ -19,7 +19,12 @@ from stages.synonyms import pools
 
 log = logging.getLogger("stages.check_params")
 
-FORMATS = {"mimic3": "the folder of MIMIC-III's tables", "codiesp": "the folder with CodiEsp's train, dev and test"}
+FORMATS = {
+    "mimic3": "the folder of MIMIC-III's tables",
+    "mimic4": "the folder of MIMIC-IV's hospital module",
+    "codiesp": "the folder with CodiEsp's train, dev and test",
+    "table": "a folder with one table",
+}
 
 
 def main() -> None:
@@ -65,13 +70,15 @@ def encoder_sizes(encoder: params.Encoder) -> tuple[int | None, int | None, str]
 def check_inputs(settings: params.Params) -> None:
     """Raise InputError unless every input that a parameter names can be had in every workspace."""
     workspace.check_input("data.raw_dir", settings.data.raw_dir, FORMATS[settings.data.format])
+    workspace.check_input("data.notes_dir", settings.data.notes_dir, "the folder of MIMIC-IV's note module")
     workspace.check_input("data.published_dir", settings.data.published_dir, "a folder with the split files")
     workspace.check_input("synonyms.pool_dir", settings.synonyms.pool_dir, "a folder with the files of the pools")
     for name in settings.synonyms.pools:
         if name in pools.FILES:
-            pools.path_of(name, Path(settings.synonyms.pool_dir))
+            pools.path_of(name, Path(settings.synonyms.pool_dir), settings.data.revision)
     for key, value in (
         ("data.raw_dir", settings.data.raw_dir),
+        ("data.notes_dir", settings.data.notes_dir),
         ("data.published_dir", settings.data.published_dir),
         ("synonyms.pool_dir", settings.synonyms.pool_dir),
     ):

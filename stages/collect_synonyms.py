@@ -13,24 +13,32 @@ from stages.synonyms import pools
 
 log = logging.getLogger("stages.collect_synonyms")
 
+SHARE_OF = 4  # the share of codes with so many candidates is told; of the paper's M the usual one
+
 
 def main() -> None:
     config = params.load()
     wanted = config.synonyms
     codes = read_json(paths.CODES)
-    gathered = gather(wanted.pools, codes, Path(wanted.pool_dir), wanted.max_characters)
+    gathered = gather(wanted.pools, codes, Path(wanted.pool_dir), wanted.max_characters, config.data.revision)
     combined = pools.combine(gathered, codes, wanted.max_characters)
     candidates = pools.draw(combined, wanted.max_candidates, wanted.seed)
     report(candidates)
     write_json(paths.CANDIDATES, candidates)
-    write_json(paths.POOL_STATISTICS, pools.pool_statistics(gathered, combined, candidates))
+    write_json(paths.POOL_STATISTICS, pools.pool_statistics(gathered, combined, candidates, SHARE_OF))
 
 
-def gather(names: Sequence[str], codes: dict[str, dict], folder: Path, max_characters: int) -> dict[str, pools.Pool]:
+def gather(
+    names: Sequence[str], codes: dict[str, dict], folder: Path, max_characters: int, revision: str | None = "ICD-9-CM"
+) -> dict[str, pools.Pool]:
     """The pools `names`, in their order. Titles stand in for what UMLS lacks, where both are asked for."""
     if not folder.is_dir():
         raise InputError(f"synonyms.pool_dir: {folder} is not a folder; it should hold the files of the pools")
-    files = {name: pools.matched(name, pools.read_pool(name, folder), codes) for name in names if name in pools.FILES}
+    files = {
+        name: pools.matched(name, pools.read_pool(name, folder, revision), codes)
+        for name in names
+        if name in pools.FILES
+    }
     gathered: dict[str, pools.Pool] = {}
     for name in names:
         if name == "titles":

@@ -2,13 +2,14 @@
 
 import logging
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from stages.corpus import codiesp, mimic, published, statistics, stratify
+from stages.corpus import codiesp, mimic, published, statistics, stratify, table
 from stages.corpus.document import Corpus, Document
 from stages.project import params, paths
 from stages.project.errors import InputError
@@ -28,14 +29,7 @@ ROWS_AT_ONCE = 1000
 def main() -> None:
     settings = params.load().data
     corpus, part_of = load(settings)
-    parts = {
-        part: [
-            document._replace(codes=sorted(set(document.codes)))
-            for document in corpus.documents
-            if part_of.get(document.document_id) == part
-        ]
-        for part in PARTS
-    }
+    parts = dealt(corpus, part_of)
     counts = corpus.counts | {
         "documents_in_no_part": len(corpus.documents) - sum(map(len, parts.values())),
         "split_ids_not_in_data": len(part_of.keys() - {document.document_id for document in corpus.documents}),
@@ -64,10 +58,55 @@ def load(settings: params.Data) -> tuple[Corpus, dict[str, str]]:
         )
     if settings.format == "codiesp":
         return codiesp.load(folder, settings.subset, settings.min_documents)
+    if settings.format == "table":
+        corpus, given = table.load(folder, settings.min_documents)
+        if (given is None) != (settings.split == "stratified"):
+            has = "names no parts" if given is None else "names the part of each document"
+            raise InputError(f"data.split: {settings.split}, but the table in {folder} {has}")
+        return corpus, stratified(corpus.documents, settings.seed) if given is None else given
     # The split files are read first: they are small, and may be wrong.
     split = published.load(paths.SPLIT_FILES, settings.subset) if settings.split == "published" else None
-    corpus = mimic.load(folder, settings.subset, settings.min_documents)
-    return corpus, stratified(corpus.documents, settings.seed) if split is None else split
+    release = mimic.RELEASES[settings.format]
+    corpus = mimic.load(folder, settings.subset, settings.min_documents, release, notes_folder(settings))
+    part_of = stratified(corpus.documents, settings.seed) if split is None else of_documents(split, corpus)
+    if number := mimic.SUBSETS[settings.subset].most_frequent:
+        corpus = restricted(corpus, mimic.most_frequent(dealt(corpus, part_of), number))
+    return corpus, part_of
+
+
+def notes_folder(settings: params.Data) -> Path | None:
+    """Where the notes lie, if they are a download of their own."""
+    return Path(settings.notes_dir) if settings.format == "mimic4" else None
+
+
+def of_documents(split: dict[str, str], corpus: Corpus) -> dict[str, str]:
+    """The part of each document by that of its admission, and of each admission that has none here."""
+    ids = {one.document_id: corpus.admission_of.get(one.document_id, one.document_id) for one in corpus.documents}
+    part_of = {document_id: split[admission] for document_id, admission in ids.items() if admission in split}
+    met = set(ids.values())
+    return part_of | {admission: part for admission, part in split.items() if admission not in met}
+
+
+def restricted(corpus: Corpus, kept: set[str]) -> Corpus:
+    """The corpus with some of its codes alone, and without the documents that have none of them."""
+    cut = (one._replace(codes=[code for code in one.codes if code in kept]) for one in corpus.documents)
+    documents = [document for document in cut if document.codes]
+    n_without = corpus.counts["documents_without_kept_code"] + len(corpus.documents) - len(documents)
+    known = {code: entry for code, entry in corpus.codes.items() if code in kept}
+    counts = corpus.counts | {"documents_without_kept_code": n_without}
+    return replace(corpus, documents=documents, codes=known, counts=counts)
+
+
+def dealt(corpus: Corpus, part_of: dict[str, str]) -> dict[str, list[Document]]:
+    """The documents of each part, each code once."""
+    return {
+        part: [
+            document._replace(codes=sorted(set(document.codes)))
+            for document in corpus.documents
+            if part_of.get(document.document_id) == part
+        ]
+        for part in PARTS
+    }
 
 
 def stratified(documents: list[Document], seed: int) -> dict[str, str]:
@@ -83,10 +122,12 @@ def describe(parts: dict[str, list[Document]], counts: dict[str, int], settings:
     """The statistics of all parts; for a published split, the published sizes beside them."""
     whole = statistics.code_counts(document for documents in parts.values() for document in documents)
     metrics: dict[str, Any] = {"codes": len(whole), "counts": counts}
+    if settings.subset.startswith("top50_"):
+        metrics["most_frequent"] = sorted(whole)
     metrics |= {part: statistics.describe(documents, whole) for part, documents in parts.items()}
     if settings.split == "published":
-        expected = published.DOCUMENTS[settings.subset]
-        for part in parts:
+        expected = published.DOCUMENTS.get(settings.subset, {})
+        for part in expected:
             metrics[part]["documents_published"] = expected[part]
             _compare(f"{part} documents", len(parts[part]), expected[part])
         if settings.subset in published.CODES:
@@ -97,7 +138,7 @@ def describe(parts: dict[str, list[Document]], counts: dict[str, int], settings:
 
 def _compare(what: str, found: int, expected: int) -> None:
     if found != expected:
-        log.warning("%s: %d, but %d were published: is data.raw_dir all of MIMIC-III v1.4?", what, found, expected)
+        log.warning("%s: %d, but %d were published: is data.raw_dir the whole release?", what, found, expected)
 
 
 def write(parts: dict[str, list[Document]], corpus: Corpus) -> None:

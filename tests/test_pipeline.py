@@ -11,10 +11,12 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
 from stages import preset
 from stages.project import params, paths
+from stages.project.parts import PARTS
 
 SMALL = (
     "compute.device=cpu",
@@ -210,6 +212,28 @@ def test_a_wrong_setting_stops_before_any_work_and_leaves_outputs(base: Project)
 
 def test_small_settings_differ_from_the_demo_only_in_size(project: Project):
     assert params.check(params.parse(project.base), "params.yaml").model.type == "CE_MSAM"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("form", ["mimic4", "table"])
+def test_other_forms_of_the_corpus(project: Project, tmp_path: Path, form: str):
+    """The embedded corpus as MIMIC-IV, and as a table of one's own, through the whole pipeline."""
+    (tmp_path / "project").mkdir()
+    other = Project(tmp_path / "project")
+    raw = tmp_path / "raw"
+    if form == "mimic4":
+        done = other.run(sys.executable, "-m", "stages.synthesize", "--mimic4", "--out", str(raw))
+        assert done.returncode == 0, done.stderr
+        settings = ("data.subset=top50_icd9", f"data.notes_dir={raw}")
+    else:
+        raw.mkdir()
+        parts = [pd.read_parquet(project.root / paths.split(part)).assign(part=part) for part in PARTS]
+        pd.concat(parts).to_parquet(raw / "documents.parquet")
+        settings = ("data.subset=all", "data.split=given", "synonyms.pools=[authored]")
+    other.configure(f"data.format={form}", f"data.raw_dir={raw}", "data.min_documents=1", *settings)
+    assert other.repro() >= {"prepare_splits", "evaluate"}
+    assert other.read(paths.SPLIT_STATISTICS)["codes"] > 40
+    assert 0 <= other.read(paths.PAPER)["f1_micro"] <= 100
 
 
 @pytest.fixture

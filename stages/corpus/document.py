@@ -27,10 +27,12 @@ class Corpus:
     """Documents in their fixed order, what is known of their codes, and what was counted on the way.
 
     `gold`, part -> document -> codes, has all codes, also those that the subset leaves out, and all coded documents; it
-    is empty for a corpus whose evaluation does not ask for them.
+    is empty for a corpus whose evaluation does not ask for them. `admission_of` names the admission of each document
+    that is one of several of it, and so has another id.
     """
 
     documents: list[Document]
     codes: dict[str, Code]
     counts: dict[str, int]
     gold: dict[str, dict[str, list[str]]] = field(default_factory=dict)
+    admission_of: dict[str, str] = field(default_factory=dict)

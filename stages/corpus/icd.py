@@ -21,7 +21,8 @@ MIMIC_50 = (
 )
 # fmt: on
 
-MISSING = {"", "nan", "null", "none", "na", "n/a", "#n/a", "<na>", "nat", "\\n", "-", "--", "?", "."}  # in lower case
+# In lower case; MIMIC-IV writes NoDx.
+MISSING = {"", "nan", "null", "none", "na", "n/a", "#n/a", "<na>", "nat", "nodx", "\\n", "-", "--", "?", "."}
 QUOTABLE = re.compile(r"(?=\D*\d)[A-Za-z0-9.+\-]{1,12}")  # a digit and the length of a code: no word of a text
 NUMBER = re.compile(r"\d+\.\d*(e\+?\d+)?|\d+e\+?\d+", re.IGNORECASE)
 

@@ -1,8 +1,9 @@
-"""MIMIC-III v1.4: discharge summaries joined with ICD-9 codes, one document an admission."""
+"""MIMIC-III and MIMIC-IV: discharge summaries joined with ICD codes. One reader, and a description of each release."""
 
 import logging
 from collections import Counter
 from collections.abc import Iterable, Set
+from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
@@ -12,20 +13,89 @@ from tqdm import tqdm
 
 from stages.corpus import delimited, icd, text
 from stages.corpus.document import Code, Corpus, Document
-from stages.corpus.icd import MIMIC_50, Kind, NotACode
+from stages.corpus.icd import MIMIC_50, Kind, NotACode, Revision
 from stages.project.errors import InputError
 
 log = logging.getLogger(__name__)
 
-CATEGORY = "Discharge summary"
-CODE_TABLES: dict[Kind, str] = {"procedure": "PROCEDURES_ICD", "diagnosis": "DIAGNOSES_ICD"}
-TITLE_TABLES: dict[Kind, str] = {"procedure": "D_ICD_PROCEDURES", "diagnosis": "D_ICD_DIAGNOSES"}
-TITLES = ("ICD9_CODE", "LONG_TITLE", "SHORT_TITLE")
 SOME_CODES = 100  # a table of fewer different codes may well have none that begins with 0
-CLEANERS: dict[str, text.Cleaner] = {
-    "top50": text.fold_white_space,
-    "full": text.fold_white_space,
-    "clean": text.lower_alphanumeric,
+
+
+@dataclass(frozen=True)
+class Release:
+    """What the tables of a release are called, and what its preparation makes of them."""
+
+    name: str
+    notes: str
+    note_id: str
+    category: tuple[str, frozenset[str]]  # the column of a note's kind, and the kinds that count
+    filtered: bool  # whether notes of other kinds are left out; else they may not be all there is
+    code_tables: dict[Kind, str]
+    title_tables: dict[Kind, str]
+    code: str  # the column of the code
+    version: str | None  # the column of its revision of ICD
+    titles: tuple[str, ...]
+    hospital: str  # the folder of the code tables, inside of data.raw_dir or that itself
+    notes_folder: str  # the same of the notes
+    merged: bool  # all notes of an admission make one document; else each note is one, and equal ones count once
+
+    def column(self, name: str) -> str:
+        """A column's name as this release spells it; files are read in any case."""
+        return name.upper() if self.version is None else name
+
+
+MIMIC_III = Release(
+    name="MIMIC-III",
+    notes="NOTEEVENTS",
+    note_id="ROW_ID",
+    category=("CATEGORY", frozenset({"Discharge summary"})),
+    filtered=True,
+    code_tables={"procedure": "PROCEDURES_ICD", "diagnosis": "DIAGNOSES_ICD"},
+    title_tables={"procedure": "D_ICD_PROCEDURES", "diagnosis": "D_ICD_DIAGNOSES"},
+    code="ICD9_CODE",
+    version=None,
+    titles=("LONG_TITLE", "SHORT_TITLE"),
+    hospital="",
+    notes_folder="",
+    merged=True,
+)
+MIMIC_IV = Release(
+    name="MIMIC-IV",
+    notes="discharge",
+    note_id="note_id",
+    category=("note_type", frozenset({"DS", "AD"})),
+    filtered=False,
+    code_tables={"procedure": "procedures_icd", "diagnosis": "diagnoses_icd"},
+    title_tables={"procedure": "d_icd_procedures", "diagnosis": "d_icd_diagnoses"},
+    code="icd_code",
+    version="icd_version",
+    titles=("long_title",),
+    hospital="hosp",
+    notes_folder="note",
+    merged=False,
+)
+RELEASES = {"mimic3": MIMIC_III, "mimic4": MIMIC_IV}
+
+
+@dataclass(frozen=True)
+class Subset:
+    """What is kept of a release."""
+
+    revision: Revision
+    clean: text.Cleaner
+    fixed: frozenset[str] | None = None  # the codes, where a list fixes them
+    rare: bool = True  # whether codes of fewer than data.min_documents documents stay
+    most_frequent: int | None = None  # of the training part, once documents are dealt: that many codes stay
+
+
+SUBSETS = {
+    "top50": Subset(9, text.fold_white_space, fixed=frozenset(MIMIC_50)),
+    "full": Subset(9, text.fold_white_space),
+    "clean": Subset(9, text.lower_alphanumeric, rare=False),
+    "icd9": Subset(9, text.lower_alphanumeric, rare=False),
+    "icd10": Subset(10, text.lower_alphanumeric, rare=False),
+    "top50_icd9": Subset(9, text.lower_alphanumeric, rare=False, most_frequent=50),
+    "top50_icd10": Subset(10, text.lower_alphanumeric, rare=False, most_frequent=50),
 }
 
 
@@ -36,97 +106,156 @@ class Admission(NamedTuple):
     admission: int
 
 
-def load(folder: Path, subset: str, min_documents: int) -> Corpus:
-    """The documents of a subset (`top50`, `full` or `clean`), ordered by subject and admission.
+Notes = dict[Admission, list[tuple[str, str]]]  # each note's id and cleaned text, in the order of the file
 
-    `clean` keeps the codes of at least `min_documents` documents. Raises InputError where the files are at fault.
+
+def load(
+    folder: Path, subset: str, min_documents: int, release: Release = MIMIC_III, notes_dir: Path | None = None
+) -> Corpus:
+    """The documents of a subset, ordered by subject and admission (METHOD.md, sections 1.1 and 11).
+
+    folder: the release's code tables; notes_dir: its notes, where they are a download of their own. A document's id is
+    its admission's, or its note's where an admission has several documents. Codes that depend on the training part
+    (`Subset.most_frequent`) are not chosen here. Raises InputError where the files are at fault.
     """
-    codes, kinds = read_codes(folder)
-    titles = read_titles(folder)
-    _warn_of_lost_zeros(kinds)
-    notes, counts = read_notes(folder, CLEANERS[subset])
-    _check_agreement(folder, notes.keys(), codes.keys())
+    kept_of = SUBSETS[subset]
+    folder = _inside(folder, release.hospital)
+    codes, kinds = read_codes(folder, release, kept_of.revision)
+    titles = read_titles(folder, release, kept_of.revision)
+    _warn_of_lost_zeros(kinds, release, kept_of.revision)
+    notes, counts = read_notes(_inside(notes_dir or folder, release.notes_folder), kept_of.clean, release)
+    _check_agreement(folder, release, notes.keys(), codes.keys())
     admissions = sorted(notes.keys() & codes.keys())
     counts |= {"admissions_with_notes": len(notes), "admissions_without_codes": len(notes) - len(admissions)}
 
-    kept = kept_codes((codes[admission] for admission in admissions), subset, min_documents)
+    n_notes = {admission: 1 if release.merged else len(notes[admission]) for admission in admissions}
+    kept = kept_codes((codes[one] for one in admissions for _ in range(n_notes[one])), kept_of, min_documents)
     documents = []
+    admission_of: dict[str, str] = {}
+    n_uncoded = 0
     for admission in admissions:
-        if own := [code for code in codes[admission] if code in kept]:
-            joined = text.document(notes.pop(admission), CLEANERS[subset])
-            documents.append(Document(str(admission.admission), str(admission.subject), joined, own))
-    counts["documents_without_kept_code"] = len(admissions) - len(documents)
+        own = [code for code in codes[admission] if code in kept]
+        if not own:
+            n_uncoded += n_notes[admission]
+            continue
+        for document_id, joined in _documents(admission, notes.pop(admission), kept_of.clean, release.merged):
+            documents.append(Document(document_id, str(admission.subject), joined, own))
+            if document_id != str(admission.admission):
+                admission_of[document_id] = str(admission.admission)
+    counts["documents_without_kept_code"] = n_uncoded
     _warn_of_absent(kept, documents)
     known = {code: Code(kinds[code], titles.get((kinds[code], code), [])) for code in sorted(kept & kinds.keys())}
-    return Corpus(documents, known, counts)
+    return Corpus(documents, known, counts, admission_of=admission_of)
 
 
-def kept_codes(documents: Iterable[list[str]], subset: str, min_documents: int) -> set[str]:
-    """The codes that a subset keeps, given the code lists of all documents."""
-    if subset == "top50":
-        return set(MIMIC_50)
+def _inside(folder: Path, inner: str) -> Path:
+    """The folder `inner` of a download, or the download's folder where the user named that itself."""
+    return folder / inner if inner and (folder / inner).is_dir() else folder
+
+
+def _documents(
+    admission: Admission, notes: list[tuple[str, str]], clean: text.Cleaner, merged: bool
+) -> Iterable[tuple[str, str]]:
+    """The id and text of each document of an admission."""
+    if merged:
+        yield str(admission.admission), text.document([note for _, note in notes], clean)
+        return
+    for note_id, note in notes:
+        yield str(admission.admission) if len(notes) == 1 else note_id, note.strip()
+
+
+def kept_codes(documents: Iterable[list[str]], subset: Subset, min_documents: int) -> set[str]:
+    """The codes that a subset keeps, given the code lists of all documents.
+
+    A diagnosis and a procedure are never spelled alike, so counting codes counts each kind by itself.
+    """
+    if subset.fixed is not None:
+        return set(subset.fixed)
     occurrences = Counter(code for codes in documents for code in codes)
-    least = min_documents if subset == "clean" else 1
+    least = 1 if subset.rare else min_documents
     return {code for code, count in occurrences.items() if count >= least}
 
 
-def read_notes(folder: Path, clean: text.Cleaner) -> tuple[dict[Admission, list[str]], dict[str, int]]:
-    """The cleaned discharge summaries and addenda of each admission, in file order, and how many notes there were."""
-    path = delimited.find(folder, "NOTEEVENTS")
-    notes: dict[Admission, list[str]] = {}
+def read_notes(folder: Path, clean: text.Cleaner, release: Release = MIMIC_III) -> tuple[Notes, dict[str, int]]:
+    """The cleaned notes of each admission, in file order, and how many notes there were."""
+    path = delimited.find(folder, release.notes, f"it should be the folder with {release.name}'s notes")
+    notes: Notes = {}
     counts = {"notes": 0, "discharge_summaries": 0}
     subject_of: dict[int, int] = {}
     rows_seen: set[str] = set()
+    texts_seen: set[tuple[int, int]] = set()
+    column, kinds = release.category
+    columns = (release.note_id, release.column("subject_id"), release.column("hadm_id"), column, release.column("text"))
+    n_empty = n_repeated = 0
     with tqdm(desc="reading notes", unit=" notes", unit_scale=True, disable=None) as bar:
-        for batch in delimited.read(path, ("ROW_ID", "SUBJECT_ID", "HADM_ID", "CATEGORY", "TEXT")):
+        for batch in delimited.read(path, columns):
             bar.update(batch.num_rows)
             counts["notes"] += batch.num_rows
-            summaries = batch.filter(pc.equal(batch.column("CATEGORY"), CATEGORY))
-            counts["discharge_summaries"] += summaries.num_rows
-            rows, texts = (summaries.column(name).to_pylist() for name in ("ROW_ID", "TEXT"))
-            for at, (row, admission, note) in enumerate(zip(rows, _admissions(path, summaries), texts, strict=True)):
+            of_kind = pc.is_in(batch.column(column), value_set=pa.array(sorted(kinds)))
+            counts["discharge_summaries"] += pc.sum(of_kind).as_py() or 0
+            if release.filtered:
+                batch = batch.filter(of_kind)
+            rows, texts = (batch.column(name).to_pylist() for name in (release.note_id, columns[-1]))
+            for at, (row, admission, note) in enumerate(
+                zip(rows, _admissions(path, batch, release), texts, strict=True)
+            ):
                 if row in rows_seen:
-                    which = delimited.place(summaries, at)
+                    which = delimited.place(batch, at)
                     raise InputError(f"{path} has {which} twice; each note should be there once")
                 rows_seen.add(row)
                 if (subject := subject_of.setdefault(admission.admission, admission.subject)) != admission.subject:
                     raise InputError(
                         f"{path}: admission {admission.admission} belongs to two subjects, {subject} and "
-                        f"{admission.subject} ({delimited.place(summaries, at)}); it should belong to one"
+                        f"{admission.subject} ({delimited.place(batch, at)}); it should belong to one"
                     )
-                notes.setdefault(admission, []).append(clean(note))
-    if not notes:
-        raise InputError(f"{path} has {counts['notes']} notes, but none of the category {CATEGORY!r}")
+                if not release.merged:
+                    if not note.strip():
+                        n_empty += 1
+                        continue
+                    if (key := (admission.admission, hash(note))) in texts_seen:
+                        n_repeated += 1
+                        continue
+                    texts_seen.add(key)
+                notes.setdefault(admission, []).append((row, clean(note)))
+    if not counts["discharge_summaries"]:
+        raise InputError(
+            f"{path} has {counts['notes']} notes, but none of the {column.lower()} "
+            f"{' or '.join(map(repr, sorted(kinds)))}"
+        )
+    if not release.merged:
+        counts |= {"notes_without_text": n_empty, "repeated_notes": n_repeated}
     return notes, counts
 
 
-def read_codes(folder: Path) -> tuple[dict[Admission, list[str]], dict[str, Kind]]:
+def read_codes(
+    folder: Path, release: Release = MIMIC_III, revision: Revision = 9
+) -> tuple[dict[Admission, list[str]], dict[str, Kind]]:
     """The sorted codes of each admission, procedures and diagnoses together, and the kind of each code.
 
-    Codes are stripped, missing ones dropped, and what a table repeats for an admission counts once; then they take
-    their dots. Raises InputError for a code that is none, and its row.
+    Only those of `revision` count. Codes are stripped, missing ones dropped, and what a table repeats for an admission
+    counts once; then they take their dots. Raises InputError for a code that is none, and its row.
     """
     codes: dict[Admission, list[str]] = {}
     kinds: dict[str, Kind] = {}
-    for kind, name in CODE_TABLES.items():
-        path = delimited.find(folder, name)
+    for kind, name in release.code_tables.items():
+        path = delimited.find(folder, name, f"data.raw_dir should be {release.name}'s folder")
         recorded: dict[Admission, set[str]] = {}
         read: dict[str, str | None] = {}  # each spelling is read once
         n_missing = 0
-        for batch in delimited.read(path, ("ROW_ID", "SUBJECT_ID", "HADM_ID", "ICD9_CODE")):
-            stripped = pc.utf8_trim_whitespace(batch.column("ICD9_CODE")).to_pylist()
-            for at, (admission, spelled) in enumerate(zip(_admissions(path, batch), stripped, strict=True)):
+        ids = [release.column("subject_id"), release.column("hadm_id")]
+        ids = ["ROW_ID", *ids] if release.version is None else ids
+        for batch in delimited.read(path, [*ids, release.code, *filter(None, [release.version])]):
+            batch = _of_revision(path, batch, release, revision)
+            stripped = pc.utf8_trim_whitespace(batch.column(release.code)).to_pylist()
+            for at, (admission, spelled) in enumerate(zip(_admissions(path, batch, release), stripped, strict=True)):
                 if spelled not in read:
-                    try:
-                        read[spelled] = icd.read(spelled, kind)
-                    except NotACode as error:
-                        raise InputError(f"{path}: {error}, in {delimited.place(batch, at)}") from None
+                    read[spelled] = _read_code(path, batch, at, spelled, kind, revision)
                 if read[spelled] is None:
                     n_missing += 1
                 else:
                     recorded.setdefault(admission, set()).add(spelled)
         if not recorded:
-            raise InputError(f"{path} has no code at all")
+            raise InputError(f"{path} has no code at all" + (f" of ICD-{revision}" if release.version else ""))
         if n_missing:
             log.info("%s: %d rows without a code are left out", path.name, n_missing)
         for admission, spellings in recorded.items():
@@ -139,18 +268,44 @@ def read_codes(folder: Path) -> tuple[dict[Admission, list[str]], dict[str, Kind
     return codes, kinds
 
 
-def _admissions(path: Path, batch: pa.RecordBatch) -> Iterable[Admission]:
+def _of_revision(path: Path, batch: pa.RecordBatch, release: Release, revision: Revision) -> pa.RecordBatch:
+    """The rows of one revision of ICD. Raises InputError for a row of neither 9 nor 10."""
+    if release.version is None:
+        return batch
+    versions = pc.utf8_trim_whitespace(batch.column(release.version))
+    known = pc.is_in(versions, value_set=pa.array(["9", "10"]))
+    if not pc.all(known, min_count=0).as_py():
+        at = pc.index(known, pa.scalar(False)).as_py()
+        raise InputError(f"{path}: the {release.version} is neither 9 nor 10 in {delimited.place(batch, at)}")
+    return batch.filter(pc.equal(versions, str(revision)))
+
+
+def _read_code(path: Path, batch: pa.RecordBatch, at: int, spelled: str, kind: Kind, revision: Revision) -> str | None:
+    try:
+        return icd.read(spelled, kind, revision)
+    except NotACode as error:
+        raise InputError(f"{path}: {error}, in {delimited.place(batch, at)}") from None
+
+
+def _admissions(path: Path, batch: pa.RecordBatch, release: Release) -> Iterable[Admission]:
     """The admission of each row. Raises InputError naming the first row without one."""
-    return map(Admission, *(delimited.integers(path, batch, name) for name in ("SUBJECT_ID", "HADM_ID")))
+    names = (release.column("subject_id"), release.column("hadm_id"))
+    return map(Admission, *(delimited.integers(path, batch, name) for name in names))
 
 
-def _warn_of_lost_zeros(kinds: dict[str, Kind]) -> None:
-    """Warn of a table whose codes look as if they had been numbers once, without the zeros before them."""
-    for kind, name in CODE_TABLES.items():
+def _warn_of_lost_zeros(kinds: dict[str, Kind], release: Release, revision: Revision) -> None:
+    """Warn of a table whose codes look as if they had been numbers once, without the zeros before them.
+
+    Raises InputError for short codes where the release has none: there they are such.
+    """
+    for kind, name in release.code_tables.items():
         own = [code for code, known in kinds.items() if known == kind]
-        if short := sorted(code for code in own if icd.too_short(code, kind)):
-            log.warning("%s: %d codes are shorter than any real one: %s", name, len(short), ", ".join(short[:10]))
-        if len(own) >= SOME_CODES and not any(code.startswith("0") for code in own):
+        if short := sorted(code for code in own if icd.too_short(code, kind, revision)):
+            said = f"{name}: {len(short)} codes are shorter than any real one: {', '.join(short[:10])}"
+            if release.version is not None:
+                raise InputError(f"{said}; they were numbers once, but codes are text, in which zeros count")
+            log.warning("%s", said)
+        if revision == 9 and len(own) >= SOME_CODES and not any(code.startswith("0") for code in own):
             log.warning(
                 "%s: none of its %d different codes begins with 0; were they numbers once? codes are text, in which "
                 "zeros count",
@@ -165,34 +320,48 @@ def _warn_of_absent(kept: set[str], documents: list[Document]) -> None:
         log.warning("%d of the %d codes have no document: %s", len(absent), len(kept), ", ".join(absent))
 
 
-def read_titles(folder: Path) -> dict[tuple[Kind, str], list[str]]:
-    """The long and the short title of each code, by kind and dotted code."""
+def read_titles(
+    folder: Path, release: Release = MIMIC_III, revision: Revision = 9
+) -> dict[tuple[Kind, str], list[str]]:
+    """The titles of each code, by kind and dotted code: the long one first. A row whose code is none is only told."""
     titles: dict[tuple[Kind, str], list[str]] = {}
-    for kind, name in TITLE_TABLES.items():
-        path = delimited.find(folder, name)
-        for batch in delimited.read(path, TITLES):
-            columns = (batch.column(name).to_pylist() for name in TITLES)
-            for at, (spelled, *names) in enumerate(zip(*columns, strict=True)):
+    for kind, name in release.title_tables.items():
+        path = delimited.find(folder, name, f"data.raw_dir should be {release.name}'s folder")
+        n_strange = 0
+        for batch in delimited.read(path, (release.code, *release.titles, *filter(None, [release.version]))):
+            batch = _of_revision(path, batch, release, revision)
+            columns = (batch.column(name).to_pylist() for name in (release.code, *release.titles))
+            for spelled, *names in zip(*columns, strict=True):
                 try:
-                    code = icd.read(spelled, kind)
-                except NotACode as error:
-                    raise InputError(f"{path}: {error}, in {delimited.place(batch, at)}") from None
+                    code = icd.read(spelled, kind, revision)
+                except NotACode:
+                    n_strange += 1
+                    continue
                 if code:
                     titles[kind, code] = list(dict.fromkeys(name for name in names if name))
+        if n_strange:
+            log.warning("%s: %d titles are of what is no code, and are left out", path.name, n_strange)
     return titles
 
 
-def _check_agreement(folder: Path, noted: Set[Admission], coded: Set[Admission]) -> None:
+def most_frequent(parts: dict[str, list[Document]], number: int) -> set[str]:
+    """The codes of most training documents; of equally frequent ones the first in order."""
+    counts = Counter(code for document in parts["train"] for code in set(document.codes))
+    return set(sorted(counts, key=lambda code: (-counts[code], code))[:number])
+
+
+def _check_agreement(folder: Path, release: Release, noted: Set[Admission], coded: Set[Admission]) -> None:
     """Raise InputError unless the code tables tell of the same admissions as the notes."""
+    tables = " or ".join(reversed(release.code_tables.values()))
     subject_of = {admission: subject for subject, admission in noted}
     for subject, admission in coded:
         if subject_of.get(admission, subject) != subject:
             raise InputError(
-                f"{folder}: admission {admission} belongs to subject {subject_of[admission]} in NOTEEVENTS, but to "
-                f"{subject} in DIAGNOSES_ICD or PROCEDURES_ICD; the files should come from one release"
+                f"{folder}: admission {admission} belongs to subject {subject_of[admission]} in {release.notes}, but "
+                f"to {subject} in {tables}; the files should come from one release"
             )
     if not noted & coded:
         raise InputError(
-            f"{folder}: none of the {len(noted)} admissions with a discharge summary in NOTEEVENTS has a code in "
-            "DIAGNOSES_ICD or PROCEDURES_ICD; the files should come from one release"
+            f"{folder}: none of the {len(noted)} admissions with a discharge summary in {release.notes} has a code in "
+            f"{tables}; the files should come from one release"
         )

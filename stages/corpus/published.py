@@ -1,4 +1,4 @@
-"""The published splits of MIMIC-III: which admission belongs to which part.
+"""The published splits of MIMIC-III and MIMIC-IV: which admission belongs to which part.
 
 Beside the split files may lie pins.yaml: file -> the `url` it comes from, and its `md5`.
 """
@@ -16,22 +16,32 @@ from pyarrow import feather
 
 from stages.project.errors import InputError
 from stages.project.files import whole_file
+from stages.project.parts import PARTS
 
 log = logging.getLogger(__name__)
 
-# The size of the parts when the files of MIMIC-III v1.4 are complete: Mullenbach et al. (2018), Edin et al. (2023).
+# The size of the parts when the files are complete: Mullenbach et al. (2018), Edin et al. (2023).
 DOCUMENTS = {
     "top50": {"train": 8066, "val": 1573, "test": 1729},
     "full": {"train": 47723, "val": 1631, "test": 3372},
     "clean": {"train": 38401, "val": 5577, "test": 8734},
+    "icd9": {"train": 154542, "val": 21980, "test": 32804},
+    "icd10": {"train": 89099, "val": 13378, "test": 19802},
 }
-CODES = {"top50": 50, "clean": 3681}
+CODES = {"top50": 50, "clean": 3681, "icd9": 6147, "icd10": 7940, "top50_icd9": 50, "top50_icd10": 50}
 
 FILES = {
     "top50": {"train": "train_50_hadm_ids.csv", "val": "dev_50_hadm_ids.csv", "test": "test_50_hadm_ids.csv"},
     "full": {"train": "train_full_hadm_ids.csv", "val": "dev_full_hadm_ids.csv", "test": "test_full_hadm_ids.csv"},
 }
 CLEAN_FILE = "mimiciii_clean_splits.feather"
+FEATHERS = {
+    "clean": CLEAN_FILE,
+    "icd9": "mimiciv_icd9_split.feather",
+    "icd10": "mimiciv_icd10_split.feather",
+    "top50_icd9": "mimiciv_icd9_split.feather",
+    "top50_icd10": "mimiciv_icd10_split.feather",
+}
 PINS = "pins.yaml"
 
 
@@ -41,7 +51,9 @@ def load(folder: Path, subset: str) -> dict[str, str]:
     Raises InputError where a file is missing, has another form, or deals an admission to two parts.
     """
     part_of: dict[str, str] = {}
-    for path, admission, part in _clean_rows(folder) if subset == "clean" else _rows(folder, FILES[subset]):
+    for path, admission, part in (
+        _feather_rows(folder / FEATHERS[subset]) if subset in FEATHERS else _rows(folder, FILES[subset])
+    ):
         if (other := part_of.setdefault(admission, part)) != part:
             raise InputError(f"{path}: admission {admission} is in two parts, {other} and {part}")
     return part_of
@@ -57,16 +69,16 @@ def _rows(folder: Path, files: dict[str, str]) -> Iterator[tuple[Path, str, str]
                 raise InputError(f"{path}, line {number}: should be a HADM_ID, a whole number")
 
 
-def _clean_rows(folder: Path) -> Iterator[tuple[Path, str, str]]:
+def _feather_rows(file: Path) -> Iterator[tuple[Path, str, str]]:
     """Each admission and its part, from the feather file with the columns `_id` and `split`."""
-    path = _present(folder / CLEAN_FILE)
+    path = _present(file)
     try:
         table = feather.read_table(path, columns=["_id", "split"])
         admissions = table["_id"].cast(pa.int64()).to_pylist()
     except (pa.ArrowInvalid, pa.ArrowKeyError, OSError):
         raise InputError(f"{path} should be a feather file with the columns _id (whole numbers) and split") from None
     for admission, part in zip(admissions, table["split"].to_pylist(), strict=True):
-        if part not in DOCUMENTS["clean"]:
+        if part not in PARTS:
             raise InputError(f"{path}: the split of admission {admission} should be train, val or test")
         yield path, str(admission), part
 
@@ -79,7 +91,7 @@ def _present(path: Path) -> Path:
 
 def files_of(subset: str) -> list[str]:
     """The names of the split files of a subset."""
-    return [CLEAN_FILE] if subset == "clean" else list(FILES[subset].values())
+    return [FEATHERS[subset]] if subset in FEATHERS else list(FILES[subset].values())
 
 
 def fetch(folder: Path, name: str) -> Path:

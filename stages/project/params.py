@@ -18,11 +18,20 @@ Rate = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Share = Annotated[float, Field(ge=0, lt=1)]
 Seed = Annotated[int, Field(ge=0, lt=2**32)]
 
-SUBSETS = {"mimic3": ("top50", "full", "clean"), "codiesp": ("diagnoses", "procedures", "both")}
-SPLITS = {"mimic3": ("stratified", "published"), "codiesp": ("official",)}
-# The revision of ICD that a corpus is coded in, and that a pool describes: the same string can be a code of both.
-REVISIONS = {"mimic3": "ICD-9-CM", "codiesp": "ICD-10-CM"}
-POOL_REVISIONS = {"umls": "ICD-9-CM", "wikipedia": "ICD-9-CM", "icd10cm": "ICD-10-CM"}
+SUBSETS = {
+    "mimic3": ("top50", "full", "clean"),
+    "mimic4": ("icd9", "icd10", "top50_icd9", "top50_icd10"),
+    "codiesp": ("diagnoses", "procedures", "both"),
+    "table": ("all",),
+}
+SPLITS = {
+    "mimic3": ("stratified", "published"),
+    "mimic4": ("stratified", "published"),
+    "codiesp": ("official",),
+    "table": ("stratified", "given"),
+}
+# The revision of ICD that a pool describes: the same string can be a code of both.
+POOL_REVISIONS = {"wikipedia": "ICD-9-CM", "icd10cm": "ICD-10-CM"}
 LAUNCHERS = ("python", "accelerate launch", "torchrun")
 
 
@@ -33,8 +42,9 @@ class Section(BaseModel):
 
 
 class Data(Section):
-    format: Literal["mimic3", "codiesp"]
+    format: Literal["mimic3", "mimic4", "codiesp", "table"]
     raw_dir: str
+    notes_dir: str
     subset: str
     split: str
     published_dir: str
@@ -48,6 +58,13 @@ class Data(Section):
                 wrong = f"data.{key}: {getattr(self, key)!r} is not one of {', '.join(choices)}"
                 raise ValueError(f"{wrong} (data.format is {self.format})")
         return self
+
+    @property
+    def revision(self) -> str | None:
+        """The revision of ICD that the corpus is coded in, as far as its format says."""
+        if self.format == "mimic4":
+            return "ICD-9-CM" if self.subset.endswith("icd9") else "ICD-10-CM"
+        return {"mimic3": "ICD-9-CM", "codiesp": "ICD-10-CM"}.get(self.format)
 
 
 class Demo(Section):
@@ -191,9 +208,9 @@ class Params(Section):
 
     @model_validator(mode="after")
     def pools_describe_the_corpus(self) -> "Params":
-        coded_in = REVISIONS[self.data.format]
+        coded_in = self.data.revision
         for name in self.synonyms.pools:
-            if (revision := POOL_REVISIONS.get(name, coded_in)) != coded_in:
+            if coded_in and (revision := POOL_REVISIONS.get(name, coded_in)) != coded_in:
                 wrong = f"synonyms.pools: {name} describes {revision} codes"
                 raise ValueError(f"{wrong}; data.format {self.data.format} is coded in {coded_in}")
         return self

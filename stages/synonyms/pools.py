@@ -23,6 +23,7 @@ log = logging.getLogger(__name__)
 
 Pool = dict[str, list[str]]
 
+UMLS_ICD10 = "icd_mimic4_10_random_sort.json"  # of the same form, for ICD-10-CM and ICD-10-PCS
 FILES = {
     "umls": "icd_mimic3_random_sort.json",
     "wikipedia": "labels_descriptions_wikipedia.txt",
@@ -41,15 +42,17 @@ BROAD = ("wikipedia",)
 WIKIPEDIA_CODES = sorted(MIMIC_50, key=lambda code: (code.find(".") == 2, code))
 
 
-def read_pool(name: str, folder: Path) -> Pool:
+def read_pool(name: str, folder: Path, revision: str | None = "ICD-9-CM") -> Pool:
     """The pool `name` (a key of FILES) from its file in `folder`, codes spelled as they are there.
+
+    `revision` of ICD decides which UMLS file is meant.
 
     Raises InputError where there is no such file or it has not the form of the published one; other content is only
     warned of.
     """
-    path = path_of(name, folder)
+    path = path_of(name, folder, revision)
     content = path.read_bytes()
-    if name in CHECKSUMS:
+    if name in CHECKSUMS and path.name == FILES[name]:
         _compare_checksum(name, path, content)
     try:
         text = content.decode("utf-8-sig")
@@ -58,9 +61,9 @@ def read_pool(name: str, folder: Path) -> Pool:
     return {"umls": parse_umls, "wikipedia": parse_wikipedia, "authored": parse_authored}[name](text, path)
 
 
-def path_of(name: str, folder: Path) -> Path:
+def path_of(name: str, folder: Path, revision: str | None = "ICD-9-CM") -> Path:
     """The file of the pool `name` in `folder`. Raises InputError where it is not there."""
-    path = folder / FILES[name]
+    path = folder / (UMLS_ICD10 if name == "umls" and revision != "ICD-9-CM" else FILES[name])
     if not path.is_file():
         raise InputError(
             f"synonyms.pools names {name}, but {path} is not a file; put it there (data/pools/README.md says where it "
@@ -192,15 +195,19 @@ def draw(candidates: Pool, most: int, seed: int) -> Pool:
     }
 
 
-def pool_statistics(pools: dict[str, Pool], combined: Pool, candidates: Pool) -> dict:
+def pool_statistics(pools: dict[str, Pool], combined: Pool, candidates: Pool, M: int) -> dict:
     """Of every pool and of all together: codes covered and the distribution of phrases over these.
 
-    `combined` is before the draw, `candidates` after it.
+    `combined` is before the draw, `candidates` after it. Also the share of codes with at least M phrases.
     """
     return {
         "pools": {name: _distribution([pool.get(code, []) for code in candidates]) for name, pool in pools.items()},
         "candidates": _distribution(candidates.values()),
         "codes": len(candidates),
+        "share_with_M": {
+            name: sum(len(pool.get(code, [])) >= M for code in candidates) / max(len(candidates), 1)
+            for name, pool in {**pools, "all": candidates}.items()
+        },
         "codes_without_candidates": sum(not phrases for phrases in candidates.values()),
         "codes_drawn_from": sum(len(combined[code]) > len(candidates[code]) for code in candidates),
     }

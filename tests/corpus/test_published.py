@@ -111,7 +111,9 @@ def test_a_failed_download_says_what_to_do(pinned: Path, own: Path):
 
 def test_the_pins_of_the_repository(pytestconfig: pytest.Config):
     pins = yaml.safe_load((pytestconfig.rootpath / "data/published/pins.yaml").read_text())
-    assert set(pins) == {name for files in published.FILES.values() for name in files.values()} | {published.CLEAN_FILE}
+    assert set(pins) == {name for files in published.FILES.values() for name in files.values()} | set(
+        published.FEATHERS.values()
+    )
     for name, pin in pins.items():
         *_, commit, path = pin["url"].removeprefix("https://raw.githubusercontent.com/").split("/", 3)
         assert len(commit) == 40

@@ -162,7 +162,7 @@ def test_statistics():
     gathered = {"umls": {"1": ["a", "b"], "9": ["x"]}, "titles": {"1": ["t"], "2": ["t"]}}
     combined = {"1": ["a", "b", "t"], "2": ["t"], "3": []}
     candidates = {"1": ["a", "b"], "2": ["t"], "3": []}
-    found = pools.pool_statistics(gathered, combined, candidates)
+    found = pools.pool_statistics(gathered, combined, candidates, 2)
     assert found["codes"] == 3
     assert found["codes_without_candidates"] == 1
     assert found["codes_drawn_from"] == 1

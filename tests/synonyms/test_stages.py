@@ -150,7 +150,11 @@ def test_random_synonyms(folder):
     "pool,data,said",
     [
         ("icd10cm", {}, "icd10cm describes ICD-10-CM codes; data.format mimic3 is coded in ICD-9-CM"),
-        ("umls", {"format": "codiesp", "subset": "both", "split": "official"}, "umls describes ICD-9-CM codes"),
+        (
+            "wikipedia",
+            {"format": "codiesp", "subset": "both", "split": "official"},
+            "wikipedia describes ICD-9-CM codes",
+        ),
     ],
 )
 def test_a_pool_of_another_revision_is_refused(folder, pool, data, said):

@@ -1,0 +1,153 @@
+"""A corpus of one's own: one table of documents with their codes (docs/CORPORA.md)."""
+
+import json
+import logging
+import re
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from stages.corpus import delimited, text
+from stages.corpus.document import Code, Corpus, Document
+from stages.corpus.icd import Kind
+from stages.project.errors import InputError
+from stages.project.parts import PARTS
+
+log = logging.getLogger(__name__)
+
+COLUMNS = ("document_id", "subject_id", "text", "codes")
+PART = "part"
+SUFFIXES = (".parquet", ".csv", ".csv.gz", ".jsonl")
+SEPARATORS = re.compile(r"[;,\s]+")
+
+
+def load(folder: Path, min_documents: int) -> tuple[Corpus, dict[str, str] | None]:
+    """The documents of the one table in `folder`, ordered by subject and document, and their parts where it names them.
+
+    Text is taken with white space folded. Codes are taken as they are spelled, upper-case; kept are those of at least
+    `min_documents` documents. Raises InputError where the table is at fault.
+    """
+    path = find(folder)
+    documents: list[Document] = []
+    part_of: dict[str, str] = {}
+    seen: set[str] = set()
+    n_read = n_uncoded = 0
+    for number, row in enumerate(rows(path), start=1):
+        n_read += 1
+        document_id, subject_id = (_id(path, number, row, name) for name in ("document_id", "subject_id"))
+        if document_id in seen:
+            raise InputError(f"{path}, record {number}: the document_id {delimited.quoted(document_id)} is there twice")
+        seen.add(document_id)
+        if not isinstance(row["text"], str) or not row["text"].strip():
+            raise InputError(f"{path}, record {number}: the text is missing")
+        codes = _codes(path, number, row["codes"])
+        if row.get(PART) not in (None, ""):
+            if row[PART] not in PARTS:
+                raise InputError(f"{path}, record {number}: the part should be train, val or test")
+            part_of[document_id] = row[PART]
+        if not codes:
+            n_uncoded += 1
+            continue
+        documents.append(Document(document_id, subject_id, text.fold_white_space(row["text"]), codes))
+    if part_of and len(part_of) != n_read:
+        raise InputError(
+            f"{path}: {n_read - len(part_of)} of {n_read} documents have no part; name it for all, or none"
+        )
+    documents.sort(key=lambda document: (document.subject_id, document.document_id))
+    occurrences = Counter(code for document in documents for code in document.codes)
+    kept = {code for code, count in occurrences.items() if count >= min_documents}
+    cut = (document._replace(codes=[code for code in document.codes if code in kept]) for document in documents)
+    coded = [document for document in cut if document.codes]
+    counts = {
+        "documents": n_read,
+        "documents_without_codes": n_uncoded,
+        "documents_without_kept_code": len(documents) - len(coded),
+    }
+    kind: Kind = "diagnosis"
+    return Corpus(coded, {code: Code(kind, []) for code in sorted(kept)}, counts), part_of or None
+
+
+def find(folder: Path) -> Path:
+    """The one table in a folder. Raises InputError where there is none, or several."""
+    found = [
+        path for path in sorted(folder.iterdir()) if path.name.endswith(SUFFIXES) and not path.name.startswith(".")
+    ]
+    if len(found) != 1:
+        names = ", ".join(path.name for path in found[:3]) or "none"
+        raise InputError(f"{folder} should have one table ({', '.join(SUFFIXES)}); it has {len(found)}: {names}")
+    return found[0]
+
+
+def rows(path: Path) -> Iterator[dict[str, Any]]:
+    """The rows of a table by column name. Raises InputError for a missing column or a damaged file."""
+    if path.suffix == ".parquet":
+        try:
+            table = pq.read_table(path)
+        except (OSError, pa.ArrowInvalid):
+            raise InputError(f"{path} is no parquet file, or damaged") from None
+        _check_columns(path, set(table.column_names))
+        yield from table.to_pylist()
+    elif path.suffix == ".jsonl":
+        yield from _json_lines(path)
+    else:
+        names = [*COLUMNS, PART] if _has_part(path) else list(COLUMNS)
+        for batch in delimited.read(path, names):
+            yield from batch.to_pylist()
+
+
+def _has_part(path: Path) -> bool:
+    """Whether a CSV names parts."""
+    try:
+        delimited.sniffed(path, [PART])
+    except InputError:
+        return False
+    return True
+
+
+def _json_lines(path: Path) -> Iterator[dict[str, Any]]:
+    try:
+        for number, line in enumerate(path.read_text(encoding="utf-8-sig").splitlines(), start=1):
+            if not line.strip():
+                continue
+            try:
+                row = json.loads(line)
+            except (ValueError, RecursionError):
+                raise InputError(f"{path}, line {number}: is no JSON object, or cut short") from None
+            if not isinstance(row, dict):
+                raise InputError(f"{path}, line {number}: should be an object with {', '.join(COLUMNS)}")
+            _check_columns(path, set(row))
+            yield row
+    except UnicodeDecodeError:
+        raise InputError(f"{path} is not UTF-8 text") from None
+
+
+def _check_columns(path: Path, found: set[str]) -> None:
+    if missing := [name for name in COLUMNS if name not in found]:
+        raise InputError(
+            f"{path} lacks {', '.join(missing)}; it should have {', '.join(COLUMNS)} and, if wanted, {PART}"
+        )
+
+
+def _id(path: Path, number: int, row: dict[str, Any], name: str) -> str:
+    value = str(row[name]).strip() if row[name] is not None else ""
+    if not delimited.is_id(value):
+        wrong = "is missing" if not value else "is no id (letters, digits, dots, dashes; at most 40)"
+        raise InputError(f"{path}, record {number}: the {name} {wrong}")
+    return value
+
+
+def _codes(path: Path, number: int, value: object) -> list[str]:
+    """The codes of a row: a list, or a text parted by semicolons, commas or blanks; sorted, upper-case, each once."""
+    listed = SEPARATORS.split(value) if isinstance(value, str) else value
+    if listed is None:
+        return []
+    if not isinstance(listed, list) or not all(isinstance(code, str) for code in listed):
+        raise InputError(
+            f"{path}, record {number}: codes should be a list of texts, or one text with semicolons between them; "
+            "numbers lose their zeros"
+        )
+    return sorted({code.strip().upper() for code in listed if code.strip()})

@@ -1,0 +1,85 @@
+"""A table of one's own, in each of its forms."""
+
+import json
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from stages.corpus import table
+from stages.corpus.document import Document
+from stages.project.errors import InputError
+
+ROWS = [
+    {"document_id": "d2", "subject_id": "p1", "text": "Second  one", "codes": ["i10", "J18.9"], "part": "train"},
+    {"document_id": "d1", "subject_id": "p1", "text": "First,\none", "codes": ["J18.9", "J18.9"], "part": "val"},
+    {"document_id": "d3", "subject_id": "p2", "text": "Third", "codes": [], "part": "test"},
+    {"document_id": "d4", "subject_id": "p2", "text": "Fourth", "codes": ["R50.9", "J18.9"], "part": "test"},
+]
+
+
+def write(folder: Path, form: str, rows: list[dict]) -> Path:
+    if form == "parquet":
+        pd.DataFrame(rows).to_parquet(folder / "own.parquet")
+    elif form == "jsonl":
+        (folder / "own.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    else:
+        joined = [{**row, "codes": "; ".join(row["codes"])} for row in rows]
+        pd.DataFrame(joined).to_csv(folder / f"own.{form}", index=False)
+    return folder
+
+
+@pytest.mark.parametrize("form", ["parquet", "jsonl", "csv", "csv.gz"])
+def test_every_form_gives_the_same(tmp_path: Path, form: str):
+    corpus, parts = table.load(write(tmp_path, form, ROWS), 2)
+    assert corpus.documents == [
+        Document("d1", "p1", "First, one", ["J18.9"]),
+        Document("d2", "p1", "Second one", ["J18.9"]),
+        Document("d4", "p2", "Fourth", ["J18.9"]),
+    ]
+    assert set(corpus.codes) == {"J18.9"}
+    assert parts == {"d1": "val", "d2": "train", "d3": "test", "d4": "test"}
+    assert corpus.counts == {"documents": 4, "documents_without_codes": 1, "documents_without_kept_code": 0}
+
+
+@pytest.mark.parametrize("form", ["parquet", "jsonl", "csv"])
+def test_without_parts(tmp_path: Path, form: str):
+    rows = [{key: value for key, value in row.items() if key != "part"} for row in ROWS]
+    _, parts = table.load(write(tmp_path, form, rows), 1)
+    assert parts is None
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"document_id": "d1"}, "the document_id d1 is there twice"),
+        ({"document_id": ""}, "record 1: the document_id is missing"),
+        ({"subject_id": "zyxmarker was seen"}, "record 1: the subject_id is no id"),
+        ({"text": " "}, "record 1: the text is missing"),
+        ({"part": "dev"}, "record 1: the part should be train, val or test"),
+        ({"part": ""}, "1 of 4 documents have no part"),
+        ({"codes": [4019]}, "record 1: codes should be a list of texts"),
+    ],
+)
+def test_bad_rows(tmp_path: Path, change: dict, message: str):
+    with pytest.raises(InputError, match=message) as raised:
+        table.load(write(tmp_path, "jsonl", [ROWS[0] | change, *ROWS[1:]]), 1)
+    assert "zyxmarker" not in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("own.jsonl", '{"document_id": "zyxmarker', "line 1: is no JSON object"),
+        ("own.jsonl", "[1]", "line 1: should be an object"),
+        ("own.jsonl", '{"document_id": "1"}', "lacks subject_id, text, codes"),
+        ("own.parquet", "no parquet", "is no parquet file"),
+        ("own.csv", "a,b\n1,2\n", "has no column document_id"),
+        ("own.txt", "x", "should have one table"),
+    ],
+)
+def test_bad_files(tmp_path: Path, name: str, content: str, message: str):
+    (tmp_path / name).write_text(content)
+    with pytest.raises(InputError, match=message) as raised:
+        table.load(tmp_path, 1)
+    assert "zyxmarker" not in str(raised.value)
