@@ -57,10 +57,10 @@ class CodingModel(nn.Module):
         The logits of a document do not depend on what it is batched with.
         """
         H = token_states(self.encoder, input_ids, attention_mask)
-        logits = self.head(H, self._attended(attention_mask))
+        logits = self.head(H, self.attended(attention_mask))
         return document_maximum(logits.float(), document, n_documents)
 
-    def _attended(self, attention_mask: Tensor) -> Tensor:
+    def attended(self, attention_mask: Tensor) -> Tensor:
         """The tokens (R, T) that an MSAM head attends to: the real ones; with padding "original" a row's padding too.
 
         An original row has the length of a chunk, or the next multiple of the window; what a batch adds is left out.
