@@ -25,7 +25,7 @@ from stages.project.errors import InputError
 
 WHOLE_NUMBER = re.compile(r"[0-9]{1,15}(\.0+)?")
 ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._\-]{0,39}")  # what an id looks like; anything else may be text
-NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_ ]{0,30}")  # what a column's name looks like
+NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,30}")  # what a column's name looks like
 BLOCK_BYTES = 4 << 20  # decompressed text parsed at once; a row, note text included, has to fit
 SNIFFED_BYTES = 8 << 20  # of the beginning, for the way in which quotation marks are escaped
 SEPARATORS = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "bars"}

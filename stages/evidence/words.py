@@ -42,11 +42,15 @@ class Words:
 
 
 def snippets(words: Words, scores: np.ndarray, number: int = 3, context: int = 4) -> list[str]:
-    """The strongest words (W,) of one code, each with the words around it; none that overlap, none without a score."""
+    """The strongest words (W,) of one code, each with the words around it.
+
+    None that overlap, and none of less than an eighth of the strongest word's score.
+    """
+    least = scores.max(initial=0.0) / 8
     taken = np.zeros(len(scores), dtype=bool)
-    found = []
+    found: list[str] = []
     for word in np.argsort(-scores, kind="stable"):
-        if len(found) == number or scores[word] <= 0:
+        if len(found) == number or scores[word] <= 0 or scores[word] < least:
             break
         first, last = max(0, word - context), min(len(scores) - 1, word + context)
         if not taken[first : last + 1].any():
