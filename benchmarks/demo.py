@@ -47,7 +47,7 @@ class TokenisedTwice(Documents):
 
 
 def trained(straightforward: bool, threads: int) -> dict[str, Any]:
-    """The validation micro-F1 of each epoch, and training documents a second, without validation."""
+    """The validation micro-F1 of each epoch, and training documents per second, without validation."""
     config = params.load()
     accelerator = devices.start("cpu", "float32", threads)
     settings = Settings(**config.train.model_dump(exclude={"start_from"}))
@@ -56,7 +56,7 @@ def trained(straightforward: bool, threads: int) -> dict[str, Any]:
     train, val = (documents.load(part, paths.ENCODER, architecture) for part in ("train", "val"))
     if straightforward:
         model = measuring.straightforward(model)
-        settings = replace(settings, chunk_budget=1)  # every document is larger: one a pass
+        settings = replace(settings, chunk_budget=1)  # every document is larger: one per pass
         texts = pd.read_parquet(paths.split("train"), columns=["text"])["text"]
         tokenizer = load_tokenizer(paths.ENCODER, architecture.lowercase_documents)
         train = TokenisedTwice(**vars(train), texts=texts, tokenizer=tokenizer)

@@ -26,7 +26,7 @@ BINS = 20
 
 
 def predictions(n_documents: int, n_codes: int, seed: int = 0) -> tuple[sp.csr_array, np.ndarray]:
-    """Targets and logits (N, C): log-uniform prevalences, 15 codes a document on average, an AUC of about 0.97."""
+    """Targets and logits (N, C): log-uniform prevalences, 15 codes per document on average, an AUC of about 0.97."""
     rng = np.random.default_rng(seed)
     prevalence = np.geomspace(1, 1e-4, n_codes)
     prevalence = np.clip(prevalence * min(15, n_codes / 4) / prevalence.sum(), 1e-4, 0.6)

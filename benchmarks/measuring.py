@@ -156,7 +156,7 @@ def forward_operations(size: Size, documents: Documents, n_codes: int) -> float:
 
 
 def matrix_rate(device: str) -> float:
-    """The device's own rate at square matrix products, operations a second: bfloat16 on CUDA, float32 on a CPU."""
+    """The device's own rate at square matrix products, operations per second: bfloat16 on CUDA, float32 on a CPU."""
     size, dtype = (8192, torch.bfloat16) if device == "cuda" else (1024, torch.float32)
     a, b = (torch.randn(size, size, device=device, dtype=dtype) for _ in range(2))
     best = np.inf
@@ -215,7 +215,7 @@ def one_by_one(size: Size, texts: list[str], documents: Documents, device: str) 
 def rates(
     size: Size, documents: Documents, n_codes: int, seconds: float, device: str, n_passes: int
 ) -> dict[str, float]:
-    """Documents and tokens a second, operations a second, and peak memory; training counts three passes."""
+    """Documents, tokens and operations per second, and peak memory; training counts three passes."""
     return {
         "documents": len(documents) / seconds,
         "tokens": len(documents.tokens) / seconds,

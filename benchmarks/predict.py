@@ -1,4 +1,4 @@
-"""Prediction: documents a second of this project's way beside the straightforward way's, in the same run.
+"""Prediction: documents per second of this project's way beside the straightforward way's, in the same run.
 
     python -m benchmarks.predict                                         # the demo's size on the CPU: half a minute
     python -m benchmarks.predict --size gatortron --device cuda --codes 50 3681

@@ -1,4 +1,4 @@
-"""Training: documents a second of this project's loop beside the straightforward loop's, in the same run.
+"""Training: documents per second of this project's loop beside the straightforward loop's, in the same run.
 
     python -m benchmarks.train                                         # the demo's size on the CPU: about a minute
     python -m benchmarks.train --size gatortron --device cuda --codes 50 3681

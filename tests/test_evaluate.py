@@ -186,3 +186,18 @@ def test_codiesp_is_scored_against_all_gold_codes(project: Path):
     assert found["map"] == pytest.approx(np.mean(perfect), rel=1e-5)
     written = (paths.SUBMISSION / "test_assigned_at_half.tsv").read_text().splitlines()
     assert len(written) == n_gold - len(gold["test"])
+
+
+@pytest.mark.parametrize("name", ["val", "test"])
+def test_logits_that_are_no_numbers_name_the_file_and_the_stage(project: Path, name: str):
+    write_logits(name, np.full((DOCUMENTS[name], len(CODES)), np.nan))
+    with pytest.raises(InputError, match=rf"{name}\.safetensors: .*not finite numbers.*dvc repro -f train_classifier"):
+        evaluate.main()
+
+
+def test_a_code_of_every_validation_document_is_defined(project: Path):
+    targets = formats.read_csr(paths.targets("val")).toarray()
+    targets[:, 0] = 1
+    formats.write_csr(paths.targets("val"), sp.csr_array(targets))
+    evaluate.main()
+    assert "nan" not in paths.QUANTIFICATION.read_text().lower()

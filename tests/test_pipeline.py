@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+import yaml
 
 from stages import preset
 from stages.project import params, paths
@@ -208,6 +209,31 @@ def test_a_wrong_setting_stops_before_any_work_and_leaves_outputs(base: Project)
     assert "Running stage 'labelize'" not in done.stdout
     assert base.read(paths.CLASSIFICATION) == before
     assert (base.root / paths.CLASSIFIER).is_dir()
+
+
+@pytest.mark.parametrize(
+    ("stage", "damage"),
+    [
+        ("prepare_splits", lambda root: (root / "data/demo/mimic/NOTEEVENTS.csv.gz").write_bytes(b"cut")),
+        ("train_quantifier", lambda root: (root / "models/predictions/val.safetensors").write_bytes(b"cut")),
+        ("evaluate", lambda root: (root / "data/splits/gold.json").write_text("{")),
+    ],
+)
+def test_what_a_failed_stage_lost_comes_back(base: Project, stage: str, damage):
+    """DVC takes outputs away before it runs a stage; the error says how to get them back, and that works."""
+    before = (base.root / "dvc.lock").read_bytes()
+    damage(base.root)
+    done = base.run("dvc", "repro", "-f", "-s", stage)
+    assert done.returncode != 0
+    assert "dvc checkout --allow-missing" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert base.run("dvc", "checkout", "--force", "--allow-missing").returncode == 0
+    assert (base.root / "dvc.lock").read_bytes() == before
+    assert base.run("dvc", "status", "--quiet").returncode in (0, 1)
+    for entry in yaml.safe_load(before)["stages"].values():
+        for output in entry.get("outs", []):
+            if not output["path"].startswith("metrics/"):
+                assert (base.root / output["path"]).exists(), output["path"]
 
 
 def test_small_settings_differ_from_the_demo_only_in_size(project: Project):

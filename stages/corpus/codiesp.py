@@ -89,7 +89,7 @@ def _read_codes(path: Path, kind: Kind) -> dict[str, set[str]]:
             continue
         document_id, *fields = (field.strip() for field in line.split("\t"))
         if len(fields) != 1 or not is_id(document_id):
-            raise InputError(f"{path}, line {number}: should be a case and a code, parted by a tab")
+            raise InputError(f"{path}, line {number}: should be a case and a code, separated by a tab")
         try:
             code = icd.read(fields[0], kind, revision=10)
         except NotACode as error:

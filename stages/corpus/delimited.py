@@ -1,6 +1,6 @@
 """Tables as text (CSV), plain or gzipped, read in batches: only the columns asked for are kept, never the whole file.
 
-A table is read only if it is whole. Fields are parted by commas (semicolons, tabs and bars are recognised by the
+A table is read only if it is whole. Fields are separated by commas (semicolons, tabs and bars are recognised by the
 header). A field in quotation marks may hold line ends, and quotation marks that are doubled or, as Spark and MySQL
 write them, escaped by a backslash; which of the two, the beginning of the file shows.
 """
@@ -37,7 +37,7 @@ UNREADABLE = (OSError, EOFError, UnicodeDecodeError, zlib.error, pa.ArrowInvalid
 
 @dataclass(frozen=True)
 class Dialect:
-    """How a table is written: the columns' names as the file spells them, what parts fields, how quotes are escaped."""
+    """How a table is written: its columns' names as it spells them, the separator, and whether backslashes escape."""
 
     names: list[str]
     separator: str

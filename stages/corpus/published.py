@@ -60,7 +60,7 @@ def load(folder: Path, subset: str) -> dict[str, str]:
 
 
 def _rows(folder: Path, files: dict[str, str]) -> Iterator[tuple[Path, str, str]]:
-    """Each admission and its part, from one file a part with one admission a line."""
+    """Each admission and its part, from one file per part with one admission per line."""
     for part, path in {part: _present(folder / name) for part, name in files.items()}.items():
         for number, line in enumerate(path.read_bytes().split(b"\n"), start=1):
             if (admission := line.strip().removeprefix(b"\xef\xbb\xbf")).isdigit():

@@ -141,7 +141,7 @@ def _id(path: Path, number: int, row: dict[str, Any], name: str) -> str:
 
 
 def _codes(path: Path, number: int, value: object) -> list[str]:
-    """The codes of a row: a list, or a text parted by semicolons, commas or blanks; sorted, upper-case, each once."""
+    """The codes of a row, a list or a text separated by semicolons, commas or blanks: sorted, upper-case, unique."""
     listed = SEPARATORS.split(value) if isinstance(value, str) else value
     if listed is None:
         return []

@@ -38,5 +38,5 @@ def document(notes: list[str], clean: Cleaner) -> str:
 
 
 def count_words(text: str) -> int:
-    """Words of a cleaned text, in which single spaces part them."""
+    """Words of a cleaned text, which single spaces separate."""
     return text.count(" ") + 1 if text else 0

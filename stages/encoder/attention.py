@@ -9,7 +9,7 @@ class SelfAttention(nn.Module):
     """BERT's self-attention through torch's scaled_dot_product_attention; it takes over the weights of `replaced`.
 
     transformers runs MegatronBert with eager attention only, which keeps every score matrix for the backward pass.
-    first_only: nothing but the context of the first token is wanted (`only_first_state`).
+    first_only: only the context of the first token is wanted (`only_first_state`).
     """
 
     first_only = False

@@ -41,7 +41,7 @@ class Settings:
     positions: int
     chunk_length: int  # tokens of a training chunk, [CLS] and [SEP] included
     steps: int
-    batch_size: int  # chunks a step, and synonym pairs a step
+    batch_size: int  # chunks per step, and synonym pairs per step
     learning_rate: float
     seed: int
 

@@ -63,7 +63,7 @@ class Experiment:
         return str(self.params.get("data.raw_dir", "")).startswith(DEMO)
 
     def decisive(self) -> dict[str, Any]:
-        """The parameters that this experiment's figures depend on, but for seeds and the corpus."""
+        """The parameters that this experiment's figures depend on, except seeds and the corpus."""
         return {
             key: value
             for key, value in effective(self.params).items()
@@ -73,7 +73,7 @@ class Experiment:
 
 @dataclass(frozen=True)
 class Setting:
-    """Experiments that differ in nothing but seeds: one row of a table."""
+    """Experiments that differ only in seeds: one row of a table."""
 
     type: str
     criterion: str  # "" without MSAM

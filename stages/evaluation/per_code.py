@@ -27,7 +27,7 @@ def code_table(
     thresholds: np.ndarray,
     bins: int,
 ) -> pd.DataFrame:
-    """One row a code, in the order of `codes`, of predictions and targets (N, C).
+    """One row per code, in the order of `codes`, of predictions and targets (N, C).
 
     Columns: code, kind, training_documents, documents (true ones), predicted, precision, recall, f1 (decisions at
     0.5), threshold and f1_at_threshold (decisions at the code's own), auc (missing where undefined),

@@ -180,7 +180,7 @@ def training_curves(settings: Sequence[Setting], metric: str = "val_f1_micro") -
 
 @styled
 def reliability(settings: Sequence[Setting]) -> Figure | None:
-    """Observed rate against mean probability on test, a line a setting (its first run)."""
+    """Observed rate against mean probability on test, a line per setting (its first run)."""
     drawn = [setting for setting in settings if "reliability" in setting.experiments[0].plots]
     if not drawn:
         return None

@@ -171,9 +171,9 @@ def main_table(settings: Sequence[Setting], worse: Mapping[str, Container[str]] 
     return _table(
         "main",
         "Main comparison",
-        "On the test documents, in percent but for RAE; AE and RAE of the model's own trained quantifier. Of the two "
+        "On the test documents, in percent except RAE; AE and RAE of the model's own trained quantifier. Of the two "
         "macro F1, CAML's is the harmonic mean of macro precision and macro recall."
-        + (" The records are synthetic: the figures compare with nothing but each other." * experiment.synthetic)
+        + (" The records are synthetic: the figures compare only with each other." * experiment.synthetic)
         + "".join(f" [{at}] {source}." for at, source in enumerate(sources, start=1))
         + tables_of_the_paper,
         LABELS,
@@ -239,7 +239,7 @@ def calibration_table(settings: Sequence[Setting]) -> Table:
     return _table(
         "calibration",
         "Calibration",
-        "On the test documents, in percent but for log loss. MECE: the mean over codes of the expected calibration "
+        "On the test documents, in percent except log loss. MECE: the mean over codes of the expected calibration "
         "error; ECE: over all decisions. Temperature and Platt scaling are fitted on validation.",
         ("model", "recalibration"),
         rows,
@@ -371,7 +371,7 @@ class Difference(NamedTuple):
 
 
 def difference_table(contrasts: Sequence[tuple[str, str, str, Mapping[str, Difference]]]) -> Table:
-    """Differences in words, a row a pair: (question, with, without, metric -> difference)."""
+    """Differences in words, a row per pair: (question, with, without, metric -> difference)."""
     metrics = list(dict.fromkeys(metric for *_, differences in contrasts for metric in differences))
     rows = [
         Row((question, one, two, *(_difference(metric, differences[metric]) for metric in metrics)), {})

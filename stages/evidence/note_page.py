@@ -25,7 +25,8 @@ h1 { font-size: 1.3rem; } h2 { font-size: 1.05rem; margin: 2.2rem 0 .6rem; overf
 .note { display: grid; grid-template-columns: minmax(0, 3fr) minmax(16rem, 2fr); gap: 1.6rem; align-items: start; }
 .text { border: 1px solid var(--line); border-radius: 8px; padding: .9rem 1.1rem; overflow-wrap: anywhere; }
 .codes { list-style: none; margin: 0; padding: 0; position: sticky; top: .6rem; }
-.codes button { all: unset; display: block; width: 100%; padding: .45rem .6rem; border-radius: 8px; cursor: pointer;
+.codes button { all: unset; box-sizing: border-box; display: block; width: 100%; padding: .45rem .6rem;
+                border-radius: 8px; cursor: pointer;
                 border: 1px solid transparent; }
 .codes button:focus-visible { outline: 2px solid rgb(var(--lit)); }
 .codes button[aria-pressed="true"] { border-color: rgb(var(--lit)); background: rgba(var(--lit), .10); }

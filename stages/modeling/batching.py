@@ -41,7 +41,7 @@ class Batch(NamedTuple):
         return Batch(ids, mask, document, self.n_documents)
 
     def pinned(self) -> "Batch":
-        """The batch in page-locked memory, from which a GPU copies beside its work."""
+        """The batch in page-locked memory, from which the host need not wait for a copy to a GPU."""
         ids, mask, document = (part.pin_memory() for part in self[:3])
         return Batch(ids, mask, document, self.n_documents)
 
@@ -130,7 +130,7 @@ def epoch_steps(shapes: np.ndarray, batch_documents: int, seed: int, epoch: int)
 
     The documents are shuffled, sorted by length within megabatches, cut into steps, and the steps shuffled; the
     step with the longest document comes first, so that a lack of memory shows at once. The last step cut may
-    hold fewer documents. Depends on nothing but the arguments.
+    hold fewer documents. Depends only on the arguments.
     """
     generator = np.random.default_rng([seed, epoch])
     tokens = shapes.prod(axis=1)

@@ -58,7 +58,11 @@ def budget_factor(device: torch.device) -> int:
 def loaded(
     documents: Documents, passes: list[np.ndarray], device: torch.device
 ) -> Iterator[tuple[np.ndarray, Batch, torch.Tensor | None]]:
-    """Each pass with its batch and targets on `device`; for a GPU they are made ahead and copied beside its work."""
+    """Each pass with its batch and targets on `device`.
+
+    For a GPU a thread makes them ahead, beside the device's work. The copy itself takes its turn in the device's queue;
+    from pinned memory it does not keep the host waiting.
+    """
     made = ((indices, documents.batch(indices), documents.dense_targets(indices)) for indices in passes)
     if device.type != "cuda":
         yield from made

@@ -51,7 +51,7 @@ class MultiSynonymAttention(nn.Module):
         """Logits (R, C).
 
         Q: synonym vectors (C, S, d). H: token states (R, T, d). ql: mean synonym vectors (C, d). mask: (R, T), true for
-        the tokens that are attended to, at least one a row; None: all. Computed in float32 (float64 for float64
+        the tokens that are attended to, at least one per row; None: all. Computed in float32 (float64 for float64
         inputs), also under autocast: scores are not scaled, so half precision would shift them by tenths.
         """
         n_codes, n_synonyms, _ = Q.shape

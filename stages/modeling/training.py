@@ -25,6 +25,8 @@ from stages.project.errors import InputError
 
 log = logging.getLogger(__name__)
 
+COLLAPSE = "f1_micro"  # 0 on validation: no code is ever assigned
+REMEDY = "lower train.learning_rate, raise train.warmup, or set compute.precision to float32"
 CHECK_STEPS = 50  # on a GPU, steps between two looks at the losses, each of which waits for the device
 CHECKPOINT_SECONDS = 30  # at least so long between two checkpoints within an epoch ...
 CHECKPOINT_SHARE = 0.05  # ... and so long that writing them takes at most this share of the time
@@ -165,6 +167,8 @@ class Training:
             self._save()
         self.learner.load_state_dict(self.best_weights)
         progress = self.progress
+        if self.goal.metric == COLLAPSE and progress.best == 0:
+            log.warning("training ends with nothing predicted on validation; %s", REMEDY)
         log.info("best: epoch %d, %s %.4f", 1 + (progress.best_epoch or 0), self.goal.metric, progress.best)
         return progress.history
 
@@ -276,6 +280,8 @@ class Training:
         row = dict(sorted(row.items()))  # the order in which a checkpoint gives it back
         progress.history.append(row)
         value = row[f"val_{self.goal.metric}"]
+        if self.goal.metric == COLLAPSE and value == 0:
+            log.warning("nothing is predicted after epoch %d; if it stays so, %s", progress.epoch + 1, REMEDY)
         if self.goal.better(value, progress.best):
             progress.best, progress.best_epoch = value, progress.epoch
             self.best_weights = {

@@ -1,7 +1,7 @@
 """Which parameter takes effect for which model: the one home of that knowledge.
 
 `labelize` builds from it what each later stage reads of a model's type, and the report tells by it which experiments
-are the same but for their seeds.
+differ only in their seeds.
 """
 
 from collections.abc import Mapping

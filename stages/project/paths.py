@@ -12,7 +12,7 @@ GOLD = SPLITS / "gold.json"  # CodiEsp: part -> case -> all its codes, those inc
 SPLIT_STATISTICS = Path("metrics/splits.json")
 
 CANDIDATES = Path("data/synonyms/candidates.json")  # code -> candidate phrases
-EMBEDDINGS = Path("data/synonyms/embeddings.safetensors")  # one row a candidate, codes in sorted order
+EMBEDDINGS = Path("data/synonyms/embeddings.safetensors")  # one row per candidate, codes in sorted order
 SELECTED = Path("data/synonyms/selected.json")  # code -> M phrases
 SELECTION = Path("data/synonyms/selection.csv")  # per code: objective, proven bound, gap, method
 SELECTED_TABLE = Path("data/synonyms/selected.md")  # what was chosen, to be read

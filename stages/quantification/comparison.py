@@ -137,7 +137,7 @@ def _by_band(
 
 
 def _by_size(true: np.ndarray, estimated: np.ndarray, sizes: np.ndarray) -> pd.DataFrame:
-    """AE and RAE of the groups of similar size, a row a band of sizes; bands without groups are left out."""
+    """AE and RAE of the groups of similar size, a row per band of sizes; bands without groups are left out."""
     absolute, relative = sample_errors(true, estimated, sizes)
     table = pd.DataFrame({"documents": sizes, "ae": absolute, "rae": relative})
     grouped = table.groupby(np.digitize(sizes, SIZE_EDGES))

@@ -16,7 +16,7 @@ def maximise(
     """A set of M that is better than `start` (`start` itself if none was found) and a proven upper bound.
 
     `distances` (n, n) are whole multiples of `unit`, in integers of which CP-SAT counts: nothing is rounded. One
-    worker, so that the answer is deterministic but for the time limit in seconds.
+    worker, so that the answer is deterministic except for the time limit in seconds.
     """
     n = len(distances)
     whole = np.rint(distances / unit).astype(np.int64)

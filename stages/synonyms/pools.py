@@ -117,7 +117,7 @@ def parse_umls(text: str, path: Path) -> Pool:
 
 
 def parse_wikipedia(text: str, path: Path) -> Pool:
-    """Phrases from ICD-9 ancestors, Wikidata and Wikipedia: one line a code of MIMIC-III-50, split by ` </s> `."""
+    """Phrases from ICD-9 ancestors, Wikidata and Wikipedia: one line per code of MIMIC-III-50, split by ` </s> `."""
     lines = text.splitlines()
     if len(lines) != len(WIKIPEDIA_CODES):
         raise InputError(f"{path} has {len(lines)} lines; the published file has {len(WIKIPEDIA_CODES)}")
@@ -188,7 +188,7 @@ def combine(pools: dict[str, Pool], codes: Iterable[str], max_characters: int) -
 
 
 def draw(candidates: Pool, most: int, seed: int) -> Pool:
-    """At most `most` candidates a code, drawn without replacement; the draw of one code knows nothing of the others."""
+    """At most `most` candidates per code, drawn without replacement; each code is drawn for independently."""
     return {
         code: phrases if len(phrases) <= most else _draw(phrases, most, f"{seed} {code}")
         for code, phrases in candidates.items()

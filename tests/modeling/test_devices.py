@@ -1,0 +1,40 @@
+import pytest
+import torch
+
+from stages.modeling import devices
+from stages.project.errors import InputError
+
+
+def test_emulated_bf16_does_not_count(monkeypatch: pytest.MonkeyPatch):
+    """A V100 or T4 computes bfloat16 by emulation, which is slower than float32."""
+    asked = {}
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda **how: asked.update(how) or False)
+    monkeypatch.setattr(devices, "Accelerator", Taken)
+    devices.start("auto", "auto", 1)
+    assert asked == {"including_emulation": False}
+    assert Taken.precision == "no"
+
+
+class Taken:
+    """What accelerate would be asked for."""
+
+    precision = ""
+    num_processes = 1
+    device = torch.device("cpu")
+
+    def __init__(self, mixed_precision: str, **_: object) -> None:
+        Taken.precision = self.mixed_precision = mixed_precision
+
+
+def test_cuda_that_is_not_there_is_told(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    with pytest.raises(InputError, match=r"compute\.device: cuda, but no CUDA device is found"):
+        devices.start("cuda", "auto", 1)
+
+
+def test_threads_are_what_was_asked_for():
+    before = torch.get_num_threads()
+    devices.limit(2)
+    assert torch.get_num_threads() == 2
+    devices.limit(before)
