@@ -6,7 +6,22 @@ from pathlib import Path
 import pytest
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
-from transformers import BertConfig, BertModel, BertTokenizerFast, MegatronBertConfig, MegatronBertModel
+from transformers import (
+    BertConfig,
+    BertModel,
+    BertTokenizerFast,
+    ElectraConfig,
+    ElectraModel,
+    MegatronBertConfig,
+    MegatronBertModel,
+    ModernBertConfig,
+    ModernBertModel,
+    PreTrainedTokenizerFast,
+    RobertaConfig,
+    RobertaModel,
+    XLMRobertaConfig,
+    XLMRobertaModel,
+)
 
 VOCABULARY = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *(f"w{number}" for number in range(60)), "Fever", "fever"]
 SIZES = {
@@ -56,6 +71,49 @@ def bert_folder(tmp_path_factory):
 def megatron_folder(tmp_path_factory):
     """The same as a MegatronBert."""
     return written(tmp_path_factory.mktemp("megatron"), MegatronBertConfig(**SIZES), MegatronBertModel)
+
+
+def as_roberta(config_class):
+    """RoBERTa's ids and positions: padding is 1, texts begin at row 2 of 34, one token type."""
+    changed = {"max_position_embeddings": 34, "pad_token_id": 1, "type_vocab_size": 1}
+    return config_class(**(SIZES | changed), bos_token_id=0, eos_token_id=2)
+
+
+def written_roberta(folder, config, model_class):
+    torch.manual_seed(7)
+    model_class(config).save_pretrained(folder)
+    order = ["[CLS]", "[PAD]", "[SEP]", "[UNK]", "[MASK]", *VOCABULARY[5:]]
+    ids = {token: index for index, token in enumerate(order)}
+    tokenizer = BertTokenizerFast(vocab=ids)
+    special = {name: getattr(tokenizer, name) for name in ("cls_token", "sep_token", "pad_token", "unk_token")}
+    backend = tokenizer.backend_tokenizer
+    PreTrainedTokenizerFast(tokenizer_object=backend, mask_token="[MASK]", **special).save_pretrained(folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def roberta_folder(tmp_path_factory):
+    return written_roberta(tmp_path_factory.mktemp("roberta"), as_roberta(RobertaConfig), RobertaModel)
+
+
+@pytest.fixture(scope="session")
+def xlm_roberta_folder(tmp_path_factory):
+    return written_roberta(tmp_path_factory.mktemp("xlm"), as_roberta(XLMRobertaConfig), XLMRobertaModel)
+
+
+@pytest.fixture(scope="session")
+def electra_folder(tmp_path_factory):
+    """Its word embeddings are narrower than its states; it has no pooler."""
+    config = ElectraConfig(**SIZES, embedding_size=8)
+    return written(tmp_path_factory.mktemp("electra"), config, ElectraModel)
+
+
+@pytest.fixture(scope="session")
+def modernbert_folder(tmp_path_factory):
+    changed = {"max_position_embeddings": 128, "num_hidden_layers": 4, "local_attention": 8, "pad_token_id": 0}
+    special = {"bos_token_id": 2, "eos_token_id": 3, "cls_token_id": 2, "sep_token_id": 3}
+    config = ModernBertConfig(**(SIZES | changed | special))
+    return written(tmp_path_factory.mktemp("modernbert"), config, ModernBertModel)
 
 
 @pytest.fixture(scope="session")

@@ -322,7 +322,7 @@ def change_config(folder: Path, **changes) -> None:
         (truncated_weights, "cannot be loaded"),
         (missing_layer, r"lacks 16 of its encoder's weights, such as encoder\.layer\.2\."),
         (other_sizes, "cannot be loaded"),
-        (other_kind, "is a gpt2; it must be one of bert, megatron-bert"),
+        (other_kind, "is a gpt2; it must be one of bert, megatron-bert, electra, roberta, xlm-roberta, modernbert"),
         (harmful_pickle, "cannot be loaded"),
         (no_tokenizer, "has no tokenizer"),
         (large_tokenizer, "13 tokens, the encoder only 11 embeddings"),

@@ -4,6 +4,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 
+from stages.encoder.families import FAMILIES
+
 
 class SelfAttention(nn.Module):
     """BERT's self-attention through torch's scaled_dot_product_attention; it takes over the weights of `replaced`.
@@ -53,8 +55,11 @@ class SelfAttention(nn.Module):
 def only_first_state(encoder: PreTrainedModel) -> None:
     """Let the last layer compute the first token's state alone, (R, 1, d), from the states of all: the others unread.
 
-    That leaves of the layer its keys and values, a sixth of its work.
+    That leaves of the layer its keys and values, a sixth of its work. An encoder that keeps its own attention is left
+    as it is.
     """
+    if FAMILIES[encoder.config.model_type].own_attention:
+        return
     attention = encoder.encoder.layer[-1].attention
     attention.self.first_only = True
     attention.output.register_forward_pre_hook(lambda _, states: (states[0], states[1][:, : states[0].shape[1]]))

@@ -1,4 +1,4 @@
-"""The pre-trained encoder: any BERT or MegatronBert, with this project's own self-attention put in."""
+"""The pre-trained encoder, of one of the accepted families, with this project's own self-attention put in."""
 
 import logging
 from collections.abc import Iterator, Sequence
@@ -11,18 +11,25 @@ from tokenizers import normalizers
 from torch import Tensor, nn
 from torch.nn.utils.rnn import pad_sequence
 from tqdm import tqdm
-from transformers import AutoConfig, AutoModel, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
+from transformers import (
+    AutoConfig,
+    AutoModel,
+    AutoTokenizer,
+    PreTrainedConfig,
+    PreTrainedModel,
+    PreTrainedTokenizerBase,
+)
 from transformers import logging as transformers_logging
 
 from stages.encoder.architecture import Architecture
 from stages.encoder.attention import SelfAttention
 from stages.encoder.chunking import SpecialIds
+from stages.encoder.families import FAMILIES, Family, family_of
 from stages.encoder.sliding_window import SlidingWindowAttention, position_source
 from stages.project.errors import InputError
 
 log = logging.getLogger(__name__)
 
-KINDS = ("bert", "megatron-bert")
 PHRASE_TOKENS = 512  # a phrase is cut here, or at the encoder's number of positions
 PHRASES_AT_ONCE = 64
 
@@ -72,7 +79,7 @@ def load_encoder(folder: Path, architecture: Architecture) -> tuple[PreTrainedMo
     """The encoder in `folder`, fitted for an architecture, and apart from it the dense layer of its pooler.
 
     The pooler is None where the folder holds none. Weights are float32 whatever they are stored in. Raises InputError
-    where the folder holds no BERT or MegatronBert, or one that lacks weights or positions.
+    where the folder holds no encoder of an accepted family, or one that lacks weights or positions.
     """
     config = _config(folder)
     try:
@@ -81,7 +88,7 @@ def load_encoder(folder: Path, architecture: Architecture) -> tuple[PreTrainedMo
                 folder,
                 config=config,
                 dtype=torch.float32,
-                attn_implementation="eager",
+                attn_implementation=attention_of(config),
                 local_files_only=True,
                 use_safetensors=True,  # the other form is a pickle
                 output_loading_info=True,
@@ -92,38 +99,44 @@ def load_encoder(folder: Path, architecture: Architecture) -> tuple[PreTrainedMo
     lacking = [name for name in missing if not name.startswith("pooler.")]
     if lacking:
         raise InputError(f"{folder}: the encoder lacks {len(lacking)} of its weights, such as {lacking[0]}")
-    pooler = None if missing else encoder.pooler.dense
+    pooler = None if missing or getattr(encoder, "pooler", None) is None else encoder.pooler.dense
     encoder.pooler = None
     return fitted(encoder, architecture, folder), pooler
 
 
 def _config(folder: Path):
-    """The configuration of the encoder in `folder`. Raises InputError where it is no BERT or MegatronBert."""
+    """The configuration of the encoder in `folder`. Raises InputError where it is of no accepted family."""
     try:
         config = AutoConfig.from_pretrained(folder, local_files_only=True)
     except (OSError, ValueError) as error:
         raise InputError(f"{folder}: no encoder can be read there ({one_line(error)})") from None
-    if config.model_type not in KINDS:
-        raise InputError(f"{folder}: the encoder is a {config.model_type}; it must be one of {', '.join(KINDS)}")
+    family_of(config.model_type, f"{folder}: the encoder")
     return config
 
 
 def bare_encoder(folder: Path, architecture: Architecture) -> PreTrainedModel:
     """An encoder of the configuration in `folder`, without a pooler, its weights still to be filled in."""
+    config = _config(folder)
     with torch.random.fork_rng(devices=[]):
-        encoder = AutoModel.from_config(_config(folder), dtype=torch.float32, attn_implementation="eager")
+        encoder = AutoModel.from_config(config, dtype=torch.float32, attn_implementation=attention_of(config))
     encoder.pooler = None
     return fitted(encoder, architecture, folder)
 
 
 def fitted(encoder: PreTrainedModel, architecture: Architecture, folder: Path) -> PreTrainedModel:
     """The encoder with this project's attention, and for LE with a position table as long as the texts may be."""
-    positions = encoder.config.max_position_embeddings
+    family = FAMILIES[encoder.config.model_type]
+    positions = family.positions(encoder.config.max_position_embeddings)
     if architecture.encoder == "CE" and architecture.chunk_length > positions:
         wrong = f"the encoder has {positions} positions, too few for chunks of {architecture.chunk_length} tokens"
         raise InputError(f"{folder}: {wrong}; set model.chunk_length to {positions} or less")
+    if family.own_attention:
+        if architecture.encoder == "LE" and positions < architecture.max_positions:
+            wrong = f"the encoder reads {positions} tokens by itself, and is not made to read more"
+            raise InputError(f"{folder}: {wrong}; set model.max_positions to {positions} or less")
+        return encoder
     if architecture.encoder == "LE" and positions < architecture.max_positions:
-        extend_positions(encoder, architecture.max_positions)
+        extend_positions(encoder, architecture.max_positions, family)
     for layer in encoder.encoder.layer:
         if architecture.encoder == "LE":
             layer.attention.self = SlidingWindowAttention(layer.attention.self, architecture.window)
@@ -132,12 +145,19 @@ def fitted(encoder: PreTrainedModel, architecture: Architecture, folder: Path) -
     return encoder
 
 
-def extend_positions(encoder: PreTrainedModel, max_positions: int) -> None:
+def attention_of(config: PreTrainedConfig) -> str:
+    """Which of transformers' attentions to build: its own fast one, or the one that this project replaces."""
+    return "sdpa" if FAMILIES[config.model_type].own_attention else "eager"
+
+
+def extend_positions(encoder: PreTrainedModel, max_positions: int, family: Family) -> None:
     """Lengthen the position table to max_positions + 2 rows by repeating its own rows."""
     embeddings = encoder.embeddings
     old = embeddings.position_embeddings.weight
-    source = position_source(len(old), max_positions)
-    embeddings.position_embeddings = nn.Embedding.from_pretrained(old.detach()[source], freeze=False)
+    source = position_source(len(old), max_positions, family.first_row or 0)
+    embeddings.position_embeddings = nn.Embedding.from_pretrained(
+        old.detach()[source], freeze=False, padding_idx=embeddings.position_embeddings.padding_idx
+    )
     embeddings.position_ids = torch.arange(len(source))[None]
     if hasattr(embeddings, "token_type_ids"):
         embeddings.token_type_ids = torch.zeros_like(embeddings.position_ids)
@@ -146,9 +166,15 @@ def extend_positions(encoder: PreTrainedModel, max_positions: int) -> None:
 
 def token_states(encoder: PreTrainedModel, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
     """The last hidden states H (R, T, d) of rows of tokens (R, T); the mask is non-zero where a token is real."""
+    return encoder(input_ids=input_ids, attention_mask=mask_for(encoder, attention_mask)).last_hidden_state
+
+
+def mask_for(encoder: PreTrainedModel, attention_mask: Tensor) -> Tensor:
+    """The mask (R, T) as the encoder takes it."""
+    if FAMILIES[encoder.config.model_type].own_attention:
+        return attention_mask.long()
     # transformers hands a mask of four dimensions on to the attention modules as it is.
-    visible = attention_mask.bool()[:, None, None, :]
-    return encoder(input_ids=input_ids, attention_mask=visible).last_hidden_state
+    return attention_mask.bool()[:, None, None, :]
 
 
 @torch.no_grad()
@@ -165,7 +191,8 @@ def cls_embeddings(
     """
     was_training, home = encoder.training, next(encoder.parameters()).device
     encoder.eval().to(device)
-    limit = min(PHRASE_TOKENS, encoder.config.max_position_embeddings)
+    positions = FAMILIES[encoder.config.model_type].positions(encoder.config.max_position_embeddings)
+    limit = min(PHRASE_TOKENS, positions)
     ids = [
         tokens if len(tokens) <= limit else [*tokens[: limit - 1], tokens[-1]]
         for tokens in tokenizer(list(phrases), verbose=False)["input_ids"]

@@ -13,7 +13,8 @@ from transformers import AutoConfig, AutoModel, AutoTokenizer, PreTrainedModel, 
 from transformers.utils import cached_file
 
 from stages.encoder import trial
-from stages.encoder.encoder import KINDS, one_line, quiet_transformers
+from stages.encoder.encoder import one_line, quiet_transformers
+from stages.encoder.families import family_of
 from stages.project.errors import InputError
 
 log = logging.getLogger(__name__)
@@ -32,10 +33,9 @@ def load_pretrained(source: str, revision: str | None) -> tuple[PreTrainedModel,
     be one file or several, safetensors or PyTorch's own form; of the latter only tensors are read (torch's weights-only
     loading), nothing else in the pickle is run. A pooler that `source` lacks is left out.
 
-    Raises InputError where there is no such folder or model, the hub cannot be reached, the encoder is no BERT or
-    MegatronBert (their modules are the ones that sliding windows and longer position tables are written for; others,
-    RoBERTa for one, count positions differently), weights are missing, or the tokenizer lacks [CLS], [SEP] or [PAD] or
-    has more tokens than the encoder has embeddings.
+    Raises InputError where there is no such folder or model, the hub cannot be reached, the encoder is of no accepted
+    family (families.py), weights are missing, or the tokenizer lacks [CLS], [SEP] or [PAD] or has more tokens than the
+    encoder has embeddings.
     """
     where = f"encoder.source: {source}"
     folder = Path(source).expanduser()
@@ -53,8 +53,7 @@ def load_pretrained(source: str, revision: str | None) -> tuple[PreTrainedModel,
                 place["revision"] = home.name
             trial.check_files(home, where)
             config = AutoConfig.from_pretrained(source, **place)
-            if config.model_type not in KINDS:
-                raise InputError(f"{where} is a {config.model_type}; it must be one of {', '.join(KINDS)}")
+            family_of(config.model_type, where)
             encoder, report = AutoModel.from_pretrained(
                 source, config=config, dtype=torch.float32, weights_only=True, output_loading_info=True, **place
             )

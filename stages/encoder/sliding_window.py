@@ -69,13 +69,17 @@ def _with_neighbours(blocks: Tensor) -> Tensor:
     return torch.cat([before, blocks, behind], dim=2)
 
 
-def position_source(old_rows: int, max_positions: int) -> Tensor:
+def position_source(old_rows: int, max_positions: int, first_row: int = 0) -> Tensor:
     """Which of a position table's `old_rows` each of the max_positions + 2 rows of the longer table is copied from.
 
-    Row 0 stays; rows 1 ... old_rows - 2 are repeated over and over. The end follows the authors' program where that
-    writes anything (it copies from row 1 once more where fewer than a whole repetition is left); the last rows,
+    Where texts begin at a later row than 0 (RoBERTa's 2), the rows before it stay, and those from it on are repeated.
+    Else row 0 stays; rows 1 ... old_rows - 2 are repeated over and over. The end follows the authors' program where
+    that writes anything (it copies from row 1 once more where fewer than a whole repetition is left); the last rows,
     which it leaves unwritten, go on with the plain repetition.
     """
+    if first_row:
+        repeated = first_row + torch.arange(max_positions + 2 - first_row) % (old_rows - first_row)
+        return torch.cat([torch.arange(first_row), repeated])
     rows, step = max_positions + 2, old_rows - 2
     source = 1 + torch.arange(-1, rows - 1) % step
     source[0] = 0

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from stages.encoder.chunking import SpecialIds, document_rows
-from stages.encoder.encoder import token_states
+from stages.encoder.encoder import mask_for, token_states
 from stages.modeling.heads import MsamHead
 from stages.modeling.model import CodingModel
 
@@ -103,7 +103,7 @@ def _input_x_gradient(model: CodingModel, ids: Tensor, mask: Tensor, codes: Tens
     for row in rows.unique().tolist():
         own = slice(row, row + 1)
         inputs = words(ids[own]).detach().requires_grad_()
-        H = model.encoder(inputs_embeds=inputs, attention_mask=mask[own].bool()[:, None, None, :]).last_hidden_state
+        H = model.encoder(inputs_embeds=inputs, attention_mask=mask_for(model.encoder, mask[own])).last_hidden_state
         logits = model.head(H, model.attended(mask)[own]).float()[0]
         for at in (rows == row).nonzero()[:, 0].tolist():
             (gradient,) = torch.autograd.grad(logits[codes[at]], inputs, retain_graph=True)

@@ -4,7 +4,7 @@ import shutil
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
-from transformers import AutoModel, MegatronBertConfig, MegatronBertForMaskedLM, RobertaConfig
+from transformers import AutoModel, GPT2Config, MegatronBertConfig, MegatronBertForMaskedLM
 
 from stages.encoder.architecture import Architecture
 from stages.encoder.attention import only_first_state
@@ -16,7 +16,10 @@ CE = Architecture("CE", "plain", "masked", 0.0, chunk_length=16, max_tokens=64)
 LE = Architecture("LE", "plain", "masked", 0.0, window=8, max_positions=96)
 
 
-@pytest.fixture(params=["bert_folder", "megatron_folder"])
+REPLACED = ["bert_folder", "megatron_folder", "electra_folder", "roberta_folder", "xlm_roberta_folder"]
+
+
+@pytest.fixture(params=REPLACED)
 def folder(request):
     return request.getfixturevalue(request.param)
 
@@ -44,8 +47,47 @@ def test_attention_put_in_is_the_encoders_own(folder):
     with torch.no_grad():
         expected = own(input_ids=ids, attention_mask=mask.long()).last_hidden_state
     torch.testing.assert_close(states(encoder, ids, mask)[mask], expected[mask], rtol=0, atol=1e-5)
-    assert torch.equal(pooler.weight, own.pooler.dense.weight)
+    if pooler is None:
+        assert getattr(own, "pooler", None) is None
+    else:
+        assert torch.equal(pooler.weight, own.pooler.dense.weight)
     assert set(encoder.state_dict()) == {name for name in own.state_dict() if not name.startswith("pooler.")}
+
+
+def banded(model, ids: torch.Tensor, mask: torch.Tensor, reach: int) -> torch.Tensor:
+    """transformers' own eager attention under a dense band."""
+    place = torch.arange(ids.shape[1])
+    band = (place[:, None] - place).abs() <= reach
+    seen = (band & mask[:, None, :]) | torch.eye(len(place), dtype=torch.bool)
+    additive = torch.zeros(seen.shape).masked_fill(~seen, torch.finfo(torch.float32).min)[:, None]
+    with torch.no_grad():
+        return model(input_ids=ids, attention_mask=additive).last_hidden_state
+
+
+def test_the_sliding_window_is_a_dense_band(folder):
+    """At the encoder's own length, so that its position table stays; of one layer's reach, real tokens alone."""
+    narrow = Architecture("LE", "plain", "masked", 0.0, window=8, max_positions=32)
+    encoder, _ = load_encoder(folder, narrow)
+    own = AutoModel.from_pretrained(folder, attn_implementation="eager", dtype=torch.float32)
+    ids, mask = tokens(2, 32)
+    expected = banded(own, ids, mask, 4)
+    torch.testing.assert_close(states(encoder, ids, mask)[mask], expected[mask], rtol=0, atol=1e-5)
+
+
+def test_modernbert_is_transformers_own(modernbert_folder):
+    own = AutoModel.from_pretrained(modernbert_folder, attn_implementation="eager", dtype=torch.float32).eval()
+    ids, mask = tokens(2, 60)
+    with torch.no_grad():
+        expected = own(input_ids=ids, attention_mask=mask.long()).last_hidden_state
+    long = Architecture("LE", "plain", "masked", 0.0, window=8, max_positions=128)
+    for architecture in (CE, long):
+        encoder, pooler = load_encoder(modernbert_folder, architecture)
+        assert pooler is None
+        torch.testing.assert_close(states(encoder, ids, mask)[mask], expected[mask], rtol=0, atol=1e-5)
+        only_first_state(encoder)
+        assert states(encoder, ids, mask).shape == expected.shape
+    with pytest.raises(InputError, match="reads 128 tokens by itself"):
+        load_encoder(modernbert_folder, Architecture("LE", "plain", "masked", 0.0, window=8, max_positions=256))
 
 
 def test_a_window_as_wide_as_the_text_changes_nothing(folder):
@@ -80,14 +122,17 @@ def test_long_text_reads_the_repeated_position_rows(folder):
     encoder, _ = load_encoder(folder, LE)
     table = encoder.embeddings.position_embeddings.weight
     assert len(table) == encoder.config.max_position_embeddings == 98
-    assert torch.equal(table[31:61], table[1:31])
+    if "roberta" in encoder.config.model_type:  # 32 rows from row 2 on
+        assert torch.equal(table[34:66], table[2:34])
+    else:
+        assert torch.equal(table[31:61], table[1:31])
     ids, mask = tokens(2, 96)
     assert states(encoder, ids, mask).isfinite().all()
 
 
 def test_enough_positions_are_left_as_they_are(folder):
     encoder, _ = load_encoder(folder, Architecture("LE", "plain", "masked", 0.0, window=8, max_positions=32))
-    assert encoder.config.max_position_embeddings == 32
+    assert encoder.config.max_position_embeddings == (34 if "roberta" in encoder.config.model_type else 32)
 
 
 def test_weights_of_a_pretraining_model_in_shards_are_read(copied, megatron_folder):
@@ -138,8 +183,8 @@ def test_pickled_weights_are_refused(copied):
 
 
 def test_another_kind_of_encoder_is_refused(copied):
-    RobertaConfig(hidden_size=16, num_attention_heads=4).save_pretrained(copied)
-    with pytest.raises(InputError, match="is a roberta; it must be one of bert, megatron-bert"):
+    GPT2Config(n_embd=16, n_head=4).save_pretrained(copied)
+    with pytest.raises(InputError, match="is a gpt2; it must be one of bert, megatron-bert, electra, roberta"):
         load_encoder(copied, CE)
 
 
@@ -156,10 +201,13 @@ def test_chunks_longer_than_the_positions_are_refused(folder):
         load_encoder(folder, long)
 
 
-def test_special_ids_are_the_tokenizers_own(folder):
-    tokenizer = load_tokenizer(folder)
-    assert special_ids(tokenizer) == SpecialIds(cls=2, sep=3, pad=0)
-    assert tokenizer("w0 w1")["input_ids"] == [2, 5, 6, 3]
+@pytest.mark.parametrize(
+    ("name", "special"), [("bert", SpecialIds(cls=2, sep=3, pad=0)), ("roberta", SpecialIds(cls=0, sep=2, pad=1))]
+)
+def test_special_ids_are_the_tokenizers_own(request, name, special):
+    tokenizer = load_tokenizer(request.getfixturevalue(f"{name}_folder"))
+    assert special_ids(tokenizer) == special
+    assert tokenizer("w0 w1")["input_ids"] == [special.cls, 5, 6, special.sep]
 
 
 def test_a_tokenizer_without_a_special_token_is_refused(copied):

@@ -1,0 +1,39 @@
+"""The kinds of encoder that are accepted, and what differs between them (one row each)."""
+
+from dataclasses import dataclass
+
+from stages.project.errors import InputError
+
+
+@dataclass(frozen=True)
+class Family:
+    """What the rest of the package asks of a kind of encoder.
+
+    first_row: the row of the position table that a text's first token reads (RoBERTa counts from padding_idx + 1); None
+    where there is no table. own_attention: the kind reads a text of its full length by attention of its own, which is
+    left as it is; else self-attention is replaced, for LE by a sliding window.
+    """
+
+    first_row: int | None = 0
+    own_attention: bool = False
+
+    def positions(self, table_rows: int) -> int:
+        """How many tokens a position table of so many rows has room for."""
+        return table_rows - (self.first_row or 0)
+
+
+FAMILIES = {
+    "bert": Family(),
+    "megatron-bert": Family(),
+    "electra": Family(),
+    "roberta": Family(first_row=2),
+    "xlm-roberta": Family(first_row=2),
+    "modernbert": Family(first_row=None, own_attention=True),
+}
+
+
+def family_of(model_type: str, where: str) -> Family:
+    """The family of a `model_type`. Raises InputError for one that is not accepted."""
+    if model_type not in FAMILIES:
+        raise InputError(f"{where} is a {model_type}; it must be one of {', '.join(FAMILIES)}")
+    return FAMILIES[model_type]
