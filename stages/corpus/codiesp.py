@@ -84,7 +84,10 @@ def _read_codes(path: Path, kind: Kind) -> dict[str, set[str]]:
     codes: dict[str, set[str]] = {}
     if not path.is_file():
         raise InputError(f"{path} does not exist, so this part has no gold codes; {SOURCE}")
-    for number, line in enumerate(_read_text(path).splitlines(), start=1):
+    content = _read_text(path)
+    if content and not content.endswith("\n"):
+        raise InputError(f"{path} is cut short: no line end stands behind its last line (if it is whole, add one)")
+    for number, line in enumerate(content.splitlines(), start=1):
         if not line.strip():
             continue
         document_id, *fields = (field.strip() for field in line.split("\t"))

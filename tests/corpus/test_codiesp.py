@@ -110,6 +110,13 @@ def test_latin_1_is_one_line(folder: Path, name: str):
         codiesp.load(folder, "diagnoses", 1)
 
 
+def test_a_file_that_is_cut_in_its_last_code(folder: Path):
+    path = folder / "train" / "trainD.tsv"
+    path.write_text(path.read_text()[:-3])
+    with pytest.raises(InputError, match=r"trainD\.tsv is cut short"):
+        codiesp.load(folder, "diagnoses", 1)
+
+
 def test_what_no_code_can_be(folder: Path):
     with (folder / "train" / "trainD.tsv").open("a") as file:
         file.write("t2\t44.8\n")
