@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 import scipy.sparse as sp
 
+from stages.corpus.text import count_words
 from stages.evaluation import (
     calibration,
     classification,
@@ -19,6 +20,7 @@ from stages.evaluation import (
     thresholds,
     uncertainty,
 )
+from stages.evaluation.by_length import length_table
 from stages.evaluation.present import present_metrics
 from stages.handover.logits import read_logits
 from stages.project import files, formats, params, paths
@@ -192,7 +194,13 @@ def main() -> None:
     }
     kinds = {code: known[code]["kind"] for code in names}
     table = per_code.code_table(test.targets, test.probabilities, names, kinds, training, by_code, bins)
-    plots = {"codes": table, "bands": per_code.band_table(test.targets, test.probabilities, table)}
+    texts = pd.read_parquet(paths.split("test"), columns=["text"])["text"]
+    n_words = texts.map(count_words).to_numpy()
+    plots = {
+        "codes": table,
+        "bands": per_code.band_table(test.targets, test.probabilities, table),
+        "lengths": length_table(test.targets, test.probabilities, n_words),
+    }
     log.info(
         "test: %d documents, micro-F1 %.3f, macro-F1 %.3f",
         *(len(test.patients), classified["test"]["f1_micro"], classified["test"]["f1_macro"]),
@@ -232,6 +240,7 @@ def main() -> None:
     formats.write_json(paths.QUANTIFICATION, quantified.metrics)
     for name, plot in plots.items():
         formats.write_csv(paths.PLOTS / f"{name}.csv", plot)
+    log.info("all figures are in metrics/; `python -m stages.report` makes tables and plots of them")
 
 
 if __name__ == "__main__":

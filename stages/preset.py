@@ -5,6 +5,7 @@ settings of params.yaml stay as they are.
 """
 
 import io
+import logging
 import sys
 from collections.abc import Iterable, Iterator, Mapping, MutableMapping
 from pathlib import Path
@@ -12,11 +13,16 @@ from typing import Any
 
 from ruamel.yaml import YAML, YAMLError
 
+from stages.check_params import check_inputs
+from stages.corpus import mimic
 from stages.project import files, params, paths
 from stages.project.errors import InputError
 from stages.project.stage import run
 
+log = logging.getLogger("stages.preset")
+
 PRESETS = Path("presets")
+FOR_NOTHING = 2**30  # bytes
 NULL = "tag:yaml.org,2002:null"
 
 
@@ -97,6 +103,40 @@ def main() -> None:
     changed = apply(text, changes)
     with files.whole_file(paths.PARAMS) as partial:
         partial.write_text(changed, encoding="utf-8")
+    if any(argument.startswith("data.") for argument in sys.argv[2:]):
+        look(params.load())
+
+
+def look(settings: params.Params) -> None:
+    """Say at once what a corpus's folder lacks, or has that DVC would read for nothing; no more than a warning."""
+    try:
+        check_inputs(settings)
+    except InputError as error:
+        log.warning("%s", error)
+        return
+    release = mimic.RELEASES.get(settings.data.format)
+    if release is None:
+        return
+    raw, notes = Path(settings.data.raw_dir), Path(settings.data.notes_dir)
+    folders = {raw: [*release.code_tables.values(), *release.title_tables.values()]}
+    folders.setdefault(notes if release is mimic.MIMIC_IV else raw, []).append(release.notes)
+    for folder, names in folders.items():
+        if not folder.is_dir():
+            continue
+        places = [one for one in (folder, folder / release.hospital, folder / release.notes_folder) if one.is_dir()]
+        wanted = {place / f"{name}{end}" for place in places for name in names for end in (".csv.gz", ".csv")}
+        found = {one.name.partition(".")[0] for one in wanted if one.is_file()}
+        missing = [name for name in names if name not in found]
+        if missing:
+            log.warning("%s has no %s (.csv.gz or .csv)", folder, ", ".join(missing))
+        sizes = [one.stat().st_size for one in folder.rglob("*") if one.is_file() and one not in wanted]
+        if sum(sizes) > FOR_NOTHING:
+            log.warning(
+                "%s has %.1f GB that the pipeline does not need and DVC would read; link the tables into a folder of "
+                "their own: mkdir tables && ln -s %s/{%s}* tables/",
+                *(folder, sum(sizes) / 2**30, folder, ",".join(names)),
+            )
+    log.info("looked at %s", ", ".join(map(str, folders)))
 
 
 if __name__ == "__main__":

@@ -46,6 +46,7 @@ METRICS = (
     paths.CALIBRATION,
     paths.QUANTIFICATION,
     paths.SYNONYM_STATISTICS,
+    paths.SPLIT_STATISTICS,
     paths.BASELINES,
 )
 NEEDED = paths.CLASSIFICATION  # an experiment without it has not been evaluated
@@ -53,6 +54,8 @@ PLOTS = (
     "training",
     "reliability",
     "codes",
+    "bands",
+    "lengths",
     "diversity",
     "prevalence",
     "quantification_sizes",

@@ -21,6 +21,7 @@ DOCUMENTS = {"train": 60, "val": 30, "test": 25}
 PLOTS = {
     "bands.csv",
     "codes.csv",
+    "lengths.csv",
     "prevalence.csv",
     "quantification_bands.csv",
     "quantification_sizes.csv",
@@ -55,6 +56,8 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     )
     formats.write_json(paths.JOINT, {"joint": False})
     formats.write_json(paths.GOLD, {})
+    texts = [" ".join(["word"] * (at + 1)) for at in range(DOCUMENTS["test"])]
+    formats.write_parquet(paths.split("test"), pd.DataFrame({"text": texts}))
     paths.QUANTIFIER.mkdir()
     torch.manual_seed(0)
     save_mlp(PrevalenceMLP(len(CODES), 4), paths.QUANTIFIER)

@@ -84,3 +84,27 @@ def test_mistakes_are_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, 
     with pytest.raises(InputError, match=message) as raised:
         preset.main()
     assert "\n" not in str(raised.value)
+
+
+def test_it_looks_at_the_folder_at_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+):
+    """What is missing, and what DVC would read for nothing; the preset is applied all the same."""
+    for folder in (preset.PRESETS, Path("data/pools"), Path("data/published")):
+        shutil.copytree(folder, tmp_path / folder)
+    (tmp_path / "mimic").mkdir()
+    (tmp_path / "mimic" / "NOTEEVENTS.csv.gz").touch()
+    with (tmp_path / "mimic" / "CHARTEVENTS.csv").open("wb") as file:
+        file.truncate(3 * 2**30)
+    monkeypatch.chdir(tmp_path)
+    paths.PARAMS.write_text(PARAMS)
+    monkeypatch.setattr(sys, "argv", ["preset", "demo", f"data.raw_dir={tmp_path / 'mimic'}"])
+    preset.main()
+    assert "has no PROCEDURES_ICD, DIAGNOSES_ICD, D_ICD_PROCEDURES, D_ICD_DIAGNOSES" in caplog.text
+    assert "has 3.0 GB that the pipeline does not need" in caplog.text
+    assert "ln -s" in caplog.text
+    caplog.clear()
+    monkeypatch.setattr(sys, "argv", ["preset", "demo", "data.raw_dir=/nowhere"])
+    preset.main()
+    assert "data.raw_dir: /nowhere does not exist" in caplog.text
+    assert params.load().data.raw_dir == "/nowhere"

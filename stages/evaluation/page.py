@@ -1,15 +1,44 @@
 """The report: for each corpus the paper's tables and the plots, as markdown, CSV and one self-contained page."""
 
 import html
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
+import pandas as pd
 from matplotlib.figure import Figure
 
 from stages.evaluation import plots, tables
 from stages.evaluation.experiments import Experiment, Setting, main_settings, settings_of
 from stages.evaluation.tables import Difference, Table
+from stages.project.parts import PARTS
 
+CODE_COLUMNS = {
+    "code": "code",
+    "kind": "kind",
+    "training_documents": "training documents",
+    "documents": "test documents",
+    "precision": "precision",
+    "recall": "recall",
+    "f1": "F1",
+    "auc": "AUC",
+    "calibration_error": "calibration error",
+}
+SORT = """
+for (const table of document.querySelectorAll('table.sorted')) {
+  table.querySelectorAll('th').forEach((head, at) => {
+    let up = true;
+    head.style.cursor = 'pointer';
+    head.addEventListener('click', () => {
+      const key = row => row.cells[at].textContent;
+      const rows = [...table.tBodies[0].rows];
+      rows.sort((a, b) => (up ? 1 : -1) * key(a).localeCompare(key(b), 'en', {numeric: true}));
+      up = !up;
+      table.tBodies[0].append(...rows);
+    });
+  });
+}
+"""
 CSS = """
 :root { color-scheme: light dark; --ink: #1b1b1b; --paper: #fff; --quiet: #555; --line: #e3e6e9; --rule: #444; }
 @media (prefers-color-scheme: dark) {
@@ -35,6 +64,7 @@ tr.beside { color: var(--quiet); }
 .plots { display: flex; flex-wrap: wrap; gap: 1.5rem; align-items: flex-start; }
 .plots svg { max-width: 100%; height: auto; }
 nav a { margin-right: 1.2rem; }
+details { margin: 1.5rem 0; } summary { cursor: pointer; font-weight: 600; }
 """
 
 
@@ -53,6 +83,7 @@ class Section:
     title: str
     introduction: str
     parts: tuple[Part, ...]
+    per_code: tuple[str, pd.DataFrame] | None = None  # the label of the model of best micro-F1, and its codes.csv
 
     @property
     def tables(self) -> list[Table]:
@@ -88,7 +119,9 @@ def section_of(
             plots.f1_against_M(settings),
             plots.diversity_against_M(next((table for table in selection if table is not None), None)),
         ),
-        _part(tables.threshold_table(settings), plots.f1_against_frequency(codes.get("codes"), of_codes)),
+        _part(tables.band_table(settings), plots.f1_against_frequency(codes.get("codes"), of_codes)),
+        _part(tables.length_table(settings)),
+        _part(tables.threshold_table(settings)),
         _part(tables.calibration_table(settings), plots.reliability(main)),
         _part(
             tables.quantification_table(settings),
@@ -99,8 +132,21 @@ def section_of(
     ]
     names = ", ".join(experiment.name for experiment in experiments)
     number = f"{len(experiments)} experiment{'s' if len(experiments) > 1 else ''}"
-    introduction = " ".join(filter(None, [*found(differences), f"{number}: {names}.", untested]))
-    return Section(experiments[0].corpus_title, introduction, tuple(part for part in parts if part))
+    sizes = sizes_of(experiments[0])
+    introduction = " ".join(filter(None, [*found(differences), sizes, f"{number}: {names}.", untested]))
+    per_code = (of_codes, codes["codes"]) if "codes" in codes else None
+    return Section(experiments[0].corpus_title, introduction, tuple(part for part in parts if part), per_code)
+
+
+def sizes_of(experiment: Experiment) -> str:
+    """The corpus in figures, and the encoder."""
+    numbers = [experiment.metrics.get(f"splits.{part}.documents") for part in PARTS]
+    if not all(numbers):
+        return ""
+    documents = " / ".join(f"{number:,}" for number in numbers)
+    encoder = experiment.params.get("encoder.source")
+    n_codes = experiment.metrics.get("splits.codes")
+    return f"{documents} documents to train, validate and test, {n_codes:,} codes; encoder: {encoder}."
 
 
 def found(differences: Sequence[tuple[str, str, str, Mapping[str, Difference]]]) -> list[str]:
@@ -137,6 +183,27 @@ def markdown(sections: Iterable[Section]) -> str:
     return "\n".join(parts)
 
 
+def _codes(label: str, table: pd.DataFrame) -> str:
+    """Every code of one model in a table that is folded away, and sorted by a click on a column's name."""
+    columns = [name for name in CODE_COLUMNS if name in table]
+    head = "".join(f"<th>{html.escape(CODE_COLUMNS[name])}</th>" for name in columns)
+    rows = "".join(
+        "<tr>" + "".join(f"<td>{html.escape(_written(value))}</td>" for value in row) + "</tr>"
+        for row in table[columns].itertuples(index=False)
+    )
+    return (
+        f"<details><summary>All {len(table)} codes, {html.escape(label)} (a click on a column sorts)</summary>\n"
+        f'<div class="table"><table class="sorted"><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table></div>'
+        "</details>"
+    )
+
+
+def _written(value: object) -> str:
+    if isinstance(value, float):
+        return "" if math.isnan(value) else f"{value:.3f}"
+    return str(value)
+
+
 def page(sections: Sequence[Section]) -> str:
     """The whole report as one page that needs nothing else."""
     body = ["<h1>ICD coding: experiments compared</h1>"]
@@ -149,10 +216,13 @@ def page(sections: Sequence[Section]) -> str:
             body += [tables.hypertext(part.table)] if part.table else []
             drawn = "\n".join(f"<figure>{plots.svg(figure)}</figure>" for figure in part.figures)
             body.append(f'<div class="plots">\n{drawn}\n</div>')
+        if section.per_code:
+            body.append(_codes(*section.per_code))
     return (
         '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
         f"<title>ICD coding: experiments compared</title>\n<style>{CSS}</style>\n</head>\n<body>\n"
         + "\n".join(body)
+        + (f"\n<script>{SORT}</script>" if any(section.per_code for section in sections) else "")
         + "\n</body>\n</html>\n"
     )

@@ -9,9 +9,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NamedTuple
 
+import pandas as pd
 import yaml
 
 from stages.evaluation.experiments import Experiment, Setting, main_settings
+from stages.evaluation.per_code import BANDS
 from stages.project.errors import InputError
 
 METHODS = {
@@ -74,6 +76,7 @@ METRICS = {
     "rae": Metric("RAE", "lower", factor=1, digits=3),
     "ae_shifted": Metric("AE, shifted", "lower", digits=2),
     "rae_shifted": Metric("RAE, shifted", "lower", factor=1, digits=3),
+    **{f"band_{band}": Metric(band, "higher") for band in reversed(BANDS)},
     "diversity": Metric("diversity", "higher", factor=1, digits=3),
 }
 
@@ -304,6 +307,43 @@ def official_table(settings: Sequence[Setting]) -> Table:
         keys,
         settings,
     )
+
+
+def band_table(settings: Sequence[Setting]) -> Table:
+    """Micro-F1 by how often a code occurs in training, with what others report."""
+    rows = []
+    for setting in main_settings(settings):
+        found = [one.plots["bands"] for one in setting.experiments if "bands" in one.plots]
+        cells = {}
+        for band in BANDS:
+            values = [float(value) for table in found for value in table[_of(table, band)]["f1_micro"]]
+            if values:
+                cells[f"band_{band}"] = Cell(sum(values) / len(values))
+        rows.append(Row((*_labels(setting), "measured"), cells))
+    published, sources = published_rows(settings[0].experiments[0], "bands")
+    caption = "Micro-F1 on the test documents, in percent, over the codes of so many training documents."
+    caption += "".join(f" [{at}] {source}." for at, source in enumerate(sources, start=1))
+    rows = rows if any(row.cells for row in rows) else []
+    return _table("bands", "Rare and frequent codes", caption, LABELS, [*rows, *(published if rows else ())])
+
+
+def _of(table: pd.DataFrame, band: str) -> pd.Series:
+    return (table["kind"] == "all") & (table["band"] == band)
+
+
+def length_table(settings: Sequence[Setting]) -> Table:
+    """Micro-F1 of the documents by their length, in words: a row per model and quarter."""
+    rows = []
+    for setting in main_settings(settings):
+        found = setting.experiments[0].plots.get("lengths")
+        if found is not None:
+            for quarter in found.itertuples():
+                words = f"{quarter.words_from} to {quarter.words_to}"
+                rows.append(Row((setting.label, words, str(quarter.documents)), {"f1_micro": Cell(quarter.f1_micro)}))
+    caption = (
+        "Quarters of the test documents by their number of words; micro-F1 in percent. Of several seeds the first."
+    )
+    return _table("lengths", "Short and long documents", caption, ("model", "words", "documents"), rows)
 
 
 def _compared(

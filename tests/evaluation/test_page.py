@@ -1,7 +1,7 @@
 import pandas as pd
 
 from stages.evaluation.experiments import Experiment
-from stages.evaluation.page import markdown, page, section_of
+from stages.evaluation.page import found, markdown, page, section_of
 from stages.evaluation.tables import Difference
 
 
@@ -56,3 +56,19 @@ def test_the_page_needs_nothing_else():
     assert text.count("<svg") == 2 * len([figure for part in section.parts for figure in part.figures])
     assert text.count('<a href="#s') == 2
     assert page([section, section]) == text
+
+
+def test_what_was_found_is_said_in_sentences_and_never_overstated():
+    shown = {"f1_micro": Difference(0.088, 0.07, 0.105, 0.0004)}
+    chance = {"f1_micro": Difference(-0.004, -0.02, 0.01, 0.4)}
+    first, second = found([("MSAM", "CE_MSAM", "CE", shown), ("M", "M 4", "M 2", chance)])
+    assert first == "CE_MSAM is better than CE by 8.8 points of micro-F1 (95 % interval +7.0 to +10.5)."
+    assert second.startswith("Between M 4 and M 2 no difference is shown: 0.4 points of micro-F1 (95 % interval -2.0")
+
+
+def test_all_codes_stand_in_a_folded_table():
+    codes = pd.DataFrame({"code": ["<b>"], "kind": ["diagnosis"], "f1": [0.5], "auc": [float("nan")]})
+    text = page([section_of([experiment("a", "CE", 0.6, codes=codes.assign(training_documents=3, documents=2))])])
+    assert "All 1 codes, CE" in text
+    assert "&lt;b&gt;" in text and "<b>" not in text
+    assert text.count("<script>") == 1
