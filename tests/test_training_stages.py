@@ -136,6 +136,29 @@ def test_a_gpu_learns_and_predicts_what_the_cpu_does(workspace, cuda, precision,
     torch.testing.assert_close(logits[cuda], logits["cpu"], rtol=0, atol=tolerance)
 
 
+SIZES = {"CE": {"chunk_length": 8, "max_tokens": 40}, "LE": {"window": 8, "max_positions": 32}}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["CE", "CE_MSAM", "LE", "LE_MSAM"])
+def test_bf16_learns_and_predicts_what_float32_does(workspace, kind):
+    """On the CPU's own bfloat16 autocast, through training, prediction and joint training; logits take many values."""
+    no_size = {name: None for sizes in SIZES.values() for name in sizes}
+    head = {"head": "msam", "heads": 2} if "MSAM" in kind else {"head": "plain", "heads": None}
+    formats.write_json(paths.ARCHITECTURE, ARCHITECTURE | no_size | SIZES[kind[:2]] | {"encoder": kind[:2]} | head)
+    if "MSAM" not in kind:
+        formats.write_json(paths.HEAD_SYNONYMS, {})
+    logits = {}
+    for precision in ("float32", "bf16"):
+        set_params(compute__precision=precision)
+        for stage in ("train_classifier", "predict"):
+            launch(stage)
+        logits[precision] = load_file(paths.predictions(paths.PREDICTIONS, "test"))["logits"]
+    assert logits["bf16"].dtype == torch.float32
+    torch.testing.assert_close(logits["bf16"], logits["float32"], rtol=0, atol=0.2)
+    assert len(logits["bf16"].unique()) == logits["bf16"].numel()
+
+
 def test_same_inputs_same_bytes(workspace):
     train_classifier.main()
     first = content(paths.CLASSIFIER)
