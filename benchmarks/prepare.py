@@ -1,8 +1,10 @@
-"""Preparation of MIMIC-III and its stratification: this project's way beside the straightforward one.
+"""Preparation of MIMIC-III and MIMIC-IV, and stratification: this project's way beside the straightforward one.
 
     python -m benchmarks.prepare                       # 1,250 / 2,500 / 5,000 admissions, about a minute
     python -m stages.synthesize --load --out /tmp/load # load data of MIMIC-III's full size
     python -m benchmarks.prepare --load /tmp/load      # also this folder
+    python -m stages.synthesize --load --mimic4 --out /tmp/load4
+    python -m benchmarks.prepare --load4 /tmp/load4 --load /tmp/load
 
 Seconds and peak memory are those of a whole `python -m stages.prepare_splits`, interpreter and imports included.
 `straightforward` reads all notes with pandas, joins and cleans them by regular expressions, and counts the labels anew
@@ -28,6 +30,7 @@ from stages.project import params, paths
 from stages.project.formats import write_json
 
 SUBSETS = ("top50", "full", "clean")
+SUBSETS_OF_MIMIC4 = ("icd9", "icd10")
 ROOT = Path(__file__).parents[1]
 MEASURED = """
 import resource, subprocess, sys, time
@@ -64,11 +67,13 @@ def measure(*command: str, cwd: Path) -> tuple[float, float, float]:
     return wall, cpu, kilobytes / 1e6
 
 
-def prepare(raw: Path, subset: str) -> tuple[float, float, float]:
+def prepare(raw: Path, subset: str, form: str = "mimic3") -> tuple[float, float, float]:
     """Run prepare_splits on a folder of tables, in a working folder of its own."""
     with tempfile.TemporaryDirectory() as folder:
         content = params.parse((ROOT / paths.PARAMS).read_text(encoding="utf-8"))
-        content["data"] |= {"raw_dir": str(raw.resolve()), "subset": subset, "split": "stratified", "format": "mimic3"}
+        content["data"] |= {"raw_dir": str(raw.resolve()), "subset": subset, "split": "stratified", "format": form}
+        if form == "mimic4":
+            content["data"]["notes_dir"] = str(raw.resolve())
         write_json(Path(folder) / paths.PARAMS, content, digits=17)
         return measure(sys.executable, "-m", "stages.prepare_splits", cwd=Path(folder))
 
@@ -137,7 +142,7 @@ def timed(call, *arguments: object) -> tuple[float, object]:
     return time.perf_counter() - start, result
 
 
-def prepare_table(sizes: list[int], load: Path | None) -> None:
+def prepare_table(sizes: list[int], load: Path | None, load4: Path | None) -> None:
     print(f"{'admissions':>10} {'subset':>6} {'seconds':>8} {'CPU':>6} {'GB':>5} {'ms/admission':>13}")
     with tempfile.TemporaryDirectory() as folder:
         for size in sizes:
@@ -151,11 +156,12 @@ def prepare_table(sizes: list[int], load: Path | None) -> None:
             command = f"from benchmarks.prepare import *; straightforward(Path({str(raw)!r}), {subset!r})"
             wall, cpu, memory = measure(sys.executable, "-c", command, cwd=ROOT)
             print(f"{sizes[-1]:>10,} {subset:>6} {wall:>8.1f} {cpu:>6.1f} {memory:>5.2f}")
-    if load is None:
-        return
-    for subset in SUBSETS:
-        wall, cpu, memory = prepare(load, subset)
-        print(f"{load.name:>10} {subset:>6} {wall:>8.1f} {cpu:>6.1f} {memory:>5.2f}")
+    for given, subsets, form in ((load, SUBSETS, "mimic3"), (load4, SUBSETS_OF_MIMIC4, "mimic4")):
+        if given is None:
+            continue
+        for subset in subsets:
+            wall, cpu, memory = prepare(given, subset, form)
+            print(f"{given.name:>10} {subset:>6} {wall:>8.1f} {cpu:>6.1f} {memory:>5.2f}", flush=True)
 
 
 def stratify_table(everywhere: bool) -> None:
@@ -174,12 +180,13 @@ def stratify_table(everywhere: bool) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--admissions", type=int, nargs="+", default=[1250, 2500, 5000])
-    parser.add_argument("--load", type=Path, help="a folder of tables to prepare as well")
+    parser.add_argument("--load", type=Path, help="a folder of MIMIC-III's tables to prepare as well")
+    parser.add_argument("--load4", type=Path, help="one of MIMIC-IV's, with the folders hosp and note")
     parser.add_argument("--everywhere", action="store_true", help="stratify straightforwardly at all sizes (minutes)")
     options = parser.parse_args()
     stratify_table(options.everywhere)
     print()
-    prepare_table(options.admissions, options.load)
+    prepare_table(options.admissions, options.load, options.load4)
 
 
 if __name__ == "__main__":

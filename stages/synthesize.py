@@ -6,7 +6,8 @@ Without arguments, as the pipeline runs it: `demo.admissions` admissions from `d
     python -m stages.synthesize --load --out /tmp/load        # 2.1 million notes, 1.4 GB, two minutes
     python -m stages.synthesize --load --admissions 5000 --other-notes 0.8 --other-words 1400 --out /tmp/load
 
-`--mimic4` writes the embedded corpus in MIMIC-IV's form, into OUT/hosp and OUT/note.
+`--mimic4` writes the embedded corpus in MIMIC-IV's form, into OUT/hosp and OUT/note; with `--load`, load data of
+MIMIC-IV's size: 331,000 notes.
 """
 
 import argparse
@@ -18,7 +19,7 @@ from functools import partial
 from pathlib import Path
 
 from stages.demo.as_mimic4 import write_as_mimic4
-from stages.demo.full_size import Load, write_load
+from stages.demo.full_size import FULL_SIZE, FULL_SIZE_OF_MIMIC4, Load, write_load, write_load_of_mimic4
 from stages.demo.generator import read_phrases, write_corpus
 from stages.project import params
 from stages.project.errors import InputError
@@ -34,10 +35,13 @@ CORPUS = Path("data/demo/mimic")
 def main(arguments: Sequence[str] = ()) -> None:
     options = parsed(arguments)
     phrases = read_phrases(PHRASES)
-    if options.mimic4:
+    if options.load and options.mimic4:
+        n_admissions = options.admissions or FULL_SIZE_OF_MIMIC4
+        folder, rows = options.out, write_load_of_mimic4(options.out, n_admissions, options.seed, phrases)
+    elif options.mimic4:
         folder, rows = options.out, as_mimic4(options.out, phrases)
     elif options.load:
-        load = Load(options.admissions, options.other_notes, options.other_words)
+        load = Load(options.admissions or FULL_SIZE, options.other_notes, options.other_words)
         folder, rows = options.out, write_load(options.out, load, options.seed, phrases)
     else:
         demo = params.load().demo
@@ -62,7 +66,7 @@ def parsed(arguments: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--load", action="store_true", help="write load data, not the embedded corpus")
     parser.add_argument("--mimic4", action="store_true", help="the embedded corpus in MIMIC-IV's form")
     parser.add_argument("--out", type=Path, help="the folder of the load data")
-    parser.add_argument("--admissions", type=int, default=Load.admissions)
+    parser.add_argument("--admissions", type=int, help="default: as many as the release has")
     parser.add_argument("--other-notes", type=float, default=Load.other_notes, help="per admission, mean")
     parser.add_argument("--other-words", type=int, default=Load.other_words, help="per note, mean")
     parser.add_argument("--seed", type=int, default=2024)
@@ -71,7 +75,7 @@ def parsed(arguments: Sequence[str]) -> argparse.Namespace:
         raise InputError(
             "--load or --mimic4 and --out FOLDER go together; the embedded corpus takes its settings from params.yaml"
         )
-    if options.admissions < 1:
+    if options.admissions is not None and options.admissions < 1:
         raise InputError(f"--admissions: {options.admissions} should be at least 1")
     return options
 

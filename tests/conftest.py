@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from hypothesis import settings
 from torch.utils._python_dispatch import TorchDispatchMode
 from transformers import (
     BertConfig,
@@ -22,6 +23,10 @@ from transformers import (
     XLMRobertaConfig,
     XLMRobertaModel,
 )
+
+# The same examples in every run; `--hypothesis-profile=default` draws others.
+settings.register_profile("fixed", derandomize=True, deadline=None)
+settings.load_profile("fixed")
 
 VOCABULARY = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *(f"w{number}" for number in range(60)), "Fever", "fever"]
 SIZES = {

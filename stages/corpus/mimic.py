@@ -123,7 +123,8 @@ def load(
     codes, kinds = read_codes(folder, release, kept_of.revision)
     titles = read_titles(folder, release, kept_of.revision)
     _warn_of_lost_zeros(kinds, release, kept_of.revision)
-    notes, counts = read_notes(_inside(notes_dir or folder, release.notes_folder), kept_of.clean, release)
+    notes_dir = _inside(notes_dir or folder, release.notes_folder)
+    notes, counts = read_notes(notes_dir, codes.keys(), kept_of.clean, release)
     _check_agreement(folder, release, notes.keys(), codes.keys())
     admissions = sorted(notes.keys() & codes.keys())
     counts |= {"admissions_with_notes": len(notes), "admissions_without_codes": len(notes) - len(admissions)}
@@ -176,8 +177,13 @@ def kept_codes(documents: Iterable[list[str]], subset: Subset, min_documents: in
     return {code for code, count in occurrences.items() if count >= least}
 
 
-def read_notes(folder: Path, clean: text.Cleaner, release: Release = MIMIC_III) -> tuple[Notes, dict[str, int]]:
-    """The cleaned notes of each admission, in file order, and how many notes there were."""
+def read_notes(
+    folder: Path, coded: Set[Admission], clean: text.Cleaner, release: Release = MIMIC_III
+) -> tuple[Notes, dict[str, int]]:
+    """The cleaned notes of each admission, in file order, and how many notes there were.
+
+    Of an admission that is not `coded` no text is kept: in MIMIC-IV these are all those of the other revision of ICD.
+    """
     path = delimited.find(folder, release.notes, f"it should be the folder with {release.name}'s notes")
     notes: Notes = {}
     counts = {"notes": 0, "discharge_summaries": 0}
@@ -216,7 +222,7 @@ def read_notes(folder: Path, clean: text.Cleaner, release: Release = MIMIC_III) 
                         n_repeated += 1
                         continue
                     texts_seen.add(key)
-                notes.setdefault(admission, []).append((row, clean(note)))
+                notes.setdefault(admission, []).append((row, clean(note) if admission in coded else ""))
     if not counts["discharge_summaries"]:
         raise InputError(
             f"{path} has {counts['notes']} notes, but none of the {column.lower()} "

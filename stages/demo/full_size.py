@@ -1,15 +1,20 @@
-"""Load data: a corpus of MIMIC-III's full size and shape, to measure the preparation of real data with.
+"""Load data: corpora of MIMIC-III's and MIMIC-IV's full size and shape, to measure the preparation of real data with.
 
 The patients and their discharge summaries are those of the embedded corpus. Around them stands what makes the size:
 thousands of further codes with a long tail, summaries filled up to about 1,500 words, and dozens of notes of other
 categories per admission, cut from a stock of paragraphs that was made beforehand.
 """
 
+import csv
 import datetime as dt
+import gzip
+import io
 import random
+from contextlib import ExitStack
 from dataclasses import dataclass
 from itertools import accumulate
 from pathlib import Path
+from typing import Any
 
 from tqdm import tqdm
 
@@ -21,6 +26,7 @@ from stages.demo.generator import (
     flush,
     in_order,
     mimic_writer,
+    undotted,
     write_titles,
 )
 from stages.demo.notes import Lexicon, addendum, discharge_summary
@@ -46,6 +52,22 @@ TAIL = {"diagnoses": (6_900, 5.7), "procedures": (1_950, 2.1)}
 # The k-th code (from 0 on) is drawn in proportion to (k + 20) ** -1.38. At full size some 3,700 codes then have ten
 # admissions or more, as in MIMIC.
 TAIL_OFFSET, TAIL_EXPONENT = 20, 1.38
+
+# MIMIC-IV: about 331,000 notes, 63 % of them of admissions that were coded by ICD-9.
+FULL_SIZE_OF_MIMIC4 = 546_000  # admissions of the hospital module
+WITH_NOTE = 0.605  # share of admissions
+OF_ICD9 = 0.63  # share of admissions, the others are of ICD-10
+ADDED, REPEATED, EMPTY = 0.004, 0.002, 0.0005  # shares of notes: of type AD, there twice, without text
+UNCODED_ROW = 0.001  # share of rows of the code tables without a code
+TAIL_OF_ICD10 = {"diagnoses": (18_000, 12.0), "procedures": (11_000, 1.2)}
+PLACEHOLDER = "___"
+MIMIC4_COLUMNS = {
+    "hosp/diagnoses_icd": "subject_id hadm_id seq_num icd_code icd_version",
+    "hosp/procedures_icd": "subject_id hadm_id seq_num chartdate icd_code icd_version",
+    "hosp/d_icd_diagnoses": "icd_code icd_version long_title",
+    "hosp/d_icd_procedures": "icd_code icd_version long_title",
+    "note/discharge": "note_id subject_id hadm_id note_type note_seq charttime storetime text",
+}
 
 
 @dataclass(frozen=True)
@@ -179,3 +201,87 @@ def load_notes(rng: random.Random, stay: Admission, load: Load, lexicon: Lexicon
             )
         )
     return notes
+
+
+def write_load_of_mimic4(folder: Path, n_admissions: int, seed: int, phrases: dict[str, dict]) -> dict[str, int]:
+    """Write load data in MIMIC-IV's form, whole or not at all, streaming; return the number of rows of each file."""
+    lexicon = Lexicon(phrases)
+    rng = random.Random(f"{seed}:load of MIMIC-IV")
+    stock = Stock(rng)
+    codes = {9: tail_codes(set(phrases) | {code for code, *_ in OUTSIDE}), 10: tail_codes_of_icd10()}
+    tails = {
+        (revision, kind): Tail(codes[revision][place], of[kind][1])
+        for revision, of in ((9, TAIL), (10, TAIL_OF_ICD10))
+        for place, kind in enumerate(of)
+    }
+    with whole_directory(folder) as partial, ExitStack() as stack:
+        tables = Mimic4Tables(partial, stack)
+        for (revision, kind), tail in tails.items():
+            for rank, code in enumerate(tail.codes):
+                title = " ".join(stock.words[rank % 1_000 : rank % 1_000 + 5])
+                tables.write(f"hosp/d_icd_{kind}", undotted(code), revision, title)
+        progress = tqdm(total=n_admissions, unit="admission", disable=None, mininterval=1)
+        for stays, chance in admissions(n_admissions, seed):
+            for stay in stays:
+                revision = 9 if chance.random() < OF_ICD9 else 10
+                for kind in TAIL:
+                    known = stay.codes + stay.outside if revision == 9 else ()
+                    own = [code for code in known if is_procedure(code) == (kind == "procedures")]
+                    tables.write_codes(chance, kind, stay, own + tails[revision, kind].draw(chance), revision)
+                if chance.random() < WITH_NOTE:
+                    report = discharge_summary(chance, stay, lexicon)
+                    report += stock.text(chance, int(chance.gammavariate(4, SUMMARY_WORDS / 4)))
+                    tables.write_note(chance, stay, report.replace(".\n", f". {PLACEHOLDER}\n"))
+            progress.update(len(stays))
+        progress.close()
+    return tables.n_rows
+
+
+def tail_codes_of_icd10() -> tuple[list[str], list[str]]:
+    """Diagnosis and procedure codes in the form of ICD-10-CM and ICD-10-PCS, the most frequent first."""
+    diagnoses = (rank * 7_919 % 99_991 for rank in range(TAIL_OF_ICD10["diagnoses"][0]))
+    procedures = (rank * 4_001 % 99_991 for rank in range(TAIL_OF_ICD10["procedures"][0]))
+    return (
+        [f"{'ABCDEFGHIJ'[place // 10_000]}{place // 100 % 100:02d}.{place % 100:02d}" for place in diagnoses],
+        [f"0{place:05d}Z" for place in procedures],
+    )
+
+
+class Mimic4Tables:
+    """MIMIC-IV's five tables, open for writing in the folders `hosp` and `note`."""
+
+    def __init__(self, folder: Path, stack: ExitStack):
+        self.n_rows = dict.fromkeys(MIMIC4_COLUMNS, 0)
+        self.writers: dict[str, Any] = {}
+        for name, columns in MIMIC4_COLUMNS.items():
+            path = folder / f"{name}.csv.gz"
+            path.parent.mkdir(exist_ok=True)
+            raw = stack.enter_context(path.open("wb"))
+            packed = gzip.GzipFile(filename="", mode="wb", fileobj=raw, compresslevel=1, mtime=0)
+            text = stack.enter_context(io.TextIOWrapper(packed, encoding="utf-8", newline=""))
+            self.writers[name] = csv.writer(text, lineterminator="\n")
+            self.writers[name].writerow(columns.split())
+
+    def write(self, name: str, *fields: object) -> None:
+        """Append a row."""
+        self.writers[name].writerow(fields)
+        self.n_rows[name] += 1
+
+    def write_codes(self, rng: random.Random, kind: str, stay: Admission, codes: list[str], revision: int) -> None:
+        """Append an admission's rows of one code table."""
+        day = (stay.discharged,) if kind == "procedures" else ()
+        for place, code in enumerate(codes, 1):
+            spelled = "" if rng.random() < UNCODED_ROW else undotted(code)
+            self.write(f"hosp/{kind}_icd", stay.patient.subject_id, stay.hadm_id, place, *day, spelled, revision)
+
+    def write_note(self, rng: random.Random, stay: Admission, text: str) -> None:
+        """Append an admission's note, or what MIMIC-IV has beside it: an addendum, the note again, an empty one."""
+        texts = [("DS", "" if rng.random() < EMPTY else text)]
+        if rng.random() < ADDED:
+            texts.append(("AD", addendum(rng, stay)))
+        if rng.random() < REPEATED:
+            texts.append(texts[0])
+        for number, (kind, own) in enumerate(texts, self.n_rows["note/discharge"] + 1):
+            subject, note_id = stay.patient.subject_id, f"{stay.patient.subject_id}-{kind}-{number}"
+            day = f"{stay.discharged} 00:00:00"
+            self.write("note/discharge", note_id, subject, stay.hadm_id, kind, number, day, day, own)

@@ -1,5 +1,6 @@
 import random
 from collections import Counter
+from collections.abc import Iterable
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -20,9 +21,9 @@ def plainly(labels: list[list[str]], ratios: tuple[float, ...], generator: rando
     while remaining:
         rarest, _ = Counter({label: count for label, count in counts.items() if count}).most_common()[-1]
         for subject in reversed([subject for subject in remaining if rarest in labels[subject]]):
-            wants = [(demand[rarest], total) for demand, total in zip(demands, totals, strict=True)]
-            tied = [part for part, want in enumerate(wants) if want == max(wants)]
-            part = tied[0] if len(tied) == 1 else generator.choice(tied)
+            tied = _highest([demand[rarest] for demand in demands], range(len(ratios)))
+            leading = _highest(totals, tied)
+            part = leading[0] if len(leading) == 1 else generator.choice(tied)
             parts[part].append(subject)
             remaining.remove(subject)
             totals[part] -= 1
@@ -30,6 +31,11 @@ def plainly(labels: list[list[str]], ratios: tuple[float, ...], generator: rando
                 demands[part][label] -= 1
                 counts[label] -= 1
     return parts
+
+
+def _highest(wants: list[float], parts: Iterable[int]) -> list[int]:
+    parts = list(parts)
+    return [part for part in parts if wants[part] == max(wants[other] for other in parts)]
 
 
 @given(subjects, ratios)

@@ -20,8 +20,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from stages import synthesize
+from stages.corpus import icd, mimic
 from stages.demo.conditions import OUTSIDE, is_procedure
-from stages.demo.full_size import Load, tail_codes, write_load
+from stages.demo.full_size import Load, tail_codes, tail_codes_of_icd10, write_load, write_load_of_mimic4
 from stages.demo.generator import COLUMNS, read_phrases, write_corpus
 from stages.demo.notes import (
     TRAPS_A_SUMMARY,
@@ -474,6 +475,30 @@ def test_load_data_of_few_long_notes(tmp_path, phrases):
     again = write_load(tmp_path / "again", Load(admissions=300, other_notes=0.8, other_words=1_400), 1, phrases)
     assert again == rows
     assert digests(tmp_path / "load") == digests(tmp_path / "again")
+
+
+def test_load_data_of_mimic4_go_through_its_preparation(tmp_path, phrases):
+    rows = write_load_of_mimic4(tmp_path / "load", 400, 1, phrases)
+    assert 0.55 < rows["note/discharge"] / 400 < 0.68
+    notes = pd.read_csv(tmp_path / "load/note/discharge.csv.gz", dtype=str, keep_default_na=False)
+    assert notes.note_id.is_unique
+    assert 1_350 < notes.text.str.split().str.len().mean() < 2_000
+    assert notes.text.str.contains("___").mean() > 0.9
+    seen = {}
+    for subset in ("icd9", "icd10"):
+        corpus = mimic.load(tmp_path / "load/hosp", subset, 10, mimic.MIMIC_IV, tmp_path / "load/note")
+        seen[subset] = {document.document_id for document in corpus.documents}
+    assert not seen["icd9"] & seen["icd10"]
+    assert 0.5 < len(seen["icd9"]) / len(seen["icd9"] | seen["icd10"]) < 0.75
+    assert write_load_of_mimic4(tmp_path / "again", 400, 1, phrases) == rows
+    for name in rows:
+        assert (tmp_path / f"again/{name}.csv.gz").read_bytes() == (tmp_path / f"load/{name}.csv.gz").read_bytes()
+
+
+def test_codes_of_icd10_are_distinct_and_have_its_form():
+    for codes, kind in zip(tail_codes_of_icd10(), ("diagnosis", "procedure"), strict=True):
+        assert len(set(codes)) == len(codes)
+        assert all(icd.read(code, kind, 10) == code for code in codes)
 
 
 def test_codes_of_the_tail_are_new_and_distinct():
