@@ -150,15 +150,18 @@ def sizes_of(experiment: Experiment) -> str:
 
 
 def found(differences: Sequence[tuple[str, str, str, Mapping[str, Difference]]]) -> list[str]:
-    """What the tests of micro-F1 found, in sentences: who is better, by how much, and whether that may be chance."""
-    sentences = []
+    """What the tests of micro-F1 found, in sentences: who is better and by how much, then where that may be chance."""
+    sentences, unclear = [], []
     for _, one, two, tested in differences:
         value, low, high, p = tested["f1_micro"]
-        points = f"{100 * abs(value):.1f} points of micro-F1 (95 % interval {100 * low:+.1f} to {100 * high:+.1f})"
-        if p >= tables.SIGNIFICANT:
-            sentences.append(f"Between {one} and {two} no difference is shown: {points}, p {p:.2f}.")
-        else:
-            sentences.append(f"{one} is {'better' if value > 0 else 'worse'} than {two} by {points}.")
+        if p >= tables.SIGNIFICANT or low <= 0 <= high:
+            unclear.append(f"{one} and {two}")
+            continue
+        least, most = sorted((100 * abs(low), 100 * abs(high)))
+        by = f"{100 * abs(value):.1f} points of micro-F1 (95 % interval {least:.1f} to {most:.1f})"
+        sentences.append(f"{one} is {'better' if value > 0 else 'worse'} than {two} by {by}.")
+    if unclear:
+        sentences.append(f"No difference is shown between {', between '.join(unclear)}.")
     return sentences
 
 

@@ -61,9 +61,13 @@ def test_the_page_needs_nothing_else():
 def test_what_was_found_is_said_in_sentences_and_never_overstated():
     shown = {"f1_micro": Difference(0.088, 0.07, 0.105, 0.0004)}
     chance = {"f1_micro": Difference(-0.004, -0.02, 0.01, 0.4)}
-    first, second = found([("MSAM", "CE_MSAM", "CE", shown), ("M", "M 4", "M 2", chance)])
-    assert first == "CE_MSAM is better than CE by 8.8 points of micro-F1 (95 % interval +7.0 to +10.5)."
-    assert second.startswith("Between M 4 and M 2 no difference is shown: 0.4 points of micro-F1 (95 % interval -2.0")
+    worse = {"f1_micro": Difference(-0.198, -0.216, -0.18, 0.009)}
+    pairs = [("M", "M 4", "M 2", chance), ("MSAM", "CE_MSAM", "CE", shown), ("M", "M 2", "M 1", chance)]
+    assert found([*pairs, ("sliding window", "LE", "CE", worse)]) == [
+        "CE_MSAM is better than CE by 8.8 points of micro-F1 (95 % interval 7.0 to 10.5).",
+        "LE is worse than CE by 19.8 points of micro-F1 (95 % interval 18.0 to 21.6).",
+        "No difference is shown between M 4 and M 2, between M 2 and M 1.",
+    ]
 
 
 def test_all_codes_stand_in_a_folded_table():
