@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 from tqdm import tqdm
@@ -245,33 +246,59 @@ def read_codes(
     kinds: dict[str, Kind] = {}
     for kind, name in release.code_tables.items():
         path = delimited.find(folder, name, f"data.raw_dir should be {release.name}'s folder")
-        recorded: dict[Admission, set[str]] = {}
-        read: dict[str, str | None] = {}  # each spelling is read once
-        n_missing = 0
-        ids = [release.column("subject_id"), release.column("hadm_id")]
-        ids = ["ROW_ID", *ids] if release.version is None else ids
-        for batch in delimited.read(path, [*ids, release.code, *filter(None, [release.version])]):
-            batch = _of_revision(path, batch, release, revision)
-            stripped = pc.utf8_trim_whitespace(batch.column(release.code)).to_pylist()
-            for at, (admission, spelled) in enumerate(zip(_admissions(path, batch, release), stripped, strict=True)):
-                if spelled not in read:
-                    read[spelled] = _read_code(path, batch, at, spelled, kind, revision)
-                if read[spelled] is None:
-                    n_missing += 1
-                else:
-                    recorded.setdefault(admission, set()).add(spelled)
-        if not recorded:
+        read, rows, n_missing = _read_code_table(path, release, kind, revision)
+        if not rows.size:
             raise InputError(f"{path} has no code at all" + (f" of ICD-{revision}" if release.version else ""))
         if n_missing:
             log.info("%s: %d rows without a code are left out", path.name, n_missing)
-        for admission, spellings in recorded.items():
-            codes.setdefault(admission, []).extend(code for spelled in spellings if (code := read[spelled]))
-        for code in read.values():
+        starts = np.flatnonzero(np.append(True, np.any(rows[1:, :2] != rows[:-1, :2], axis=1)))
+        ends = [*starts[1:].tolist(), len(rows)]
+        spellings = rows[:, 2].tolist()
+        for (subject, admission), start, end in zip(rows[starts, :2].tolist(), starts.tolist(), ends, strict=True):
+            own = codes.setdefault(Admission(subject, admission), [])
+            own.extend(code for spelled in spellings[start:end] if (code := read[spelled]))
+        for code in read:
             if code:
                 kinds.setdefault(code, kind)
     for own in codes.values():
         own.sort()
     return codes, kinds
+
+
+def _read_code_table(
+    path: Path, release: Release, kind: Kind, revision: Revision
+) -> tuple[list[str | None], np.ndarray, int]:
+    """The code that each spelling stands for, the distinct rows of a table, and how many rows have no code.
+
+    A row is a subject, an admission and the number of a spelling; the rows are sorted.
+    """
+    read: list[str | None] = []
+    numbers: dict[str, int] = {}
+    parts = [np.empty((0, 3), dtype=np.int64)]
+    n_missing = 0
+    ids = [release.column("subject_id"), release.column("hadm_id")]
+    columns = [*(["ROW_ID"] if release.version is None else []), *ids, release.code, *filter(None, [release.version])]
+    for batch in delimited.read(path, columns):
+        batch = _of_revision(path, batch, release, revision)
+        encoded = pc.utf8_trim_whitespace(batch.column(release.code)).dictionary_encode()
+        places = encoded.indices.to_numpy()
+        spellings = encoded.dictionary.to_pylist()
+        for place, spelled in enumerate(spellings):
+            if spelled not in numbers:  # each spelling is read once
+                numbers[spelled] = len(numbers)
+                read.append(_read_code(path, batch, int((places == place).argmax()), spelled, kind, revision))
+        number = np.array([numbers[spelled] for spelled in spellings], dtype=np.int64)[places]
+        rows = np.column_stack([*(delimited.integers(path, batch, name) for name in ids), number])
+        coded = np.array([read[numbers[spelled]] is not None for spelled in spellings], dtype=bool)[places]
+        n_missing += len(coded) - int(coded.sum())
+        parts.append(rows[coded])
+    return read, _distinct(np.concatenate(parts)), n_missing
+
+
+def _distinct(rows: np.ndarray) -> np.ndarray:
+    """The rows in order, each once."""
+    rows = rows[np.lexsort(rows.T[::-1])]
+    return rows[np.append(True, np.any(rows[1:] != rows[:-1], axis=1))] if len(rows) else rows
 
 
 def _of_revision(path: Path, batch: pa.RecordBatch, release: Release, revision: Revision) -> pa.RecordBatch:
