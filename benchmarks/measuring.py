@@ -18,12 +18,12 @@ from typing import Any
 import numpy as np
 import scipy.sparse as sp
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from transformers import AutoModel, BertConfig, BertTokenizerFast, MegatronBertConfig
 
 from benchmarks.msam import plain
 from stages.encoder.architecture import Architecture
-from stages.encoder.attention import SelfAttention
+from stages.encoder.attention import ATTENTION, SelfAttention
 from stages.encoder.chunking import document_rows
 from stages.encoder.encoder import fitted, special_ids
 from stages.modeling.batching import Documents, tokenise
@@ -184,21 +184,27 @@ def peak_memory(device: str) -> int:
 
 def straightforward(model: CodingModel) -> CodingModel:
     """Compute `model` in the authors' way, in place."""
-    for module in model.modules():
-        if type(module) is SelfAttention:
-            module.__dict__.update(attend=_eager_attention, first_only=False)
+    if model.architecture.encoder == "CE":
+        model.encoder.config._attn_implementation = "straightforward"
+        for module in model.modules():
+            if isinstance(module, SelfAttention):
+                module.first_only = False
     if isinstance(model.head, MsamHead):
         attention = model.head.attention
         attention.__dict__["forward"] = lambda *arguments: plain(attention, *arguments)
     return model
 
 
-def _eager_attention(query: Tensor, key: Tensor, value: Tensor, visible: Tensor) -> Tensor:
-    """Attention by plain matrix products: the same arguments and result as SelfAttention.attend."""
-    query, key, value = (part.transpose(1, 2) for part in (query, key, value))
+def _eager_attention(
+    module: nn.Module, query: Tensor, key: Tensor, value: Tensor, attention_mask: Tensor, dropout: float = 0.0, **_: Any
+) -> tuple[Tensor, None]:
+    """Attention by plain matrix products, as transformers' attention functions take and give it."""
     scores = query @ key.mT / query.shape[-1] ** 0.5
-    scores = scores.masked_fill(~visible[:, None, None, :], torch.finfo(scores.dtype).min)
-    return (scores.softmax(-1) @ value).transpose(1, 2)
+    scores = scores.masked_fill(~attention_mask, torch.finfo(scores.dtype).min)
+    return (scores.softmax(-1) @ value).transpose(1, 2), None
+
+
+ATTENTION.register("straightforward", _eager_attention)
 
 
 def one_by_one(size: Size, texts: list[str], documents: Documents, device: str) -> Iterator[tuple[Any, Tensor]]:

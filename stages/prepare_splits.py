@@ -1,5 +1,6 @@
 """Read the corpus, deal its documents to train, val and test, and describe the parts."""
 
+import gc
 import logging
 from collections.abc import Iterator
 from dataclasses import replace
@@ -162,4 +163,5 @@ def _batches(documents: list[Document]) -> Iterator[pa.RecordBatch]:
 
 
 if __name__ == "__main__":
+    gc.disable()  # none of the millions of small objects is in a cycle; looking for one takes a tenth of the time
     run(main)

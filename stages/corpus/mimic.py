@@ -2,7 +2,7 @@
 
 import logging
 from collections import Counter
-from collections.abc import Iterable, Set
+from collections.abc import Iterable, Iterator, Set
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -188,6 +188,14 @@ def read_notes(
     path = delimited.find(folder, release.notes, f"it should be the folder with {release.name}'s notes")
     notes: Notes = {}
     counts = {"notes": 0, "discharge_summaries": 0}
+    for batch in _raw_notes(path, release, counts):
+        for admission, row, note in batch:
+            notes.setdefault(admission, []).append((row, clean(note) if admission in coded else ""))
+    return notes, counts
+
+
+def _raw_notes(path: Path, release: Release, counts: dict[str, int]) -> Iterator[list[tuple[Admission, str, str]]]:
+    """The notes that count, as admission, note's id and text, some at a time; how many there are goes into `counts`."""
     subject_of: dict[int, int] = {}
     rows_seen: set[str] = set()
     texts_seen: set[tuple[int, int]] = set()
@@ -202,6 +210,7 @@ def read_notes(
             counts["discharge_summaries"] += pc.sum(of_kind).as_py() or 0
             if release.filtered:
                 batch = batch.filter(of_kind)
+            found = []
             rows, texts = (batch.column(name).to_pylist() for name in (release.note_id, columns[-1]))
             for at, (row, admission, note) in enumerate(
                 zip(rows, _admissions(path, batch, release), texts, strict=True)
@@ -223,7 +232,8 @@ def read_notes(
                         n_repeated += 1
                         continue
                     texts_seen.add(key)
-                notes.setdefault(admission, []).append((row, clean(note) if admission in coded else ""))
+                found.append((admission, row, note))
+            yield found
     if not counts["discharge_summaries"]:
         raise InputError(
             f"{path} has {counts['notes']} notes, but none of the {column.lower()} "
@@ -231,7 +241,6 @@ def read_notes(
         )
     if not release.merged:
         counts |= {"notes_without_text": n_empty, "repeated_notes": n_repeated}
-    return notes, counts
 
 
 def read_codes(

@@ -5,6 +5,7 @@ what cleaning and trimming the joined raw notes would give, but reading and clea
 """
 
 from collections.abc import Callable
+from itertools import filterfalse
 
 Cleaner = Callable[[str], str]
 
@@ -26,7 +27,7 @@ def lower_alphanumeric(text: str) -> str:
     spaced = text.lower().encode().translate(LETTERS_AND_DIGITS)
     # The edges make the first and the last word something else than a number, unless something parts them from it.
     words = (EDGE + spaced + EDGE).split()
-    return b" ".join([word for word in words if not word.isdigit()])[1:-1].decode()
+    return b" ".join(filterfalse(bytes.isdigit, words))[1:-1].decode()
 
 
 def document(notes: list[str], clean: Cleaner) -> str:

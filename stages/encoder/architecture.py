@@ -22,7 +22,8 @@ class Architecture:
 
     padding: "masked" keeps padding out of the attention over tokens and out of the maximum over chunks; "original" lets
     it take part, as the authors' program does. initialisation: of the query and key maps of an MSAM head, torch's own
-    (the paper) or the identity.
+    (the paper) or the identity. dropout: before the linear layers of a plain head. encoder_dropout: the encoder's own,
+    None: as its configuration says.
     Raises InputError for a value that is not among the choices or a size that the encoder kind needs and lacks.
     """
 
@@ -37,6 +38,7 @@ class Architecture:
     max_positions: int = UNREAD
     lowercase_documents: bool | None = False
     initialisation: str = "torch"
+    encoder_dropout: float | None = None
 
     def __post_init__(self) -> None:
         for name, choices in CHOICES.items():

@@ -1,32 +1,50 @@
-"""The self-attention that is put in the place of BERT's and MegatronBert's own, under the same weight names."""
+"""Self-attention over a whole row of tokens, which transformers' encoders are told to use by its name.
+
+An attention function takes query (R, heads, n, h), key and value (R, heads, T, h) and a mask (R, 1, 1, T), true where a
+token is real; n is T, or 1 where the first token's context alone is wanted. It gives the contexts (R, n, heads, h), and
+None for the weights.
+"""
 
 import torch.nn.functional as F
 from torch import Tensor, nn
-from transformers import PreTrainedModel
+from transformers import AttentionInterface, PreTrainedModel
 
 from stages.encoder.families import FAMILIES
 
+WHOLE_ROW = "whole_row"
+ATTENTION = AttentionInterface()
+
+
+def whole_row(
+    module: nn.Module,
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    attention_mask: Tensor,
+    dropout: float = 0.0,
+    **_: object,
+) -> tuple[Tensor, None]:
+    """Every token sees all real tokens of its row."""
+    context = F.scaled_dot_product_attention(query, key, value, attn_mask=attention_mask, dropout_p=dropout)
+    return context.transpose(1, 2), None
+
+
+ATTENTION.register(WHOLE_ROW, whole_row)
+
 
 class SelfAttention(nn.Module):
-    """BERT's self-attention through torch's scaled_dot_product_attention; it takes over the weights of `replaced`.
+    """BERT's self-attention where transformers' own doesn't do; it takes over the weights of `replaced`.
 
-    transformers runs MegatronBert with eager attention only, which keeps every score matrix for the backward pass.
-    first_only: only the context of the first token is wanted (`only_first_state`).
+    transformers runs MegatronBert with eager attention only, which keeps every score matrix for the backward pass, and
+    computes a last layer of which the first token's state alone is wanted for all tokens (`only_first_state`).
     """
 
-    first_only = False
-
-    def __init__(self, replaced: nn.Module) -> None:
+    def __init__(self, replaced: nn.Module, config, first_only: bool = False) -> None:
         super().__init__()
+        self.config, self.first_only = config, first_only
         self.query, self.key, self.value = replaced.query, replaced.key, replaced.value
-        self.heads = replaced.num_attention_heads
-        self.dropout = replaced.dropout.p
+        self.dropout = replaced.dropout
         self.train(replaced.training)
-
-    @property
-    def dropout_now(self) -> float:
-        """The dropout of attention weights: none outside of training."""
-        return self.dropout if self.training else 0.0
 
     def forward(self, hidden_states: Tensor, attention_mask: Tensor, **_: object) -> tuple[Tensor, None]:
         """The context (R, T, d) of states (R, T, d), of the first token alone (R, 1, d) where no other is wanted.
@@ -35,21 +53,12 @@ class SelfAttention(nn.Module):
         """
         seeking = hidden_states[:, :1] if self.first_only else hidden_states
         query, key, value = (
-            projection(states).unflatten(-1, (self.heads, -1))
+            projection(states).unflatten(-1, (self.config.num_attention_heads, -1)).transpose(1, 2)
             for projection, states in ((self.query, seeking), (self.key, hidden_states), (self.value, hidden_states))
         )
-        return self.attend(query, key, value, attention_mask[:, 0, 0]).flatten(2), None
-
-    def attend(self, query: Tensor, key: Tensor, value: Tensor, visible: Tensor) -> Tensor:
-        """The context of every query, as query (R, n, heads, d / heads), from key and value (R, T, heads, d / heads).
-
-        visible: (R, T) bool, true where a token is real.
-        """
-        query, key, value = (part.transpose(1, 2) for part in (query, key, value))
-        context = F.scaled_dot_product_attention(
-            query, key, value, attn_mask=visible[:, None, None, :], dropout_p=self.dropout_now
-        )
-        return context.transpose(1, 2)
+        attend = ATTENTION[self.config._attn_implementation]
+        dropout = self.dropout.p if self.training else 0.0
+        return attend(self, query, key, value, attention_mask, dropout=dropout)[0].flatten(2), None
 
 
 def only_first_state(encoder: PreTrainedModel) -> None:
@@ -61,5 +70,5 @@ def only_first_state(encoder: PreTrainedModel) -> None:
     if FAMILIES[encoder.config.model_type].own_attention:
         return
     attention = encoder.encoder.layer[-1].attention
-    attention.self.first_only = True
+    attention.self = SelfAttention(attention.self, encoder.config, first_only=True)
     attention.output.register_forward_pre_hook(lambda _, states: (states[0], states[1][:, : states[0].shape[1]]))

@@ -22,16 +22,23 @@ from transformers import (
 from transformers import logging as transformers_logging
 
 from stages.encoder.architecture import Architecture
-from stages.encoder.attention import SelfAttention
+from stages.encoder.attention import WHOLE_ROW, SelfAttention
 from stages.encoder.chunking import SpecialIds
 from stages.encoder.families import FAMILIES, Family, family_of
-from stages.encoder.sliding_window import SlidingWindowAttention, position_source
+from stages.encoder.sliding_window import SLIDING_WINDOW, position_source
 from stages.project.errors import InputError
 
 log = logging.getLogger(__name__)
 
 PHRASE_TOKENS = 512  # a phrase is cut here, or at the encoder's number of positions
 PHRASES_AT_ONCE = 64
+DROPOUTS = (  # the encoders' own, by the names that their families give them
+    "hidden_dropout_prob",
+    "attention_probs_dropout_prob",
+    "attention_dropout",
+    "embedding_dropout",
+    "mlp_dropout",
+)
 
 
 def load_tokenizer(folder: Path, lowercase: bool | None = None) -> PreTrainedTokenizerBase:
@@ -81,14 +88,13 @@ def load_encoder(folder: Path, architecture: Architecture) -> tuple[PreTrainedMo
     The pooler is None where the folder holds none. Weights are float32 whatever they are stored in. Raises InputError
     where the folder holds no encoder of an accepted family, or one that lacks weights or positions.
     """
-    config = _config(folder)
+    config = _config(folder, architecture)
     try:
         with quiet_transformers():
             encoder, report = AutoModel.from_pretrained(
                 folder,
                 config=config,
                 dtype=torch.float32,
-                attn_implementation=attention_of(config),
                 local_files_only=True,
                 use_safetensors=True,  # the other form is a pickle
                 output_loading_info=True,
@@ -104,21 +110,28 @@ def load_encoder(folder: Path, architecture: Architecture) -> tuple[PreTrainedMo
     return fitted(encoder, architecture, folder), pooler
 
 
-def _config(folder: Path):
-    """The configuration of the encoder in `folder`. Raises InputError where it is of no accepted family."""
+def _config(folder: Path, architecture: Architecture) -> PreTrainedConfig:
+    """The configuration of the encoder in `folder`, with the architecture's dropout where that names one.
+
+    Raises InputError where it is of no accepted family.
+    """
     try:
         config = AutoConfig.from_pretrained(folder, local_files_only=True)
     except (OSError, ValueError) as error:
         raise InputError(f"{folder}: no encoder can be read there ({one_line(error)})") from None
     family_of(config.model_type, f"{folder}: the encoder")
+    if architecture.encoder_dropout is not None:
+        for name in DROPOUTS:
+            if hasattr(config, name):
+                setattr(config, name, architecture.encoder_dropout)
     return config
 
 
 def bare_encoder(folder: Path, architecture: Architecture) -> PreTrainedModel:
     """An encoder of the configuration in `folder`, without a pooler, its weights still to be filled in."""
-    config = _config(folder)
+    config = _config(folder, architecture)
     with torch.random.fork_rng(devices=[]):
-        encoder = AutoModel.from_config(config, dtype=torch.float32, attn_implementation=attention_of(config))
+        encoder = AutoModel.from_config(config, dtype=torch.float32)
     encoder.pooler = None
     return fitted(encoder, architecture, folder)
 
@@ -137,17 +150,13 @@ def fitted(encoder: PreTrainedModel, architecture: Architecture, folder: Path) -
         return encoder
     if architecture.encoder == "LE" and positions < architecture.max_positions:
         extend_positions(encoder, architecture.max_positions, family)
-    for layer in encoder.encoder.layer:
-        if architecture.encoder == "LE":
-            layer.attention.self = SlidingWindowAttention(layer.attention.self, architecture.window)
-        else:
-            layer.attention.self = SelfAttention(layer.attention.self)
+    if architecture.encoder == "LE":
+        encoder.config.attention_window = architecture.window
+    encoder.config._attn_implementation = SLIDING_WINDOW if architecture.encoder == "LE" else WHOLE_ROW
+    if not family.by_name:
+        for layer in encoder.encoder.layer:
+            layer.attention.self = SelfAttention(layer.attention.self, encoder.config)
     return encoder
-
-
-def attention_of(config: PreTrainedConfig) -> str:
-    """Which of transformers' attentions to build: its own fast one, or the one that this project replaces."""
-    return "sdpa" if FAMILIES[config.model_type].own_attention else "eager"
 
 
 def extend_positions(encoder: PreTrainedModel, max_positions: int, family: Family) -> None:

@@ -11,11 +11,13 @@ class Family:
 
     first_row: the row of the position table that a text's first token reads (RoBERTa counts from padding_idx + 1); None
     where there is no table. own_attention: the kind reads a text of its full length by attention of its own, which is
-    left as it is; else self-attention is replaced, for LE by a sliding window.
+    left as it is; else it is told this project's attention, for LE that in a sliding window. by_name: the kind takes
+    attention by name; else its attention modules are replaced.
     """
 
     first_row: int | None = 0
     own_attention: bool = False
+    by_name: bool = True
 
     def positions(self, table_rows: int) -> int:
         """How many tokens a position table of so many rows has room for."""
@@ -24,7 +26,7 @@ class Family:
 
 FAMILIES = {
     "bert": Family(),
-    "megatron-bert": Family(),
+    "megatron-bert": Family(by_name=False),
     "electra": Family(),
     "roberta": Family(first_row=2),
     "xlm-roberta": Family(first_row=2),

@@ -9,26 +9,36 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from stages.encoder.attention import SelfAttention
+from stages.encoder.attention import ATTENTION, whole_row
+
+SLIDING_WINDOW = "sliding_window"
 
 
-class SlidingWindowAttention(SelfAttention):
-    """BERT's self-attention, limited to a window of `window` tokens around each; padding sees nothing and gives 0."""
+def sliding_window(
+    module: nn.Module,
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    attention_mask: Tensor,
+    dropout: float = 0.0,
+    **_: object,
+) -> tuple[Tensor, None]:
+    """Every token sees the real tokens in a window of `module.config.attention_window` around it; padding gets 0.
 
-    def __init__(self, replaced: nn.Module, window: int) -> None:
-        super().__init__(replaced)
-        self.reach = window // 2
+    Arguments and result are those of an attention function (attention.py).
+    """
+    reach = module.config.attention_window // 2
+    if query.shape[2] < key.shape[2]:
+        seen = slice(reach + 1)
+        key, value, attention_mask = key[:, :, seen], value[:, :, seen], attention_mask[..., seen]
+        return whole_row(module, query, key, value, attention_mask, dropout)
+    visible = attention_mask[:, 0, 0]
+    query, key, value = (part.transpose(1, 2) for part in (query, key, value))
+    context = sliding_window_attention(query, key, value, visible, reach, dropout)
+    return context * visible[:, :, None, None], None
 
-    def attend(self, query: Tensor, key: Tensor, value: Tensor, visible: Tensor) -> Tensor:
-        """The context of every query (R, n, heads, d / heads): of all T tokens, or of the first alone.
 
-        key, value: (R, T, heads, d / heads). visible: (R, T) bool, true where a token is real.
-        """
-        if self.first_only:
-            seen = slice(self.reach + 1)
-            return super().attend(query, key[:, seen], value[:, seen], visible[:, seen])
-        context = sliding_window_attention(query, key, value, visible, self.reach, self.dropout_now)
-        return context * visible[:, :, None, None]
+ATTENTION.register(SLIDING_WINDOW, sliding_window)
 
 
 def sliding_window_attention(

@@ -26,4 +26,5 @@ def architecture_of(settings: Params) -> Architecture:
     }
     if model.msam:
         read |= {"heads": settings.synonyms.M, "dropout": 0.0}
-    return Architecture(model.encoder, model.head, lowercase_documents=settings.encoder.lowercase_documents, **read)
+    read |= {"lowercase_documents": settings.encoder.lowercase_documents, "encoder_dropout": settings.encoder.dropout}
+    return Architecture(model.encoder, model.head, **read)

@@ -110,6 +110,7 @@ class Encoder(Section):
     source: str
     revision: str | None
     lowercase_documents: bool | None
+    dropout: Share | None
     builtin: BuiltinEncoder
 
 

@@ -1,15 +1,16 @@
 import json
 import shutil
+from dataclasses import replace
 
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
-from transformers import AutoModel, GPT2Config, MegatronBertConfig, MegatronBertForMaskedLM
+from transformers import AutoConfig, AutoModel, GPT2Config, MegatronBertConfig, MegatronBertForMaskedLM
 
 from stages.encoder.architecture import Architecture
 from stages.encoder.attention import only_first_state
 from stages.encoder.chunking import SpecialIds
-from stages.encoder.encoder import cls_embeddings, load_encoder, load_tokenizer, special_ids, token_states
+from stages.encoder.encoder import bare_encoder, cls_embeddings, load_encoder, load_tokenizer, special_ids, token_states
 from stages.project.errors import InputError
 
 CE = Architecture("CE", "plain", "masked", 0.0, chunk_length=16, max_tokens=64)
@@ -96,6 +97,25 @@ def test_a_window_as_wide_as_the_text_changes_nothing(folder):
     full, _ = load_encoder(folder, Architecture("CE", "plain", "masked", 0.0, chunk_length=32, max_tokens=64))
     windowed, _ = load_encoder(folder, wide)
     torch.testing.assert_close(states(windowed, ids, mask)[mask], states(full, ids, mask)[mask], rtol=0, atol=1e-5)
+
+
+@pytest.mark.parametrize("architecture", [CE, LE])
+def test_dropout_is_the_configuration_s_or_the_architecture_s(folder, architecture, tmp_path):
+    """In training alone, and as well in a model that is built without its weights."""
+    copy = tmp_path / "with dropout"
+    shutil.copytree(folder, copy)
+    config = AutoConfig.from_pretrained(copy)
+    config.hidden_dropout_prob = config.attention_probs_dropout_prob = 0.5
+    config.save_pretrained(copy)
+    ids, mask = tokens(2, 16)
+    for named, differs in ((None, True), (0.0, False), (0.3, True)):
+        asked = replace(architecture, encoder_dropout=named)
+        for encoder in (load_encoder(copy, asked)[0], bare_encoder(copy, asked)):
+            assert torch.equal(states(encoder.eval(), ids, mask), states(encoder, ids, mask))
+            encoder.train()
+            first, second = (token_states(encoder, ids, mask) for _ in range(2))
+            assert torch.equal(first, second) != differs
+            assert encoder.config.hidden_dropout_prob == (0.5 if named is None else named)
 
 
 @pytest.mark.parametrize(("architecture", "length"), [(CE, 16), (LE, 40)])

@@ -1,9 +1,11 @@
+from types import SimpleNamespace
+
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from stages.encoder.sliding_window import SlidingWindowAttention, position_source, sliding_window_attention
+from stages.encoder.sliding_window import position_source, sliding_window, sliding_window_attention
 
 
 def dense(query, key, value, visible, reach):
@@ -71,35 +73,26 @@ def test_memory_grows_linearly(largest_tensor):
     assert largest[1] < 1024 * 1024 / 8
 
 
-class Replaced(torch.nn.Module):
-    """What is met in an encoder of four hidden units and two heads."""
-
-    def __init__(self, dropout: float):
-        super().__init__()
-        torch.manual_seed(0)
-        self.query, self.key, self.value = (torch.nn.Linear(4, 4) for _ in range(3))
-        self.num_attention_heads = 2
-        self.dropout = torch.nn.Dropout(dropout)
+def attended(states: torch.Tensor, visible: torch.Tensor, dropout: float = 0.0) -> torch.Tensor:
+    """What a module of two heads and a window of four tokens makes of states (R, T, 4), which are all it looks at."""
+    module = SimpleNamespace(config=SimpleNamespace(attention_window=4))
+    parts = [states.unflatten(-1, (2, -1)).transpose(1, 2)] * 3
+    return sliding_window(module, *parts, visible[:, None, None], dropout=dropout)[0].flatten(2)
 
 
 def test_padding_gives_zero_and_has_no_influence():
-    attention = SlidingWindowAttention(Replaced(0.0), window=4)
     states = torch.randn(2, 7, 4, generator=torch.Generator().manual_seed(0))
     visible = torch.tensor([[True] * 7, [True] * 3 + [False] * 4])
-    context, _ = attention(states, visible[:, None, None])
+    context = attended(states, visible)
     assert not context[1, 3:].any()
     assert context[1, :3].any()
-    alone, _ = attention(states[1:, :3], visible[1:, None, None, :3])
-    torch.testing.assert_close(context[1:, :3], alone)
+    torch.testing.assert_close(context[1:, :3], attended(states[1:, :3], visible[1:, :3]))
 
 
-def test_dropout_only_in_training():
-    attention = SlidingWindowAttention(Replaced(0.5), window=4)
-    states, visible = torch.ones(1, 6, 4), torch.ones(1, 1, 1, 6, dtype=torch.bool)
-    attention.eval()
-    assert torch.equal(attention(states, visible)[0], attention(states, visible)[0])
-    attention.train()
-    assert not torch.equal(attention(states, visible)[0], attention(states, visible)[0])
+def test_dropout_is_that_which_is_asked_for():
+    states, visible = torch.ones(1, 6, 4), torch.ones(1, 6, dtype=torch.bool)
+    assert torch.equal(attended(states, visible), attended(states, visible))
+    assert not torch.equal(attended(states, visible, 0.5), attended(states, visible, 0.5))
 
 
 @pytest.mark.parametrize(
