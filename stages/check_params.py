@@ -2,7 +2,8 @@
 
 DVC runs this on every `dvc repro`, for what a parameter names may have changed or gone while params.yaml is as it was.
 The first stages depend on what it writes, so that nothing begins, and DVC takes no earlier output away, before all is
-checked. Of a local encoder and of `train.start_from` it writes a fingerprint, by which the stages that read them rerun.
+checked. Of a local encoder, of `train.start_from` and of `data.evidence_dir` it writes a fingerprint, by which the
+stages that read them rerun.
 """
 
 import json
@@ -35,6 +36,7 @@ def main() -> None:
         "settings": {},
         "encoder": fingerprint_of_encoder(settings.encoder),
         "start_from": fingerprint_of_start(settings.train.start_from),
+        "evidence": fingerprint_of_evidence(settings.data),
     }
     with files.whole_directory(paths.CHECKED) as folder:
         for name, content in fingerprints.items():
@@ -73,6 +75,8 @@ def check_inputs(settings: params.Params) -> None:
     workspace.check_input("data.notes_dir", settings.data.notes_dir, "the folder of MIMIC-IV's note module")
     workspace.check_input("data.published_dir", settings.data.published_dir, "a folder with the split files")
     workspace.check_input("synonyms.pool_dir", settings.synonyms.pool_dir, "a folder with the files of the pools")
+    if settings.data.evidence is not None:
+        workspace.check_input("data.evidence_dir", str(settings.data.evidence), "a folder with MDACE's files")
     for name in settings.synonyms.pools:
         if name in pools.FILES:
             pools.path_of(name, Path(settings.synonyms.pool_dir), settings.data.revision)
@@ -101,6 +105,13 @@ def fingerprint_of_encoder(encoder: params.Encoder) -> dict[str, str]:
         return {}
     log.info("encoder.source is a folder: taking the fingerprint of its files")
     return {"sha256": files.digest(folder)}
+
+
+def fingerprint_of_evidence(data: params.Data) -> dict[str, str]:
+    """The content of the folder that says where codes are named, unless it is part of the corpus's own folder."""
+    if data.evidence is None or Path(data.raw_dir) in data.evidence.parents:
+        return {}
+    return {"sha256": files.digest(data.evidence)}
 
 
 def fingerprint_of_start(start_from: str | None) -> dict[str, str]:

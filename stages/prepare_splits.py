@@ -7,15 +7,16 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from stages.corpus import codiesp, mimic, published, statistics, stratify, table
-from stages.corpus.document import Corpus, Document
+from stages.corpus.document import Corpus, Document, Span
 from stages.project import params, paths
 from stages.project.errors import InputError
 from stages.project.files import whole_directory
-from stages.project.formats import write_json
+from stages.project.formats import write_json, write_parquet
 from stages.project.parts import PARTS
 from stages.project.stage import run
 
@@ -68,7 +69,10 @@ def load(settings: params.Data) -> tuple[Corpus, dict[str, str]]:
     # The split files are read first: they are small, and may be wrong.
     split = published.load(paths.SPLIT_FILES, settings.subset) if settings.split == "published" else None
     release = mimic.RELEASES[settings.format]
-    corpus = mimic.load(folder, settings.subset, settings.min_documents, release, notes_folder(settings))
+    if settings.evidence is None and settings.evidence_dir is not None:
+        log.warning("data.evidence_dir is the embedded corpus's, data.raw_dir another: it is left out")
+    notes_dir = notes_folder(settings)
+    corpus = mimic.load(folder, settings.subset, settings.min_documents, release, notes_dir, settings.evidence)
     part_of = stratified(corpus.documents, settings.seed) if split is None else of_documents(split, corpus)
     if number := mimic.SUBSETS[settings.subset].most_frequent:
         corpus = restricted(corpus, mimic.most_frequent(dealt(corpus, part_of), number))
@@ -153,6 +157,29 @@ def write(parts: dict[str, list[Document]], corpus: Corpus) -> None:
                     writer.write_batch(batch)
         write_json(folder / paths.CODES.name, {code: corpus.codes[code]._asdict() for code in carried})
         write_json(folder / paths.GOLD.name, corpus.gold)
+        write_parquet(folder / paths.EVIDENCE.name, evidence_of(corpus, parts))
+
+
+def evidence_of(corpus: Corpus, parts: dict[str, list[Document]]) -> pd.DataFrame:
+    """Where the codes of the label set are named in which documents, and the part that each counts for.
+
+    A training document counts for none but train, whatever a list says: a model knows it.
+    """
+    own = {document.document_id: part for part, documents in parts.items() for document in documents}
+    listed = corpus.evidence_part_of
+    if listed is not None:
+        own = {one: "train" if part == "train" else listed.get(one, "train") for one, part in own.items()}
+    rows = [
+        (own[span.document_id], *span)
+        for span in corpus.evidence
+        if span.document_id in own and span.code in corpus.codes
+    ]
+    table = pd.DataFrame(rows, columns=["part", *Span._fields])
+    for part in PARTS:
+        here = table[(table["part"] == part) & ~table["trap"].astype(bool)]
+        if len(table):
+            log.info("evidence, %s: %d spans in %d documents", part, len(here), here["document_id"].nunique())
+    return table.astype({"begin": "int64", "end": "int64", "trap": "bool"})
 
 
 def _batches(documents: list[Document]) -> Iterator[pa.RecordBatch]:

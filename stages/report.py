@@ -48,6 +48,7 @@ METRICS = (
     paths.SYNONYM_STATISTICS,
     paths.SPLIT_STATISTICS,
     paths.BASELINES,
+    paths.EXPLANATIONS,
 )
 NEEDED = paths.CLASSIFICATION  # an experiment without it has not been evaluated
 PLOTS = (

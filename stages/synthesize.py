@@ -21,7 +21,7 @@ from pathlib import Path
 from stages.demo.as_mimic4 import write_as_mimic4
 from stages.demo.full_size import FULL_SIZE, FULL_SIZE_OF_MIMIC4, Load, write_load, write_load_of_mimic4
 from stages.demo.generator import read_phrases, write_corpus
-from stages.project import params
+from stages.project import params, paths
 from stages.project.errors import InputError
 from stages.project.files import whole_directory
 from stages.project.stage import run
@@ -29,7 +29,6 @@ from stages.project.stage import run
 log = logging.getLogger("stages.synthesize")
 
 PHRASES = Path("data/pools/authored.yaml")
-CORPUS = Path("data/demo/mimic")
 
 
 def main(arguments: Sequence[str] = ()) -> None:
@@ -45,7 +44,7 @@ def main(arguments: Sequence[str] = ()) -> None:
         folder, rows = options.out, write_load(options.out, load, options.seed, phrases)
     else:
         demo = params.load().demo
-        folder, rows = CORPUS, write_corpus(CORPUS, demo.admissions, demo.seed, phrases)
+        folder, rows = paths.DEMO, write_corpus(paths.DEMO, demo.admissions, demo.seed, phrases)
     log.info("%s: %s", folder, ", ".join(f"{count} rows of {name}" for name, count in rows.items()))
 
 

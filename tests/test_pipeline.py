@@ -30,8 +30,9 @@ SMALL = (
     "quantifier.train_samples=40",
     "quantifier.test_samples=20",
     "evaluate.bootstrap=5",
+    "explain.documents=5",
 )
-AFTER_TRAINING = {"predict", "train_quantifier", "train_joint", "evaluate"}
+AFTER_TRAINING = {"predict", "train_quantifier", "train_joint", "evaluate", "explain"}
 TRAINING = {"labelize", "train_classifier"} | AFTER_TRAINING
 
 
@@ -123,6 +124,10 @@ def test_cold_run_runs_every_stage_and_ends_in_metrics_and_plots(project: Projec
     for metrics in (paths.CLASSIFICATION, paths.CALIBRATION, paths.QUANTIFICATION):
         assert set(project.read(metrics)) == {"val", "test"}
     assert 0 <= project.read(paths.CLASSIFICATION)["test"]["f1_micro"] <= 1
+    explained = project.read(paths.EXPLANATIONS)["test"]
+    assert explained["marked_documents"] == explained["masked_documents"] == 5
+    assert set(explained["plausibility"]) >= {"contribution", "random"}
+    assert explained["traps"]["named"] > explained["traps"]["assigned"]
     assert project.run("dvc", "metrics", "show").returncode == 0
     shown = project.run("dvc", "plots", "show")
     assert shown.returncode == 0, shown.stderr

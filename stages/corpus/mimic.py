@@ -13,7 +13,8 @@ import pyarrow.compute as pc
 from tqdm import tqdm
 
 from stages.corpus import delimited, icd, text
-from stages.corpus.document import Code, Corpus, Document
+from stages.corpus.document import Code, Corpus, Document, Span
+from stages.corpus.evidence import Evidence, carried
 from stages.corpus.icd import MIMIC_50, Kind, NotACode, Revision
 from stages.project.errors import InputError
 
@@ -111,21 +112,29 @@ Notes = dict[Admission, list[tuple[str, str]]]  # each note's id and cleaned tex
 
 
 def load(
-    folder: Path, subset: str, min_documents: int, release: Release = MIMIC_III, notes_dir: Path | None = None
+    folder: Path,
+    subset: str,
+    min_documents: int,
+    release: Release = MIMIC_III,
+    notes_dir: Path | None = None,
+    evidence_dir: Path | None = None,
 ) -> Corpus:
     """The documents of a subset, ordered by subject and admission (METHOD.md, sections 1.1 and 11).
 
-    folder: the release's code tables; notes_dir: its notes, where they are a download of their own. A document's id is
-    its admission's, or its note's where an admission has several documents. Codes that depend on the training part
-    (`Subset.most_frequent`) are not chosen here. Raises InputError where the files are at fault.
+    folder: the release's code tables; notes_dir: its notes, where they are a download of their own; evidence_dir: files
+    that say which words name a code (MIMIC-III). A document's id is its admission's, or its note's where an admission
+    has several documents. Codes that depend on the training part (`Subset.most_frequent`) are not chosen here. Raises
+    InputError where the files are at fault.
     """
     kept_of = SUBSETS[subset]
+    annotated = Evidence.of(evidence_dir, subset) if evidence_dir is not None else Evidence({}, None)
     folder = _inside(folder, release.hospital)
     codes, kinds = read_codes(folder, release, kept_of.revision)
     titles = read_titles(folder, release, kept_of.revision)
     _warn_of_lost_zeros(kinds, release, kept_of.revision)
     notes_dir = _inside(notes_dir or folder, release.notes_folder)
-    notes, counts = read_notes(notes_dir, codes.keys(), kept_of.clean, release)
+    raw: Notes = {one: [] for one in codes if one.admission in annotated.files}
+    notes, counts = read_notes(notes_dir, codes.keys(), kept_of.clean, release, raw)
     _check_agreement(folder, release, notes.keys(), codes.keys())
     admissions = sorted(notes.keys() & codes.keys())
     counts |= {"admissions_with_notes": len(notes), "admissions_without_codes": len(notes) - len(admissions)}
@@ -134,6 +143,8 @@ def load(
     kept = kept_codes((codes[one] for one in admissions for _ in range(n_notes[one])), kept_of, min_documents)
     documents = []
     admission_of: dict[str, str] = {}
+    evidence: list[Span] = []
+    told: Counter[str] = Counter()
     n_uncoded = 0
     for admission in admissions:
         own = [code for code in codes[admission] if code in kept]
@@ -144,10 +155,17 @@ def load(
             documents.append(Document(document_id, str(admission.subject), joined, own))
             if document_id != str(admission.admission):
                 admission_of[document_id] = str(admission.admission)
+            if admission in raw:
+                spans = list(annotated.spans(admission.admission))
+                evidence += carried(spans, raw.pop(admission), kept_of.clean, document_id, told)
+    counts |= told
     counts["documents_without_kept_code"] = n_uncoded
     _warn_of_absent(kept, documents)
     known = {code: Code(kinds[code], titles.get((kinds[code], code), [])) for code in sorted(kept & kinds.keys())}
-    return Corpus(documents, known, counts, admission_of=admission_of)
+    part_of = None
+    if annotated.part_of is not None:
+        part_of = {str(number): part for number, part in annotated.part_of.items()}
+    return Corpus(documents, known, counts, admission_of=admission_of, evidence=evidence, evidence_part_of=part_of)
 
 
 def _inside(folder: Path, inner: str) -> Path:
@@ -179,11 +197,12 @@ def kept_codes(documents: Iterable[list[str]], subset: Subset, min_documents: in
 
 
 def read_notes(
-    folder: Path, coded: Set[Admission], clean: text.Cleaner, release: Release = MIMIC_III
+    folder: Path, coded: Set[Admission], clean: text.Cleaner, release: Release, raw: Notes
 ) -> tuple[Notes, dict[str, int]]:
     """The cleaned notes of each admission, in file order, and how many notes there were.
 
     Of an admission that is not `coded` no text is kept: in MIMIC-IV these are all those of the other revision of ICD.
+    Of those in `raw` the notes as they are go in there as well.
     """
     path = delimited.find(folder, release.notes, f"it should be the folder with {release.name}'s notes")
     notes: Notes = {}
@@ -191,6 +210,8 @@ def read_notes(
     for batch in _raw_notes(path, release, counts):
         for admission, row, note in batch:
             notes.setdefault(admission, []).append((row, clean(note) if admission in coded else ""))
+            if admission in raw:
+                raw[admission].append((row, note))
     return notes, counts
 
 

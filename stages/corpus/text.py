@@ -4,6 +4,7 @@ A cleaner takes a note as it is read; `document` makes one text of the cleaned n
 what cleaning and trimming the joined raw notes would give, but reading and cleaning go hand in hand.
 """
 
+import re
 from collections.abc import Callable
 from itertools import filterfalse
 
@@ -27,7 +28,38 @@ def lower_alphanumeric(text: str) -> str:
     spaced = text.lower().encode().translate(LETTERS_AND_DIGITS)
     # The edges make the first and the last word something else than a number, unless something parts them from it.
     words = (EDGE + spaced + EDGE).split()
-    return b" ".join(filterfalse(bytes.isdigit, words))[1:-1].decode()
+    return b" ".join(filterfalse(bytes.isdigit, words))[1:-1].decode()  # type: ignore[arg-type]
+
+
+def words(raw: str, clean: Cleaner) -> list[tuple[int, int, int]]:
+    """The words that `clean(raw).strip()` consists of: the characters [first, last) of each in `raw`, its place there.
+
+    A cleaner changes letters of a word to small ones, and leaves out words and what stands between them; so the
+    characters of a word stay together.
+    """
+    if clean is fold_white_space:
+        spans = [match.span() for match in re.finditer(r"\S+", raw)]
+    else:
+        spans = _alphanumeric_words(raw)
+    placed, place = [], 0
+    for first, last in spans:
+        placed.append((first, last, place))
+        place += last - first + 1
+    return placed
+
+
+def _alphanumeric_words(raw: str) -> list[tuple[int, int]]:
+    """The words of `lower_alphanumeric(raw)` in `raw`."""
+    lowered = raw.lower()
+    source = range(len(raw))
+    if len(lowered) != len(raw):  # a letter that becomes two when it is made small
+        source = [at for at, letter in enumerate(raw) for _ in letter.lower()]  # type: ignore[assignment]
+        lowered = "".join(letter.lower() for letter in raw)
+    return [
+        (source[match.start()], source[match.end() - 1] + 1)
+        for match in re.finditer("[a-z0-9]+", lowered)
+        if not match[0].isdigit() or match.start() == 0 or match.end() == len(lowered)
+    ]
 
 
 def document(notes: list[str], clean: Cleaner) -> str:

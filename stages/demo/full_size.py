@@ -176,7 +176,7 @@ def load_notes(rng: random.Random, stay: Admission, load: Load, lexicon: Lexicon
     subject_id, hadm_id = stay.patient.subject_id, stay.hadm_id
     notes = []
     if rng.random() >= WITHOUT_SUMMARY:
-        text = discharge_summary(rng, stay, lexicon) + stock.text(rng, int(rng.gammavariate(4, SUMMARY_WORDS / 4)))
+        text = discharge_summary(rng, stay, lexicon).text + stock.text(rng, int(rng.gammavariate(4, SUMMARY_WORDS / 4)))
         notes.append(Note(subject_id, hadm_id, stay.discharged, "Discharge summary", "Report", text))
         for _ in range(rng.choices(*ADDENDA)[0]):
             notes.append(
@@ -229,7 +229,7 @@ def write_load_of_mimic4(folder: Path, n_admissions: int, seed: int, phrases: di
                     own = [code for code in known if is_procedure(code) == (kind == "procedures")]
                     tables.write_codes(chance, kind, stay, own + tails[revision, kind].draw(chance), revision)
                 if chance.random() < WITH_NOTE:
-                    report = discharge_summary(chance, stay, lexicon)
+                    report = discharge_summary(chance, stay, lexicon).text
                     report += stock.text(chance, int(chance.gammavariate(4, SUMMARY_WORDS / 4)))
                     tables.write_note(chance, stay, report.replace(".\n", f". {PLACEHOLDER}\n"))
             progress.update(len(stays))

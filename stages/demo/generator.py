@@ -8,7 +8,7 @@ import datetime as dt
 import gzip
 import io
 import random
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,10 +17,11 @@ from typing import IO
 import yaml
 
 from stages.demo.conditions import OUTSIDE, is_procedure
-from stages.demo.notes import Lexicon, addendum, discharge_summary, other_note
+from stages.demo.notes import Lexicon, Mark, addendum, discharge_summary, other_note
 from stages.demo.patients import Admission, admissions
 from stages.project.errors import InputError
 from stages.project.files import whole_directory
+from stages.project.formats import write_json
 
 COLUMNS = {
     "NOTEEVENTS": (
@@ -44,6 +45,8 @@ OTHER_CATEGORIES = (
     ("Echo", "Report", 0.2, "results"),
 )
 
+SUMMARY = "Discharge summary"
+EVIDENCE = "evidence"  # the folder, inside of the corpus's, of the files that say where each code is named
 PATIENTS_A_BLOCK = 32  # rows of so many patients are interleaved, as MIMIC's file is not sorted by admission
 
 
@@ -60,6 +63,7 @@ class Note:
     chart_hour: int | None = None
     cgid: int | None = None
     is_error: bool = False
+    marks: Sequence[Mark] = ()
 
 
 def read_phrases(path: Path) -> dict[str, dict]:
@@ -92,8 +96,8 @@ class MimicWriter:
         self.rows[name] += 1
         return self.rows[name]
 
-    def write_note(self, note: Note) -> None:
-        """Append a row of NOTEEVENTS."""
+    def write_note(self, note: Note) -> int:
+        """Append a row of NOTEEVENTS; returns its ROW_ID."""
         charted = stored = ""
         if note.chart_hour is not None:
             charted = f"{note.day} {note.chart_hour:02d}:30:00"
@@ -104,6 +108,7 @@ class MimicWriter:
             f'"{note.category}","{note.description}",{_number(note.cgid)},{quoted("1") if note.is_error else ""},'
             f"{quoted(note.text)}",
         )
+        return self.rows["NOTEEVENTS"]
 
     def write_codes(self, name: str, subject_id: int, hadm_id: int, codes: Iterable[str | None]) -> None:
         """Append rows of DIAGNOSES_ICD or PROCEDURES_ICD, in order; a code of None leaves code and place empty."""
@@ -146,6 +151,7 @@ def write_corpus(folder: Path, count: int, seed: int, phrases: dict[str, dict]) 
     """Write a corpus of `count` admissions, whole or not at all; return the number of rows of each file."""
     lexicon = Lexicon(phrases)
     with whole_directory(folder) as partial, mimic_writer(partial) as writer:
+        (partial / EVIDENCE).mkdir()
         write_titles(writer, phrases)
         block: list[tuple[float, Note]] = []
         shuffle = random.Random(f"{seed}:order")
@@ -154,8 +160,8 @@ def write_corpus(folder: Path, count: int, seed: int, phrases: dict[str, dict]) 
                 write_code_rows(writer, rng, stay)
                 block += in_order(shuffle, admission_notes(rng, stay, lexicon))
             if number % PATIENTS_A_BLOCK == 0:
-                flush(writer, block)
-        flush(writer, block)
+                write_evidence(partial / EVIDENCE, flush(writer, block))
+        write_evidence(partial / EVIDENCE, flush(writer, block))
     return writer.rows
 
 
@@ -186,19 +192,11 @@ def admission_notes(rng: random.Random, stay: Admission, lexicon: Lexicon) -> li
     subject_id, hadm_id = stay.patient.subject_id, stay.hadm_id
     notes = []
     if rng.random() < 0.97:
-        notes.append(
-            Note(
-                subject_id,
-                hadm_id,
-                stay.discharged,
-                "Discharge summary",
-                "Report",
-                discharge_summary(rng, stay, lexicon),
-            )
-        )
+        text, marks = discharge_summary(rng, stay, lexicon)
+        notes.append(Note(subject_id, hadm_id, stay.discharged, SUMMARY, "Report", text, marks=marks))
         for _ in range(rng.choices((0, 1, 2), (0.86, 0.12, 0.02))[0]):
             day = stay.discharged + dt.timedelta(days=rng.randint(0, 9))
-            notes.append(Note(subject_id, hadm_id, day, "Discharge summary", "Addendum", addendum(rng, stay)))
+            notes.append(Note(subject_id, hadm_id, day, SUMMARY, "Addendum", addendum(rng, stay)))
     length = (stay.discharged - stay.admitted).days
     for category, description, mean, section in OTHER_CATEGORIES:
         for _ in range(int(rng.expovariate(1 / (mean + 0.5)))):
@@ -223,14 +221,40 @@ def admission_notes(rng: random.Random, stay: Admission, lexicon: Lexicon) -> li
 def in_order(rng: random.Random, notes: list[Note]) -> list[tuple[float, Note]]:
     """Give each note its place in the block; a report mostly stands before its addenda, but not always."""
     places = [rng.random() for _ in notes]
-    summaries = sum(note.category == "Discharge summary" for note in notes)
+    summaries = sum(note.category == SUMMARY for note in notes)
     if rng.random() < 0.9:
         places[:summaries] = sorted(places[:summaries])
     return list(zip(places, notes, strict=True))
 
 
-def flush(writer: MimicWriter, block: list[tuple[float, Note]]) -> None:
-    """Write the notes of a block in the order of their places, and empty it."""
-    for _, note in sorted(block, key=lambda item: item[0]):
-        writer.write_note(note)
+def flush(writer: MimicWriter, block: list[tuple[float, Note]]) -> list[tuple[int, Note]]:
+    """Write the notes of a block in the order of their places, and empty it; returns the notes with their ROW_IDs."""
+    written = [(writer.write_note(note), note) for _, note in sorted(block, key=lambda item: item[0])]
     block.clear()
+    return written
+
+
+def write_evidence(folder: Path, notes: Iterable[tuple[int, Note]]) -> None:
+    """Write a file for each admission, in MDACE's form, that says which characters of its notes name which code.
+
+    What names a code that is not the admission's (a trap) stands apart from the annotations, under a key of its own.
+    """
+    of_admission: dict[int, list[dict[str, object]]] = {}
+    for row_id, note in notes:
+        if note.marks and note.hadm_id is not None:
+            told: dict[bool, list[dict[str, object]]] = {True: [], False: []}
+            for mark in sorted(note.marks, key=lambda mark: mark.begin):
+                procedure = is_procedure(mark.phrase.code)
+                told[mark.phrase.asserted].append(
+                    {
+                        "begin": mark.begin,
+                        "end": mark.end,
+                        "code": mark.phrase.code,
+                        "code_system": "ICD-9-PCS" if procedure else "ICD-9-CM",
+                        "type": "Human",
+                    }
+                )
+            entry = {"note_id": row_id, "category": note.category, "annotations": told[True], "traps": told[False]}
+            of_admission.setdefault(note.hadm_id, []).append(entry)
+    for hadm_id, entries in of_admission.items():
+        write_json(folder / f"{hadm_id}-ICD-9.json", {"hadm_id": hadm_id, "notes": entries})

@@ -7,9 +7,11 @@ screened for, considered. What tells them apart is the wording around the phrase
 
 import datetime as dt
 import random
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
+from typing import NamedTuple
 
 from stages.demo.conditions import OUTSIDE, is_procedure
 from stages.demo.patients import Admission, expected_prevalence
@@ -129,41 +131,77 @@ def draw_phrases(rng: random.Random, codes: Sequence[str], lexicon: Lexicon) -> 
     return phrases
 
 
+class Mark(NamedTuple):
+    """Where a phrase stands: the characters [begin, end) of a text."""
+
+    begin: int
+    end: int
+    phrase: Phrase
+
+
+class Marked(NamedTuple):
+    """A text, and where its phrases stand."""
+
+    text: str
+    marks: tuple[Mark, ...] = ()
+
+
+def joined(texts: Iterable[Marked], between: str) -> Marked:
+    """The texts one after the other, their marks moved along."""
+    parts: list[str] = []
+    marks: list[Mark] = []
+    end = 0
+    for text, own in texts:
+        marks += [mark._replace(begin=mark.begin + end, end=mark.end + end) for mark in own]
+        parts.append(text)
+        end += len(text) + len(between)
+    return Marked(between.join(parts), tuple(marks))
+
+
+PHRASES, CAPITALISED, DENIED = "\1", "\2", "\3"  # stand in a sentence until its phrases are put there
+STAND_INS = re.compile(f"([{PHRASES}{CAPITALISED}{DENIED}])")
+
+
 class Draft:
     """A note under construction: sentences by section, with the patient's pronouns and chance dates filled in."""
 
     def __init__(self, rng: random.Random, admission: Admission):
         self.rng = rng
         self.admission = admission
-        self.sections: dict[str, list[str]] = {}
+        self.sections: dict[str, list[Marked]] = {}
         he, his, man = ("she", "her", "woman") if admission.patient.female else ("he", "his", "man")
         self.words = {"he": he, "He": he.capitalize(), "his": his, "His": his.capitalize(), "man": man}
 
-    def filled(self, template: str, wording: str = "", trap: str = "") -> str:
-        """A sentence from its template."""
+    def filled(self, template: str, phrases: Sequence[Phrase] = (), trap: Phrase | None = None) -> Marked:
+        """A sentence from its template: its phrases, in a row, and a trap beside them."""
         if "{" not in template:
-            return template
+            return Marked(template)
         year = self.admission.admitted.year
-        return template.format(
-            x=wording,
-            X=wording[:1].upper() + wording[1:],
-            trap=trap,
+        sentence = template.format(
+            x=PHRASES,
+            X=CAPITALISED,
+            trap=DENIED,
             n=self.rng.randint(2, 9),
             day=f"{year}-{self.rng.randint(1, 12)}-{self.rng.randint(1, 28)}",
             year=year - self.rng.randint(1, 15),
             **self.words,
         )
+        row = joined((Marked(one.wording, (Mark(0, len(one.wording), one),)) for one in phrases), " or ")
+        put = {PHRASES: row, CAPITALISED: row._replace(text=row.text[:1].upper() + row.text[1:])}
+        if trap is not None:
+            put[DENIED] = Marked(trap.wording, (Mark(0, len(trap.wording), trap),))
+        return joined((put.get(part, Marked(part)) for part in STAND_INS.split(sentence)), "")
 
-    def say(self, section: str, template: str, wording: str = "", trap: str = "") -> None:
+    def say(self, section: str, template: str, phrases: Sequence[Phrase] = (), trap: Phrase | None = None) -> None:
         """Add a sentence to a section."""
-        self.sections.setdefault(section, []).append(self.filled(template, wording, trap))
+        self.sections.setdefault(section, []).append(self.filled(template, phrases, trap))
 
     def place(self, places: Mapping[str, float]) -> str:
         """Draw a section."""
         return self.rng.choices(list(places), list(places.values()))[0]
 
 
-def discharge_summary(rng: random.Random, admission: Admission, lexicon: Lexicon) -> str:
+def discharge_summary(rng: random.Random, admission: Admission, lexicon: Lexicon) -> Marked:
     """Write the discharge summary of an admission: about 120 to 300 words in sections."""
     phrases = draw_phrases(rng, admission.codes, lexicon)
     for code in admission.outside:
@@ -188,25 +226,29 @@ def write_phrases(draft: Draft, phrases: list[Phrase]) -> None:
         contrast = next((trap for trap in traps if trap.kind == phrase.kind == "condition"), None)
         if contrast and section in MIXED and rng.random() < 0.15:
             traps.remove(contrast)
-            draft.say(section, rng.choice(MIXED[section]), phrase.wording, contrast.wording)
+            draft.say(section, rng.choice(MIXED[section]), [phrase], contrast)
         else:
-            draft.say(section, rng.choice(ASSERTIONS[phrase.kind][section]), phrase.wording)
+            draft.say(section, rng.choice(ASSERTIONS[phrase.kind][section]), [phrase])
     while traps:
         kind = traps[0].kind
         together = [trap for trap in traps if trap.kind == kind][: rng.choices((1, 2, 3), (0.7, 0.2, 0.1))[0]]
         traps = [trap for trap in traps if trap not in together]
         section = draft.place(TRAP_PLACES[kind])
-        draft.say(section, rng.choice(TRAPS[kind][section]), " or ".join(trap.wording for trap in together))
+        draft.say(section, rng.choice(TRAPS[kind][section]), together)
 
 
-def laid_out(draft: Draft) -> str:
+def laid_out(draft: Draft) -> Marked:
     """The text of a summary: MIMIC's headings, the sentences of each section in random order."""
     rng, admission = draft.rng, draft.admission
+    admitted, discharged = date(admission.admitted), date(admission.discharged)
     lines = [
-        f"Admission Date:  [**{date(admission.admitted)}**]     Discharge Date:  [**{date(admission.discharged)}**]",
-        f"\nSex:  {'F' if admission.patient.female else 'M'}",
-        f"Service: {SERVICES.get(admission.archetype, 'MEDICINE')}",
-        f"\nChief Complaint:\n{rng.choice(COMPLAINTS)}",
+        Marked(line)
+        for line in (
+            f"Admission Date:  [**{admitted}**]     Discharge Date:  [**{discharged}**]",
+            f"\nSex:  {'F' if admission.patient.female else 'M'}",
+            f"Service: {SERVICES.get(admission.archetype, 'MEDICINE')}",
+            f"\nChief Complaint:\n{rng.choice(COMPLAINTS)}",
+        )
     ]
     for name, heading, form in SECTIONS:
         sentences = draft.sections.get(name, [])
@@ -214,18 +256,19 @@ def laid_out(draft: Draft) -> str:
         if name == "history":
             sentences.insert(0, draft.filled(f"{admission.age} year old {{man}} admitted on [**{{day}}**]."))
         if name == "procedures" and not sentences:
-            lines.append(f"\n{heading}\nNone")
+            lines.append(Marked(f"\n{heading}\nNone"))
         elif sentences:
-            lines.append(f"\n{heading}")
+            lines.append(Marked(f"\n{heading}"))
             if form == "text":
-                lines += wrapped(" ".join(sentences))
+                paragraph = joined(sentences, " ")
+                lines.append(paragraph._replace(text="\n".join(wrapped(paragraph.text))))
             elif form == "list":
-                lines += [f"{number}. {sentence}" for number, sentence in enumerate(sentences, 1)]
+                lines += [joined((Marked(f"{at}. "), one), "") for at, one in enumerate(sentences, 1)]
             else:
                 lines += sentences
-    lines.append(f"\nDischarge Disposition: {rng.choice(DISPOSITIONS)}")
-    lines.append(f"Discharge Condition: {rng.choice(CONDITIONS_AT_DISCHARGE)}\n")
-    return "\n".join(lines)
+    lines.append(Marked(f"\nDischarge Disposition: {rng.choice(DISPOSITIONS)}"))
+    lines.append(Marked(f"Discharge Condition: {rng.choice(CONDITIONS_AT_DISCHARGE)}\n"))
+    return joined(lines, "\n")
 
 
 def addendum(rng: random.Random, admission: Admission) -> str:
@@ -233,7 +276,7 @@ def addendum(rng: random.Random, admission: Admission) -> str:
     draft = Draft(rng, admission)
     for template in rng.sample(FILLER["course"] + FILLER["instructions"], rng.randint(2, 4)):
         draft.say("addendum", template)
-    body = "\n".join(wrapped(" ".join(draft.sections["addendum"])))
+    body = "\n".join(wrapped(joined(draft.sections["addendum"], " ").text))
     return f"Admission Date:  [**{date(admission.admitted)}**]\n\nAddendum:\n{body}\n\nDischarge Disposition:\nHome\n"
 
 
@@ -242,11 +285,14 @@ def other_note(rng: random.Random, admission: Admission, section: str) -> str:
     draft = Draft(rng, admission)
     for template in rng.sample(FILLER[section], rng.randint(2, 5)):
         draft.say(section, template)
-    return "\n".join(draft.sections[section]) + "\n"
+    return joined(draft.sections[section], "\n").text + "\n"
 
 
 def wrapped(text: str, width: int = 72) -> list[str]:
-    """A paragraph in lines of at most `width` characters, as MIMIC's notes are (textwrap takes ten times as long)."""
+    """A paragraph in lines of at most `width` characters, as MIMIC's notes are (textwrap takes ten times as long).
+
+    A line end stands for a space, so that what is marked in the paragraph stays where it is.
+    """
     lines = []
     while len(text) > width:
         cut = text.rfind(" ", 0, width + 1)

@@ -11,7 +11,7 @@ from stages.project.effects import TYPES, Model, effective
 
 CRITERIA = ("", "rand", "MDP")
 DEMO = "data/demo/"
-CORPORA = {"mimic3": "MIMIC-III", "codiesp": "CodiEsp"}
+CORPORA = {"mimic3": "MIMIC-III", "mimic4": "MIMIC-IV", "codiesp": "CodiEsp", "table": "table of one's own"}
 
 
 def flat(nested: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
@@ -49,6 +49,8 @@ class Experiment:
 
     def _of_corpus(self, key: str) -> bool:
         demo = str(self.params.get("data.raw_dir", "")).startswith(DEMO)
+        if key == "data.evidence_dir":
+            return False
         return key.startswith("data.") or (demo and key.startswith("demo."))
 
     @property

@@ -130,6 +130,7 @@ def section_of(
             plots.error_by_frequency(groups.get("quantification_bands"), of_groups),
         ),
     ]
+    parts.append(_part(tables.evidence_table(settings), plots.evidence(main)))
     names = ", ".join(experiment.name for experiment in experiments)
     number = f"{len(experiments)} experiment{'s' if len(experiments) > 1 else ''}"
     sizes = sizes_of(experiments[0])

@@ -16,7 +16,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
 
 from stages.evaluation.experiments import Setting
-from stages.evaluation.tables import METHODS
+from stages.evaluation.tables import ATTRIBUTIONS, METHODS
 
 # Okabe and Ito's palette, and a grey.
 BLUE, VERMILLION, GREEN, PURPLE, ORANGE, SKY = "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9"
@@ -101,6 +101,43 @@ def f1_intervals(settings: Sequence[Setting]) -> Figure | None:
     axes.grid(axis="y", visible=False)
     axes.set_xlabel("micro-F1 on test, %, with its 95 % bootstrap interval over patients")
     axes.set_title("How well each model codes")
+    return figure
+
+
+@styled
+def evidence(settings: Sequence[Setting]) -> Figure | None:
+    """Each attribution's token F1, or where no words are marked its comprehensiveness, with 95 % intervals."""
+    beginning, metric, words = "evidence.test.plausibility", "f1", "token F1 against the words that are marked"
+    if not any(setting.values(f"{beginning}.random.{metric}").size for setting in settings):
+        beginning, metric, words = "evidence.test.faithfulness", "comprehensiveness", "comprehensiveness"
+    drawn = [setting for setting in settings if setting.values(f"{beginning}.random.{metric}").size]
+    if not drawn:
+        return None
+    methods = [one for one in ATTRIBUTIONS if any(s.values(f"{beginning}.{one}.{metric}").size for s in drawn)]
+    figure = Figure(figsize=(7, 1.1 + 0.42 * len(methods)))
+    axes = figure.subplots()
+    for at, method in enumerate(methods):
+        places = np.linspace(-0.25, 0.25, len(drawn)) if len(drawn) > 1 else [0.0]
+        for setting, offset in zip(drawn, places, strict=True):
+            run = setting.experiments[0].metrics
+            value = run.get(f"{beginning}.{method}.{metric}")
+            if value is None:
+                continue
+            interval = run.get(f"{beginning}.{method}.intervals.{metric}")
+            if interval:
+                axes.plot(
+                    100 * np.array(interval), [at + offset] * 2, color=colour_of(setting), linewidth=2, alpha=0.55
+                )
+            label = setting.label if method == methods[-1] else None
+            looks = looks_of(setting) | {"linestyle": ""}
+            axes.plot(100 * value, at + offset, markersize=6, label=label, **looks)
+    axes.set_yticks(range(len(methods)), [ATTRIBUTIONS[method] for method in methods])
+    axes.set_ylim(len(methods) - 0.4, -0.6)
+    axes.grid(axis="y", visible=False)
+    axes.set_xlabel(f"{words}, %, with its 95 % bootstrap interval over patients")
+    axes.set_title("How well attributions find the evidence")
+    if len(drawn) > 1:
+        axes.legend(loc="center left", bbox_to_anchor=(1, 0.5))
     return figure
 
 

@@ -28,6 +28,13 @@ METHODS = {
 }
 RECALIBRATIONS = {"": "none", "temperature.": "temperature", "platt.": "Platt, per code"}
 THRESHOLDS = {"": "0.5", "shared_threshold.": "one, tuned", "code_thresholds.": "per code, tuned"}
+ATTRIBUTIONS = {
+    "contribution": "contribution (exact)",
+    "attention": "attention",
+    "input_x_gradient": "input x gradient",
+    "attention_x_input_x_gradient": "attention x input x gradient",
+    "random": "random",
+}
 YARDSTICKS = {
     "lookup": "phrase lookup",
     "tfidf": "TF-IDF + logistic regression",
@@ -78,6 +85,12 @@ METRICS = {
     "rae_shifted": Metric("RAE, shifted", "lower", factor=1, digits=3),
     **{f"band_{band}": Metric(band, "higher") for band in reversed(BANDS)},
     "diversity": Metric("diversity", "higher", factor=1, digits=3),
+    "token_f1": Metric("token F1", "higher"),
+    "auprc": Metric("AUPRC", "higher"),
+    "iou": Metric("IoU", "higher"),
+    "top_token": Metric("top token marked", "higher"),
+    "comprehensiveness": Metric("comprehensiveness", "higher"),
+    "sufficiency": Metric("sufficiency", "lower"),
 }
 
 
@@ -344,6 +357,44 @@ def length_table(settings: Sequence[Setting]) -> Table:
         "Quarters of the test documents by their number of words; micro-F1 in percent. Of several seeds the first."
     )
     return _table("lengths", "Short and long documents", caption, ("model", "words", "documents"), rows)
+
+
+def evidence_table(settings: Sequence[Setting]) -> Table:
+    """How well each attribution agrees with marked words, and whether the model needs what it names."""
+    rows = []
+    for setting in main_settings(settings):
+        for method, title in ATTRIBUTIONS.items():
+            plausible, faithful = (f"evidence.test.{part}.{method}." for part in ("plausibility", "faithfulness"))
+            keys = {"token_f1": f"{plausible}f1", **{m: plausible + m for m in ("auprc", "iou", "top_token")}}
+            keys |= {metric: faithful + metric for metric in ("comprehensiveness", "sufficiency")}
+            if cells := cells_of(setting, keys):
+                rows.append(Row((setting.label, title, "measured"), cells, competes=method != "random"))
+    experiment = settings[0].experiments[0]
+    published, sources = published_rows(experiment, "evidence")
+    rows += [Row(("", row.labels[0], row.labels[-1]), row.cells, competes=False) for row in published if rows]
+    told = next((sentence for setting in settings for one in setting.experiments if (sentence := _traps(one))), "")
+    return _table(
+        "evidence",
+        "Which words made the codes",
+        "In percent, on test documents. Token F1, AUPRC and IoU: agreement with the words that are marked for a code, "
+        "of the tokens above a cut-off chosen on validation. Comprehensiveness: how much of its probability a code "
+        "loses when the highest words are masked; sufficiency: when only they are left (lower is better)."
+        + told
+        + "".join(f" [{at}] {source}." for at, source in enumerate(sources, start=1) if rows),
+        ("model", "attribution", "source"),
+        rows,
+    )
+
+
+def _traps(experiment: Experiment) -> str:
+    """How many codes are assigned that a document names without having them, in a sentence."""
+    named, assigned = (experiment.metrics.get(f"evidence.test.traps.{name}") for name in ("named", "assigned"))
+    if not named:
+        return ""
+    return (
+        f" Of {named:,} codes that test documents name without having them (denied, ruled out, in the family), "
+        f"{experiment.type} assigns {assigned:,}."
+    )
 
 
 def _compared(

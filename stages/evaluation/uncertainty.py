@@ -44,10 +44,16 @@ class Statistic:
 
 def document_mean(values: np.ndarray) -> Statistic:
     """The mean over documents of one value per document (N,)."""
-    return _of_columns(np.column_stack([values, np.ones(len(values))]), lambda sums: ratio(sums[:, 0], sums[:, 1]))
+    return of_columns(np.column_stack([values, np.ones(len(values))]), lambda sums: ratio(sums[:, 0], sums[:, 1]))
 
 
-def _of_columns(columns: np.ndarray, value: Callable[[np.ndarray], np.ndarray]) -> Statistic:
+def document_ratio(document: np.ndarray, values: np.ndarray, n_documents: int) -> Statistic:
+    """The mean of values (n,), several or none of which belong to each document (n,), 0 to N - 1."""
+    sums = [np.bincount(document, part, minlength=n_documents) for part in (values, np.ones(len(values)))]
+    return of_columns(np.column_stack(sums), lambda sums: ratio(sums[:, 0], sums[:, 1]))
+
+
+def of_columns(columns: np.ndarray, value: Callable[[np.ndarray], np.ndarray]) -> Statistic:
     """A statistic of the sums of some values per document (N, K)."""
     return Statistic(lambda weights: weights @ columns, value, columns.shape[1])
 
@@ -56,7 +62,7 @@ def f1_micro(targets: sp.csr_array, decisions: np.ndarray) -> Statistic:
     """Micro-F1 of decisions (N, C)."""
     counts = classification.counts_by_document(targets, decisions)
     columns = np.column_stack([counts.true_positives, counts.false_positives, counts.false_negatives]).astype(float)
-    return _of_columns(columns, lambda sums: classification.f1(Counts(*sums.T)))
+    return of_columns(columns, lambda sums: classification.f1(Counts(*sums.T)))
 
 
 def by_code_counts(targets: sp.csr_array, decisions: np.ndarray, average: Callable[[Counts], np.ndarray]) -> Statistic:
@@ -91,7 +97,7 @@ def f1_at(ranked: RankedDocuments, k: int) -> Statistic:
     """F1 at k: the harmonic mean of the mean precision and the mean recall at k."""
     parts = classification.precisions_at(ranked, k), classification.recalls_at(ranked, k)
     columns = np.column_stack([*parts, np.ones(len(parts[0]))])
-    return _of_columns(columns, lambda sums: harmonic_mean(*ratio(sums[:, :2].T, sums[:, 2])))
+    return of_columns(columns, lambda sums: harmonic_mean(*ratio(sums[:, :2].T, sums[:, 2])))
 
 
 def mece(targets: sp.csr_array, probabilities: np.ndarray, bins: int) -> Statistic:
@@ -133,7 +139,7 @@ def ece(targets: sp.csr_array, probabilities: np.ndarray, bins: int) -> Statisti
     cells = ranking.positive_cells(targets, probabilities.shape)
     np.subtract.at(columns, (cells[0], bin_of(probabilities[cells], bins)), 1)
     columns = np.column_stack([columns, np.ones(n_documents)])
-    return _of_columns(columns, lambda sums: ratio(np.abs(sums[:, :-1]).sum(axis=1), n_codes * sums[:, -1]))
+    return of_columns(columns, lambda sums: ratio(np.abs(sums[:, :-1]).sum(axis=1), n_codes * sums[:, -1]))
 
 
 def brier_by_document(targets: sp.csr_array, probabilities: np.ndarray) -> np.ndarray:

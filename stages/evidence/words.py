@@ -10,12 +10,14 @@ from transformers import PreTrainedTokenizerBase
 class Words:
     """A tokenised text: the ids of its tokens, and the word that each belongs to.
 
-    ids: (n,) with [CLS] and [SEP]. word: (n,) int, -1 for special tokens. spans: (W, 2), the characters of each word.
+    ids: (n,) with [CLS] and [SEP]. word: (n,) int, -1 for special tokens. offsets: (n, 2), the characters of each
+    token; spans: (W, 2), those of each word.
     """
 
     text: str
     ids: np.ndarray
     word: np.ndarray
+    offsets: np.ndarray
     spans: np.ndarray
 
     @classmethod
@@ -30,7 +32,7 @@ class Words:
         own = word >= 0
         np.minimum.at(spans[:, 0], word[own], offsets[own, 0])
         np.maximum.at(spans[:, 1], word[own], offsets[own, 1])
-        return cls(text, np.array(encoded["input_ids"], dtype=np.int64), word, spans)
+        return cls(text, np.array(encoded["input_ids"], dtype=np.int64), word, offsets, spans)
 
     def sums(self, scores: np.ndarray) -> np.ndarray:
         """Scores of words (K, W): the sums of those of their tokens (K, n)."""

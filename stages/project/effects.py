@@ -54,7 +54,9 @@ CONDITIONS = {
 NEVER = (
     "baselines.",
     "compute.threads",
+    "data.evidence_dir",
     "evaluate.bootstrap",
+    "explain.",
     "synonyms.time_limit",
     "synonyms.total_time_limit",
     "train.chunk_budget",

@@ -48,6 +48,7 @@ class Data(Section):
     subset: str
     split: str
     published_dir: str
+    evidence_dir: str | None
     min_documents: Positive
     seed: Seed
 
@@ -57,7 +58,19 @@ class Data(Section):
             if getattr(self, key) not in choices:
                 wrong = f"data.{key}: {getattr(self, key)!r} is not one of {', '.join(choices)}"
                 raise ValueError(f"{wrong} (data.format is {self.format})")
+        if self.evidence is not None and self.format != "mimic3":
+            wrong = f"data.evidence_dir: {self.evidence_dir!r} should be null"
+            raise ValueError(f"{wrong}; only mimic3 takes evidence (data.format is {self.format})")
         return self
+
+    @property
+    def evidence(self) -> Path | None:
+        """The folder of `evidence_dir`; None where that is the embedded corpus's and `raw_dir` is another."""
+        if self.evidence_dir is None:
+            return None
+        folder = Path(self.evidence_dir)
+        of_the_demo = paths.DEMO in folder.parents
+        return None if of_the_demo and Path(self.raw_dir) not in folder.parents else folder
 
     @property
     def revision(self) -> str | None:
@@ -175,6 +188,15 @@ class Evaluate(Section):
     seed: Seed
 
 
+class Explain(Section):
+    documents: Annotated[int, Field(ge=0)]
+    methods: Annotated[
+        list[Literal["contribution", "attention", "input_x_gradient", "attention_x_input_x_gradient"]],
+        Field(min_length=1),
+    ]
+    seed: Seed
+
+
 class Compute(Section):
     device: Literal["auto", "cpu", "cuda"]
     precision: Literal["auto", "float32", "bf16"]
@@ -205,6 +227,7 @@ class Params(Section):
     quantifier: Quantifier
     baselines: Baselines
     evaluate: Evaluate
+    explain: Explain
     compute: Compute
 
     @model_validator(mode="after")

@@ -4,11 +4,13 @@ from pathlib import Path
 
 PARAMS = Path("params.yaml")
 
-CHECKED = Path("data/checked")  # settings.json, encoder.json, start_from.json: see stages/check_params.py
+DEMO = Path("data/demo/mimic")  # the embedded corpus
+CHECKED = Path("data/checked")  # settings.json, encoder.json ...: see stages/check_params.py
 SPLIT_FILES = Path("data/split_files")  # the published split files that data.subset needs
 SPLITS = Path("data/splits")
 CODES = SPLITS / "codes.json"  # code -> {"kind", "titles"}
 GOLD = SPLITS / "gold.json"  # CodiEsp: part -> case -> all its codes, those included that the subset leaves out
+EVIDENCE = SPLITS / "evidence.parquet"  # part, document_id, code, begin, end, trap: which characters name a code
 SPLIT_STATISTICS = Path("metrics/splits.json")
 
 CANDIDATES = Path("data/synonyms/candidates.json")  # code -> candidate phrases
@@ -39,6 +41,7 @@ PAPER = Path("metrics/paper.json")  # what the paper's tables have, in percent
 CLASSIFICATION = Path("metrics/classification.json")
 CALIBRATION = Path("metrics/calibration.json")
 QUANTIFICATION = Path("metrics/quantification.json")
+EXPLANATIONS = Path("metrics/evidence.json")
 BASELINES = Path("metrics/baselines.json")
 PLOTS = Path("metrics/plots")
 REPORT = Path("report")  # not a DVC output: tables and plots over several experiments

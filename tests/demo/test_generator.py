@@ -5,6 +5,7 @@ import gzip
 import hashlib
 import io
 import itertools
+import json
 import os
 import random
 import re
@@ -84,7 +85,7 @@ def folded(text: str) -> str:
 
 
 def digests(folder: Path) -> dict[str, str]:
-    return {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in sorted(folder.iterdir())}
+    return {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in sorted(folder.rglob("*.*"))}
 
 
 # The authored phrases
@@ -215,7 +216,7 @@ def test_every_code_is_mentioned_and_no_trap_is_coded(phrases):
             trap_total += len(traps)
             draft = Draft(rng, stay)
             write_phrases(draft, drawn)
-            text = folded(laid_out(draft))
+            text = folded(laid_out(draft).text)
             for phrase in drawn:
                 assert folded(phrase.wording) in text
     assert 0.55 < trap_total / asserted_total < 1.1
@@ -375,6 +376,55 @@ def test_a_lexical_lookup_is_fooled(tables, phrases):
     assert 0.70 < right / wanted < 0.90
 
 
+# Where the codes are named
+
+
+def test_marks_say_where_each_phrase_stands(corpus, tables):
+    """In the raw text, whatever line ends the layout put into a phrase; an addendum names no code."""
+    texts = dict(zip(tables["NOTEEVENTS"].ROW_ID, tables["NOTEEVENTS"].TEXT, strict=True))
+    wordings = defaultdict(set)
+    for code, entry in read_phrases(ROOT / "data/pools/authored.yaml").items():
+        wordings[code] |= {*entry["synonyms"], *entry["mentions"], *entry.get("medications", [])}
+    wordings |= {code: {wording} for code, _, _, wording in OUTSIDE}
+    n_told: Counter = Counter()
+    for path in (corpus / "evidence").iterdir():
+        content = json.loads(path.read_text())
+        for note in content["notes"]:
+            for key in ("annotations", "traps"):
+                for one in note[key]:
+                    found = texts[str(note["note_id"])][one["begin"] : one["end"]].replace("\n", " ")
+                    assert found.lower() in {wording.lower() for wording in wordings[one["code"]]}
+                    n_told[key] += 1
+            own = {one["code"] for one in note["annotations"]}
+            assert not own & {one["code"] for one in note["traps"]}
+    assert n_told["annotations"] > 5 * SIZE
+    assert 0.5 < n_told["traps"] / n_told["annotations"] < 1.1
+
+
+@pytest.mark.parametrize("subset", ["top50", "full", "clean"])
+def test_every_span_still_reads_as_its_phrase_when_it_is_cleaned(corpus, tables, subset):
+    """Over the whole corpus and all cleaning rules, through the merging of reports and addenda."""
+    prepared = mimic.load(corpus, subset, 2, evidence_dir=corpus / "evidence")
+    clean = mimic.SUBSETS[subset].clean
+    texts = dict(zip(tables["NOTEEVENTS"].ROW_ID, tables["NOTEEVENTS"].TEXT, strict=True))
+    expected = Counter()
+    for document in prepared.documents:
+        if (path := corpus / "evidence" / f"{document.document_id}-ICD-9.json").exists():
+            for note in json.loads(path.read_text())["notes"]:
+                for key in ("annotations", "traps"):
+                    for one in note[key]:
+                        phrase = texts[str(note["note_id"])][one["begin"] : one["end"]]
+                        phrase = clean(f" {phrase} ").strip()  # its words do not stand at a text's end
+                        expected[document.document_id, one["code"], phrase, key == "traps"] += 1
+    text_of = {document.document_id: document.text for document in prepared.documents}
+    found = Counter(
+        (span.document_id, span.code, text_of[span.document_id][span.begin : span.end], span.trap)
+        for span in prepared.evidence
+    )
+    assert found == expected
+    assert prepared.counts["evidence_spans"] == sum(n for (*_, trap), n in expected.items() if not trap) > 2000
+
+
 # The same bytes, whole or not at all
 
 
@@ -392,13 +442,14 @@ def test_the_same_seed_gives_the_same_bytes_under_any_hash_seed(tmp_path):
             check=True,
         )
     one, two, other = (digests(tmp_path / name) for name in ("one", "two", "other"))
-    assert sorted(one) == sorted(f"{name}.csv.gz" for name in COLUMNS)
+    assert sorted(name for name in one if name.endswith(".gz")) == sorted(f"{name}.csv.gz" for name in COLUMNS)
+    assert sum(name.endswith("-ICD-9.json") for name in one) > 100
     assert one == two
     assert all(one[f"{name}.csv.gz"] != other[f"{name}.csv.gz"] for name in ("NOTEEVENTS", "DIAGNOSES_ICD"))
 
 
 def test_the_compressed_files_carry_no_time(corpus):
-    for path in corpus.iterdir():
+    for path in corpus.glob("*.gz"):
         header = path.read_bytes()[:10]
         assert header[3] == 0, "no name"
         assert header[4:8] == bytes(4), "no modification time"

@@ -1,0 +1,65 @@
+"""Whether the words that an attribution names are those that a model needs (METHOD.md, section 12: faithfulness).
+
+Comprehensiveness is the mean drop of a code's probability, as a share of it, when its highest words are masked, the
+first 1, 5, 10, 20 and 50 % of them; sufficiency is the drop when so many of the highest are all that is left (lower is
+better). Nothing of it needs spans that people marked.
+"""
+
+import math
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+from accelerate import Accelerator
+from scipy.special import expit
+
+from stages.evidence.words import Words
+from stages.modeling.batching import Documents
+from stages.modeling.inference import predict
+from stages.modeling.model import CodingModel
+
+SHARES = (0.01, 0.05, 0.1, 0.2, 0.5)
+
+
+class Case(NamedTuple):
+    """A document and a code that is predicted for it, and the words' scores (W,)."""
+
+    words: Words
+    code: int
+    scores: np.ndarray
+
+
+def masked_words(scores: np.ndarray) -> list[np.ndarray]:
+    """Which words (W,) to mask: for each share the highest, then for each share all but the highest."""
+    order = np.argsort(-scores, kind="stable")
+    masks = []
+    for keep in (False, True):
+        for share in SHARES:
+            mask = np.full(len(scores), keep)
+            mask[order[: math.ceil(share * len(scores))]] = not keep
+            masks.append(mask)
+    return masks
+
+
+def drops(
+    model: CodingModel, cases: Sequence[Case], mask_id: int, special, chunk_budget: int, accelerator: Accelerator
+) -> tuple[np.ndarray, np.ndarray]:
+    """Comprehensiveness and sufficiency of each case (n,)."""
+    tokens = []
+    for case in cases:
+        own = case.words.word >= 0
+        word = case.words.word[own]
+        for mask in (np.zeros(len(case.scores), dtype=bool), *masked_words(case.scores)):
+            ids = case.words.ids.copy()
+            ids[own] = np.where(mask[word], mask_id, ids[own])
+            tokens.append(ids)
+    offsets = np.cumsum([0, *map(len, tokens)])
+    names = [str(number) for number in range(len(tokens))]
+    together = np.concatenate([np.zeros(0, np.int64), *tokens]).astype(np.int32)
+    documents = Documents.of(names, together, offsets, None, model.architecture, special)
+    logits = predict(model, documents, chunk_budget, accelerator, name="masking words").numpy()
+    n_forms = 1 + 2 * len(SHARES)
+    codes = np.repeat([case.code for case in cases], n_forms)
+    probabilities = expit(logits[np.arange(len(logits)), codes].astype(float)).reshape(len(cases), n_forms)
+    fallen = 1 - probabilities[:, 1:] / probabilities[:, :1]
+    return fallen[:, : len(SHARES)].mean(axis=1), fallen[:, len(SHARES) :].mean(axis=1)
