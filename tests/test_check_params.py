@@ -49,7 +49,8 @@ def configure(**changes: object) -> None:
 
 def test_the_projects_own_parameters_pass(repository: Path):
     check_params.main()
-    assert {path.name for path in paths.CHECKED.iterdir()} == {"settings.json", "encoder.json", "start_from.json"}
+    names = {"settings.json", "encoder.json", "start_from.json", "evidence.json"}
+    assert {path.name for path in paths.CHECKED.iterdir()} == names
     assert files.read_json(paths.CHECKED / "encoder.json") == {}
 
 
@@ -78,6 +79,16 @@ def test_the_projects_own_parameters_pass(repository: Path):
         ({"synonyms__pool_dir": "nowhere"}, r"synonyms\.pool_dir: nowhere does not exist"),
         ({"synonyms__pool_dir": "data/pools/README.md"}, "is not a file|is a file; it should be a folder"),
         ({"data__published_dir": "data/pools/README.md"}, r"data\.published_dir: .* is a file; it should be a folder"),
+        (
+            {"data__evidence_dir": "/nowhere/mdace"},
+            r"data\.evidence_dir: /nowhere/mdace does not exist; it should be a",
+        ),
+        (
+            {"data__format": "mimic4", "data__subset": "icd10", "data__evidence_dir": "/mdace", "synonyms__pools": []},
+            r"data\.evidence_dir: '/mdace' should be null; only mimic3 takes evidence",
+        ),
+        ({"explain__methods": ["saliency"]}, "'saliency' is not one of 'contribution', 'attention'"),
+        ({"encoder__dropout": 1.0}, r"encoder\.dropout: 1\.0 should be less than 1"),
         ({"train__start_from": "no-such-revision"}, "'no-such-revision' is neither a folder nor a git revision"),
         ({"compute__launch": "torchrun-that-is-not-there"}, "begins with none of"),
     ],
@@ -148,3 +159,21 @@ def test_the_fingerprint_of_a_revision_is_its_commit(repository: Path):
     configure(train__start_from="earlier")
     check_params.main()
     assert len(files.read_json(paths.CHECKED / "start_from.json")["commit"]) == 40
+
+
+def test_evidence_that_changes_is_another_fingerprint(repository: Path, tmp_path: Path):
+    """Of a folder of the user's own; the embedded corpus's is part of the corpus, and of no other."""
+    folder = tmp_path / "mdace"
+    folder.mkdir()
+    (folder / "100-ICD-9.json").write_text("{}")
+    seen = []
+    for content in ("{}", "{ }"):
+        (folder / "100-ICD-9.json").write_text(content)
+        configure(data__evidence_dir=str(folder))
+        check_params.main()
+        seen.append(files.read_json(paths.CHECKED / "evidence.json"))
+    assert seen[0] != seen[1]
+    configure(data__evidence_dir="data/demo/mimic/evidence", data__raw_dir=str(tmp_path))
+    assert params.load().data.evidence is None
+    check_params.main()
+    assert files.read_json(paths.CHECKED / "evidence.json") == {}
