@@ -8,6 +8,7 @@ score tensor.
 import argparse
 import itertools
 import multiprocessing
+import re
 import resource
 import time
 from collections.abc import Callable, Iterator
@@ -86,6 +87,16 @@ SIZES = {
         batch_documents=4,
         chunk_budget=256,
     ),
+    "minilm": Size(  # all-MiniLM-L6-v2's, with documents as long as CodiEsp's
+        config=encoder_config(BertConfig, 30522, 384, 6, 12),
+        chunk_length=512,
+        max_tokens=2048,
+        max_positions=2048,
+        shortest=120,
+        longest=1200,
+        batch_documents=8,
+        chunk_budget=32,
+    ),
     "gatortron": Size(
         config=encoder_config(MegatronBertConfig, 50176, 1024, 24, 16),
         chunk_length=512,
@@ -124,16 +135,17 @@ def invented_documents(size: Size, texts: list[str], architecture: Architecture,
 def random_model(size: Size, architecture: Architecture, n_codes: int, device: str) -> CodingModel:
     """A classifier with random weights and random synonym vectors."""
     torch.manual_seed(0)
-    encoder = AutoModel.from_config(size.config, attn_implementation="eager")
-    encoder.pooler = None
-    encoder = fitted(encoder, architecture, Path("benchmark"))
-    hidden = size.config.hidden_size
-    head: PlainHead | MsamHead
-    if architecture.head == "msam":
-        head = MsamHead(torch.randn(n_codes, SYNONYMS, hidden), SYNONYMS, "torch")
-    else:
-        head = PlainHead(hidden, n_codes, 0.0, drop_states=architecture.encoder == "LE")
-    return CodingModel(architecture, word_tokenizer(size), encoder, head).to(device)
+    with torch.device(device):
+        encoder = AutoModel.from_config(size.config, attn_implementation="eager")
+        encoder.pooler = None
+        encoder = fitted(encoder, architecture, Path("benchmark"))
+        hidden = size.config.hidden_size
+        head: PlainHead | MsamHead
+        if architecture.head == "msam":
+            head = MsamHead(torch.randn(n_codes, SYNONYMS, hidden), SYNONYMS, "torch")
+        else:
+            head = PlainHead(hidden, n_codes, 0.0, drop_states=architecture.encoder == "LE")
+        return CodingModel(architecture, word_tokenizer(size), encoder, head)
 
 
 def forward_operations(size: Size, documents: Documents, n_codes: int) -> float:
@@ -180,6 +192,12 @@ def peak_memory(device: str) -> int:
     if device == "cuda":
         return torch.cuda.max_memory_reserved()
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+
+
+def resident_bytes() -> int:
+    """What this process holds in memory now (Linux)."""
+    [resident] = re.findall(r"VmRSS:\s+(\d+)", Path("/proc/self/status").read_text())
+    return 1024 * int(resident)
 
 
 def straightforward(model: CodingModel) -> CodingModel:

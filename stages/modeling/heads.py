@@ -22,8 +22,8 @@ class PlainHead(nn.Module):
         self.dropout = nn.Dropout(dropout)
         self.drop_states = drop_states
 
-    def forward(self, H: Tensor, mask: Tensor | None = None) -> Tensor:
-        """Logits (R, C) from token states (R, n, d), n >= 1; what is behind [CLS] does not count, nor does the mask."""
+    def forward(self, H: Tensor, mask: Tensor | None = None, n_documents: int | None = None) -> Tensor:
+        """Logits (R, C) from token states (R, n, d), n >= 1; nothing but [CLS]'s counts."""
         with torch.autocast(H.device.type, enabled=False):
             state = H[:, 0].to(self.output.weight.dtype)
             if self.drop_states:
@@ -41,9 +41,12 @@ class MsamHead(nn.Module):
         self.register_buffer("Q", Q)
         self.attention = MultiSynonymAttention(Q.shape[-1], n_heads, initialisation)
 
-    def forward(self, H: Tensor, mask: Tensor | None = None) -> Tensor:
-        """Logits (R, C) from token states (R, T, d); mask (R, T) is true for the tokens attended to, None: all."""
-        return self.attention(self.Q, H, self.Q.mean(1), mask)
+    def forward(self, H: Tensor, mask: Tensor | None = None, n_documents: int | None = None) -> Tensor:
+        """Logits (R, C) from token states (R, T, d); mask (R, T) is true for the tokens attended to, None: all.
+
+        n_documents: that the rows belong to, where their maxima alone get a gradient.
+        """
+        return self.attention(self.Q, H, self.Q.mean(1), mask, n_documents)
 
 
 def document_maximum(logits: Tensor, document: Tensor, n_documents: int) -> Tensor:

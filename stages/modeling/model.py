@@ -57,7 +57,7 @@ class CodingModel(nn.Module):
         The logits of a document do not depend on what it is batched with.
         """
         H = token_states(self.encoder, input_ids, attention_mask)
-        logits = self.head(H, self.attended(attention_mask))
+        logits = self.head(H, self.attended(attention_mask), n_documents)
         return document_maximum(logits.float(), document, n_documents)
 
     def attended(self, attention_mask: Tensor) -> Tensor:

@@ -18,7 +18,8 @@ backward pass, which keeps of the forward pass only o. With w the gradient of lo
     dscore = w a (g - o)          dg = w sum_s a
 
 A maximum over chunks sends its gradient to one chunk per code; the backward pass computes those pairs of chunk and code
-alone.
+alone. Which these are the host counts on a CPU; on a GPU it would have to wait for the device, so there the pairs are
+laid into tiles, of which there are as many as there may have to be.
 """
 
 from collections.abc import Iterator
@@ -28,6 +29,7 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
 BLOCK_SCORES = {"cpu": 2**19, "cuda": 2**24}  # scores at a time: 2 MB stay in a cache, 64 MB fill a GPU
+COUNTED_ON_HOST: tuple[str, ...] = ("cpu",)  # devices that nobody waits for
 
 
 class MultiSynonymAttention(nn.Module):
@@ -47,12 +49,15 @@ class MultiSynonymAttention(nn.Module):
                 nn.init.eye_(projection.weight)
                 nn.init.zeros_(projection.bias)
 
-    def forward(self, Q: Tensor, H: Tensor, ql: Tensor, mask: Tensor | None = None) -> Tensor:
+    def forward(
+        self, Q: Tensor, H: Tensor, ql: Tensor, mask: Tensor | None = None, n_maxima: int | None = None
+    ) -> Tensor:
         """Logits (R, C).
 
         Q: synonym vectors (C, S, d). H: token states (R, T, d). ql: mean synonym vectors (C, d). mask: (R, T), true for
-        the tokens that are attended to, at least one per row; None: all. Computed in float32 (float64 for float64
-        inputs), also under autocast: scores are not scaled, so half precision would shift them by tenths.
+        the tokens that are attended to, at least one per row; None: all. n_maxima: how many of a code's R logits get a
+        gradient at most (the number of documents, whose maxima they are); None: all. Computed in float32 (float64 for
+        float64 inputs), also under autocast: scores are not scaled, so half precision would shift them by tenths.
         """
         n_codes, n_synonyms, _ = Q.shape
         n_rows, n_tokens, _ = H.shape
@@ -66,7 +71,7 @@ class MultiSynonymAttention(nn.Module):
                 barred = H.new_zeros(n_rows * n_tokens)
             else:
                 barred = H.new_zeros(n_rows * n_tokens).masked_fill_(~mask.bool().flatten(), -torch.inf)
-            return _BlockwiseLogits.apply(q, k, v, u, barred, n_rows)
+            return _BlockwiseLogits.apply(q, k, v, u, barred, n_rows, n_rows if n_maxima is None else n_maxima)
 
     def _heads_first(self, vectors: Tensor) -> Tensor:
         """Split vectors (n, d) into heads: (Z, n, d / Z), contiguous."""
@@ -80,7 +85,7 @@ class _BlockwiseLogits(torch.autograd.Function):
     """
 
     @staticmethod
-    def forward(ctx, q: Tensor, k: Tensor, v: Tensor, u: Tensor, bar: Tensor, n_rows: int) -> Tensor:
+    def forward(ctx, q: Tensor, k: Tensor, v: Tensor, u: Tensor, bar: Tensor, n_rows: int, n_maxima: int) -> Tensor:
         n_heads, n_codes, n_synonyms, _ = q.shape
         logits = q.new_empty(n_rows, n_codes)
         outcomes = q.new_empty(n_heads, n_codes, n_synonyms, n_rows)  # o
@@ -91,6 +96,7 @@ class _BlockwiseLogits(torch.autograd.Function):
             logits[row, code] = outcome.mean(2).sum(0).T
             outcomes[:, code, :, row] = outcome
         ctx.save_for_backward(q, k, v, u, bar, outcomes)
+        ctx.n_maxima = n_maxima
         return logits
 
     @staticmethod
@@ -107,28 +113,33 @@ class _BlockwiseLogits(torch.autograd.Function):
         dq, dk, dv, du = (torch.zeros_like(vectors) for vectors in (q, k, v, u))
         k, v, dk, dv = (vectors.unflatten(1, (n_rows, -1)) for vectors in (k, v, dk, dv))
         bar = bar.view(n_rows, 1, -1)
-        budget = BLOCK_SCORES[q.device.type] // (n_heads * n_synonyms * k.shape[2])
-        for row, code in _wanted(gradient != 0, max(1, budget)):
-            w = gradient[row[:, None], code] / n_synonyms
+        budget = max(1, BLOCK_SCORES[q.device.type] // (n_heads * n_synonyms * k.shape[2]))
+        if q.device.type in COUNTED_ON_HOST:
+            blocks = _wanted(gradient, budget)
+        else:
+            blocks = _wanted_in_tiles(gradient, budget, ctx.n_maxima)
+        for row, code, wanted in blocks:
+            w = wanted / n_synonyms
             q_here, u_here, k_here, v_here = q[:, code].flatten(2, 3), u[:, code], k[:, row], v[:, row]
             weights = (q_here @ k_here.mT).add_(bar[row]).softmax(-1).unflatten(2, (-1, n_synonyms))  # (Z, r, n, S, T)
             dgains = weights.sum(3) * w[..., None]
             gains = (u_here @ v_here.mT) * w[..., None]
             outcome = outcomes[:, code, :, row[:, None]].movedim(2, 0) * w[..., None]
             dscores = weights.mul_(gains[:, :, :, None] - outcome[..., None]).flatten(2, 3)
-            dk[:, row] += dscores.mT @ q_here
-            dv[:, row] += dgains.mT @ u_here
+            dk.index_add_(1, row, dscores.mT @ q_here)
+            dv.index_add_(1, row, dgains.mT @ u_here)
             dq.index_add_(1, code.flatten(), (dscores @ k_here).view(n_heads, -1, n_synonyms, size))
             du.index_add_(1, code.flatten(), (dgains @ v_here).view(n_heads, -1, size))
-        return dq, dk.flatten(1, 2), dv.flatten(1, 2), du, None, None
+        return dq, dk.flatten(1, 2), dv.flatten(1, 2), du, None, None, None
 
 
-def _wanted(wanted: Tensor, at_once: int) -> Iterator[tuple[Tensor, Tensor]]:
-    """The pairs of row and code that are true in `wanted` (R, C), about `at_once` at a time: rows (r,), codes (r, n).
+def _wanted(gradient: Tensor, at_once: int) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
+    """The pairs of row and code of which `gradient` (R, C) is not 0, about `at_once` at a time.
 
-    Rows of like number of codes come together; those with fewer than n, but more than half of it, are filled up with
-    codes that are not wanted. Counting them waits for a GPU, once a pass.
+    Yields rows (r,), codes (r, n) and their gradients (r, n). Rows of like number of codes come together; those with
+    fewer than n, but more than half of it, are filled up with codes of gradient 0.
     """
+    wanted = gradient != 0
     counts, order = wanted.sum(1).sort(descending=True, stable=True)
     codes = wanted.byte().argsort(dim=1, descending=True, stable=True)
     counts = counts.tolist()
@@ -139,8 +150,34 @@ def _wanted(wanted: Tensor, at_once: int) -> Iterator[tuple[Tensor, Tensor]]:
         alike = sum(2 * count > most for count in counts[first:])
         row = order[first : first + min(alike, at_once // codes_at_once)]
         for start in range(0, most, codes_at_once):
-            yield row, codes[row, start : start + codes_at_once]
+            code = codes[row, start : start + codes_at_once]
+            yield row, code, gradient[row[:, None], code]
         first += len(row)
+
+
+def _wanted_in_tiles(gradient: Tensor, at_once: int, n_maxima: int) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
+    """The same pairs without asking the device how many there are: at most `n_maxima` of each code.
+
+    A tile has a row and as many codes as a row has on average. What a tile has too much, and tiles that there need not
+    have been, have gradient 0; a row may come more than once.
+    """
+    n_rows, n_codes = gradient.shape
+    most = min(n_maxima, n_rows) * n_codes
+    width = min(n_codes, at_once, -(-most // n_rows))
+    n_tiles = min(most // width + n_rows, n_rows * -(-n_codes // width))
+    wanted = gradient != 0
+    counts = wanted.sum(1)
+    codes = wanted.byte().argsort(dim=1, descending=True, stable=True)
+    own_tiles = (counts + width - 1) // width
+    ends = own_tiles.cumsum(0)
+    tile = torch.arange(n_tiles, device=gradient.device)
+    row = torch.searchsorted(ends, tile, right=True).clamp_(max=n_rows - 1)
+    place = (tile - ends[row] + own_tiles[row])[:, None] * width + torch.arange(width, device=gradient.device)
+    code = codes[row[:, None], place.clamp(max=n_codes - 1)]
+    found = torch.where(place < counts[row][:, None], gradient[row[:, None], code], 0)
+    for start in range(0, n_tiles, max(1, at_once // width)):
+        part = slice(start, start + max(1, at_once // width))
+        yield row[part], code[part], found[part]
 
 
 def _weights(q: Tensor, k: Tensor, bar: Tensor, row: slice) -> Tensor:

@@ -3,6 +3,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from torch._subclasses.fake_tensor import FakeTensorMode
 
 from benchmarks.msam import plain
 from stages.modeling import msam
@@ -47,17 +48,20 @@ def test_by_hand():
     block=st.sampled_from([1, 30, 200, 2**19]),
     masked=st.booleans(),
     pooled=st.booleans(),
+    counted=st.sampled_from([("cpu",), ()]),
     seed=st.integers(0, 99),
 )
 def test_values_and_gradients_are_those_of_the_plain_form(
-    codes, synonyms, heads, rows, tokens, block, masked, pooled, seed
+    codes, synonyms, heads, rows, tokens, block, masked, pooled, counted, seed
 ):
+    """Whether the host counts the pairs that have a gradient or they are laid into tiles."""
     attention, Q, H, ql, mask = drawn(codes, synonyms, 8, rows, tokens, heads, seed=seed)
     mask = mask if masked else None
     weight = torch.randn(codes, dtype=torch.float64)
     with pytest.MonkeyPatch.context() as patch:
         patch.setitem(msam.BLOCK_SCORES, "cpu", block)
-        ours = attention(Q, H, ql, mask)
+        patch.setattr(msam, "COUNTED_ON_HOST", counted)
+        ours = attention(Q, H, ql, mask, 1 if pooled else None)
         loss = ((ours.amax(0) if pooled else ours**2) * weight).sum()
         of_ours = gradients(loss, attention, H)
     expected = plain(attention, Q, H, ql, mask)
@@ -161,19 +165,57 @@ def test_the_score_tensor_is_never_whole(monkeypatch, largest_tensor, pooled):
     assert mode.elements < 2**14 < whole / 30
 
 
-@pytest.mark.parametrize("at_once", [1, 7, 40, 10_000])
-def test_each_wanted_pair_comes_once_and_blocks_are_more_than_half_wanted(at_once):
-    """Rows that want few codes and rows that want many, some none."""
+def pairs_wanted() -> torch.Tensor:
+    """Rows that want few codes and rows that want many, some none: gradients (60, 30), at most 26 of each code."""
     rng = np.random.default_rng(3)
     counts = np.minimum(rng.geometric(0.1, 60) - 1, 30)
-    wanted = torch.from_numpy(np.stack([rng.permutation(30) < count for count in counts]))
-    met, filled = torch.zeros(60, 30, dtype=torch.int), 0
-    for row, code in msam._wanted(wanted, at_once):
+    wanted = np.stack([rng.permutation(30) < count for count in counts])
+    return torch.from_numpy(np.where(wanted, rng.uniform(1, 2, (60, 30)), 0))
+
+
+@pytest.mark.parametrize("at_once", [1, 7, 40, 10_000])
+def test_each_wanted_pair_comes_once_and_blocks_are_more_than_half_wanted(at_once):
+    gradient = pairs_wanted()
+    met, filled = torch.zeros(60, 30, dtype=torch.float64), 0
+    for row, code, own in msam._wanted(gradient, at_once):
         assert code.numel() <= at_once
-        met[row[:, None], code] += 1
+        met[row[:, None], code] += own
         filled += code.numel()
-    assert torch.equal(met * wanted, wanted.int())
-    assert wanted.sum() <= filled < 2 * wanted.sum()
+    assert torch.equal(met, gradient)
+    assert filled < 2 * (gradient != 0).sum()
+
+
+@pytest.mark.parametrize("at_once", [1, 7, 40, 10_000])
+@pytest.mark.parametrize("n_maxima", [26, 60])
+def test_each_wanted_pair_comes_once_in_tiles(at_once, n_maxima):
+    """Their number depends on the shape alone, and leaves no more than a tile of each row empty."""
+    gradient = pairs_wanted()
+    assert (gradient != 0).sum(0).max() <= n_maxima
+    met, n_tiles = torch.zeros(60, 30, dtype=torch.float64), 0
+    for row, code, own in msam._wanted_in_tiles(gradient, at_once, n_maxima):
+        assert code.numel() <= max(at_once, code.shape[1])
+        met.index_put_((row[:, None].expand_as(code), code), own, accumulate=True)
+        n_tiles += len(row)
+    torch.testing.assert_close(met, gradient, rtol=0, atol=0)
+    width = min(30, at_once, n_maxima // 2)
+    assert n_tiles <= n_maxima * 30 // width + 60
+    assert n_tiles == sum(len(row) for row, *_ in msam._wanted_in_tiles(0 * gradient, at_once, n_maxima))
+
+
+@pytest.mark.parametrize("counted", [True, False])
+def test_training_s_pass_does_not_ask_the_device(counted, monkeypatch):
+    """What would make a GPU wait fails on tensors without content: the host's counting does, the tiles do not."""
+    monkeypatch.setattr(msam, "COUNTED_ON_HOST", ("cpu",) if counted else ())
+    with FakeTensorMode():
+        attention, Q = MultiSynonymAttention(8, 2), torch.randn(5, 3, 8)
+        H = torch.randn(3, 7, 8, requires_grad=True)
+        loss = attention(Q, H, Q.mean(1), torch.ones(3, 7, dtype=torch.bool), 1).amax(0).sum()
+        if counted:
+            with pytest.raises(Exception, match="_local_scalar_dense"):
+                loss.backward()
+        else:
+            loss.backward()
+            assert H.grad.shape == H.shape
 
 
 def test_initialisation():
