@@ -85,10 +85,18 @@ def notes_folder(settings: params.Data) -> Path | None:
 
 
 def of_documents(split: dict[str, str], corpus: Corpus) -> dict[str, str]:
-    """The part of each document by that of its admission, and of each admission that has none here."""
+    """The part of each document by that of its admission, and of each admission that has none here.
+
+    Raises InputError for a split of other admissions.
+    """
     ids = {one.document_id: corpus.admission_of.get(one.document_id, one.document_id) for one in corpus.documents}
     part_of = {document_id: split[admission] for document_id, admission in ids.items() if admission in split}
     met = set(ids.values())
+    if not part_of:
+        raise InputError(
+            f"data.split: published: none of the {len(met)} admissions of the corpus is among the {len(split)} of the "
+            "published split; the corpus and the split should be of one release and subset"
+        )
     return part_of | {admission: part for admission, part in split.items() if admission not in met}
 
 

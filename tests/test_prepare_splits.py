@@ -87,6 +87,16 @@ def test_parts(raw: Path, subset: str, split: str):
         assert documents["subject_id"].nunique() == sum(table["subject_id"].nunique() for table in tables.values())
 
 
+def test_a_published_split_of_other_admissions_is_told(raw: Path):
+    path = raw / published.CLEAN_FILE
+    split = pd.read_feather(path)
+    split["_id"] += 10**6
+    split.to_feather(path)
+    configure(subset="clean", split="published")
+    with pytest.raises(InputError, match=r"none of the \d+ admissions of the corpus is among the \d+ of the published"):
+        prepare_splits.main()
+
+
 def test_published_sizes_stand_beside_the_measured(raw: Path, caplog: pytest.LogCaptureFixture):
     configure(subset="clean", split="published")
     prepare_splits.main()

@@ -6,6 +6,7 @@ import pytest
 
 from benchmarks import measuring, plan
 
+SHAPE = measuring.encoder_config(measuring.BertConfig, 90, 16, 2, 2)
 SMALL = dataclasses.replace(
     measuring.SIZES["demo"],
     shortest=60,
