@@ -4,8 +4,9 @@
     python -m stages.code_notes notes.csv --html coded.html         also .jsonl, each with a column `text`
     cat note.txt | python -m stages.code_notes - --json coded.json
 
-The model is what the pipeline made last, or a folder that `python -m stages.export` wrote (`--model`). A note goes
-through the cleaning of the corpus that the model learned from. Nothing is written but what is asked for.
+The model is what the pipeline made last, an experiment's (`--revision`), or a folder that `python -m stages.export`
+wrote (`--model`). A note goes through the cleaning of the corpus that the model learned from. Nothing is written but
+what is asked for.
 """
 
 import argparse
@@ -193,9 +194,9 @@ def parsed() -> argparse.Namespace:
         prog="python -m stages.code_notes", description="Code notes, and show the words that made each code."
     )
     parser.add_argument("notes", nargs="+", help="text files, folders of .txt, .csv or .jsonl with a column text, or -")
-    parser.add_argument(
-        "--model", type=Path, help="a folder that stages.export wrote (default: what the pipeline made)"
-    )
+    which = parser.add_mutually_exclusive_group()
+    which.add_argument("--model", type=Path, help="a folder that stages.export wrote (default: what the pipeline made)")
+    which.add_argument("--revision", help="an experiment, or another git revision, whose model DVC's cache has")
     parser.add_argument("--codes", type=int, default=5, help="codes shown at least (default: %(default)s)")
     parser.add_argument("--json", type=Path, metavar="FILE")
     parser.add_argument("--csv", type=Path, metavar="FILE")
@@ -211,7 +212,10 @@ def main() -> None:
     notes = list(notes_of(options.notes))
     if not notes:
         raise InputError("there is no note")
-    kit = kits.of_pipeline() if options.model is None else kits.of_folder(options.model)
+    if options.revision is not None:
+        kit = kits.of_revision(options.revision)
+    else:
+        kit = kits.of_pipeline() if options.model is None else kits.of_folder(options.model)
     kit.model.to(accelerator.device)
     found = coded(kit, notes, accelerator, options.codes)
     for path, write in ((options.json, write_json), (options.csv, write_csv)):

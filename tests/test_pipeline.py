@@ -310,3 +310,26 @@ def wait_for(condition: Callable[[], bool], tries: int = 600) -> None:
             return
         time.sleep(0.2)
     raise AssertionError("it never came")
+
+
+@pytest.mark.slow
+def test_an_earlier_revision_s_model_codes_notes(base: Project):
+    """From DVC's cache, while the workspace has another model; and one without a model is told."""
+    base.commit()
+    (base.root.parent / "note.txt").write_text("History of atrial fibrillation, on coumadin. Acute renal failure.")
+    command = (sys.executable, "-m", "stages.code_notes", "../note.txt", "--json", "../coded.json")
+
+    def coded(*options: str) -> list[dict]:
+        done = base.run(*command, *options)
+        assert done.returncode == 0, done.stderr
+        return json.loads((base.root.parent / "coded.json").read_text())
+
+    before = coded()
+    base.configure("train.seed=7")
+    base.repro("predict")
+    assert coded() != before
+    assert coded("--revision", "HEAD") == before
+    done = base.run(*command, "--revision", "HEAD~1")
+    assert done.returncode == 1
+    assert "HEAD~1: its model is not in git and DVC's cache" in done.stderr
+    assert "Traceback" not in done.stderr

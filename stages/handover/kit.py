@@ -3,10 +3,15 @@
 The pipeline has all of it in its outputs; `stages.export` puts it into one folder that stands alone.
 """
 
+import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from dvc.api import DVCFileSystem
+from dvc.exceptions import DvcException
+from scmrepo.exceptions import SCMError
 
 from stages.corpus import mimic, text
 from stages.encoder.encoder import load_tokenizer
@@ -15,6 +20,15 @@ from stages.project import files, formats, params, paths
 from stages.project.errors import InputError
 
 KIT = "kit.json"
+NEEDED = (  # beside the model
+    paths.PARAMS,
+    paths.CODES,
+    paths.CORPUS,
+    paths.LABEL_CODES,
+    paths.JOINT,
+    paths.CLASSIFICATION,
+    paths.CALIBRATION,
+)
 CLEANERS: dict[str, Callable[[str], str]] = {"folded": text.fold_white_space, "words": text.lower_alphanumeric}
 
 
@@ -65,30 +79,48 @@ def cleaning_of(corpus: dict[str, str]) -> str:
     return "folded"
 
 
-def of_pipeline() -> Kit:
-    """What the pipeline made last. Raises InputError where it has made no model yet."""
-    joint = paths.JOINT.exists() and files.read_json(paths.JOINT)["joint"]
-    folder = paths.JOINT_MODEL if joint else paths.CLASSIFIER
+def of_pipeline(root: Path = Path()) -> Kit:
+    """What the pipeline made last, in the repository at `root`. Raises InputError where it has made no model yet."""
+    folder = root / (paths.JOINT_MODEL if _is_joint(root) else paths.CLASSIFIER)
     if not folder.is_dir():
         raise InputError(f"{folder} does not exist: there is no model yet; `dvc repro` trains one")
-    known, corpus = files.read_json(paths.CODES), files.read_json(paths.CORPUS)
-    codes = files.read_json(paths.LABEL_CODES)
-    measured = files.read_json(paths.CLASSIFICATION)["val"]["shared_threshold"]
+    known, corpus = files.read_json(root / paths.CODES), files.read_json(root / paths.CORPUS)
+    codes = files.read_json(root / paths.LABEL_CODES)
+    measured = files.read_json(root / paths.CLASSIFICATION)["val"]["shared_threshold"]
+    synthetic = Path(params.load(root / paths.PARAMS).data.raw_dir) == paths.DEMO  # nobody's record
     described = {
         "codes": codes,
         "titles": {code: next(iter(known[code]["titles"]), "") for code in codes},
         "kinds": {code: known[code]["kind"] for code in codes},
         "threshold": measured["threshold"],
-        "temperature": files.read_json(paths.CALIBRATION)["test"]["temperature"]["temperature"],
+        "temperature": files.read_json(root / paths.CALIBRATION)["test"]["temperature"]["temperature"],
         "cleaning": cleaning_of(corpus),
-        "about": corpus | {"synthetic": _synthetic()},
+        "about": corpus | {"synthetic": synthetic},
     }
     return _made(folder, described)
 
 
-def _synthetic() -> bool:
-    """Whether the corpus is the embedded one, which is nobody's record."""
-    return params.load().data.raw_dir.startswith("data/demo/")
+def _is_joint(root: Path) -> bool:
+    """Whether the model in the repository at `root` is a joint one, which is kept apart."""
+    return (root / paths.JOINT).exists() and files.read_json(root / paths.JOINT)["joint"]
+
+
+def of_revision(revision: str) -> Kit:
+    """The model of an experiment, or another git revision, from DVC's cache. Raises InputError where it isn't there."""
+    paths.CLASSIFIER.parent.mkdir(exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=paths.CLASSIFIER.parent) as temporary:
+        root = Path(temporary)
+        try:
+            there = DVCFileSystem(rev=revision)
+            for path in NEEDED:
+                (root / path).parent.mkdir(parents=True, exist_ok=True)
+                there.get_file(str(path), str(root / path))
+            folder = paths.JOINT_MODEL if _is_joint(root) else paths.CLASSIFIER
+            there.get(str(folder), str(root / folder), recursive=True)
+        except (DvcException, SCMError, OSError) as error:
+            reason = " ".join(str(error).split()) or type(error).__name__
+            raise InputError(f"--revision {revision}: its model is not in git and DVC's cache ({reason})") from None
+        return of_pipeline(root)
 
 
 def of_folder(folder: Path) -> Kit:
