@@ -59,6 +59,7 @@ tbody tr:last-child td { border-bottom: 1.5px solid var(--rule); }
 tbody tr.first td { border-top: 1px solid var(--line); }
 th:first-child, td:first-child { position: sticky; left: 0; background: var(--paper); }
 .figure { text-align: right; font-variant-numeric: tabular-nums; }
+small { color: var(--quiet); font-size: .74rem; white-space: nowrap; }
 tr.beside { color: var(--quiet); }
 .caption { color: var(--quiet); font-size: .88rem; max-width: 60rem; }
 .plots { display: flex; flex-wrap: wrap; gap: 1.5rem; align-items: flex-start; }

@@ -107,7 +107,7 @@ def f1_intervals(settings: Sequence[Setting]) -> Figure | None:
 @styled
 def evidence(settings: Sequence[Setting]) -> Figure | None:
     """Each attribution's token F1, or where no words are marked its comprehensiveness, with 95 % intervals."""
-    beginning, metric, words = "evidence.test.plausibility", "f1", "token F1 against the words that are marked"
+    beginning, metric, words = "evidence.test.plausibility", "f1", "token F1"
     if not any(setting.values(f"{beginning}.random.{metric}").size for setting in settings):
         beginning, metric, words = "evidence.test.faithfulness", "comprehensiveness", "comprehensiveness"
     drawn = [setting for setting in settings if setting.values(f"{beginning}.random.{metric}").size]
@@ -134,7 +134,7 @@ def evidence(settings: Sequence[Setting]) -> Figure | None:
     axes.set_yticks(range(len(methods)), [ATTRIBUTIONS[method] for method in methods])
     axes.set_ylim(len(methods) - 0.4, -0.6)
     axes.grid(axis="y", visible=False)
-    axes.set_xlabel(f"{words}, %, with its 95 % bootstrap interval over patients")
+    axes.set_xlabel(f"{words} on test, %, with its 95 % bootstrap interval")
     axes.set_title("How well attributions find the evidence")
     if len(drawn) > 1:
         axes.legend(loc="center left", bbox_to_anchor=(1, 0.5))

@@ -95,11 +95,15 @@ METRICS = {
 
 
 class Cell(NamedTuple):
-    """One figure: its mean over seeds, their standard deviation where there are several, and what is marked on it."""
+    """One figure: its mean over seeds, their standard deviation where there are several, and what is marked on it.
+
+    `interval`: the 95 % bootstrap interval of a single run's figure, where one was computed.
+    """
 
     value: float
     deviation: float | None = None
     worse: bool = False  # than the best of its column, by a test
+    interval: tuple[float, float] | None = None
 
 
 @dataclass(frozen=True)
@@ -139,7 +143,11 @@ def cell_of(setting: Setting, key: str) -> Cell | None:
     values = setting.values(key)
     if values.size == 0:
         return None
-    return Cell(float(values.mean()), float(values.std(ddof=1)) if values.size > 1 else None)
+    if values.size > 1:
+        return Cell(float(values.mean()), float(values.std(ddof=1)))
+    beginning, _, metric = key.rpartition(".")
+    found = (one.metrics.get(f"{beginning}.intervals.{metric}") for one in setting.experiments)
+    return Cell(float(values[0]), interval=next((tuple(pair) for pair in found if pair), None))
 
 
 def cells_of(setting: Setting, keys: Mapping[str, str]) -> dict[str, Cell]:
@@ -586,6 +594,15 @@ def comma_separated(table: Table) -> str:
     return text.getvalue()
 
 
+def _interval(metric: str, row: Row) -> str:
+    """The interval of a figure in small type, as HTML."""
+    cell = row.cells.get(metric)
+    if cell is None or cell.interval is None:
+        return ""
+    low, high = (f"{METRICS[metric].factor * end:.{METRICS[metric].digits}f}" for end in cell.interval)
+    return f'<br><small title="95 % bootstrap interval over patients">{low} – {high}</small>'
+
+
 def hypertext(table: Table) -> str:
     """A table as HTML."""
     head = "".join(f"<th>{html.escape(title)}</th>" for title in table.labels)
@@ -594,10 +611,13 @@ def hypertext(table: Table) -> str:
     cells = _texts(table, bold="<strong>{}</strong>", worse="†", missing="")
     for row, labels, texts in zip(table.rows, _labels_once(table), cells, strict=True):
         line = "".join(f"<td>{html.escape(label)}</td>" for label in labels)
-        line += "".join(f'<td class="figure">{text}</td>' for text in texts)
+        own = (f"{text}{_interval(metric, row)}" for metric, text in zip(table.metrics, texts, strict=True))
+        line += "".join(f'<td class="figure">{text}</td>' for text in own)
         kinds = ["beside"] * (not row.competes) + ["first"] * (labels[0] != "")
         body.append(f'<tr class="{" ".join(kinds)}">{line}</tr>')
     marks = legend(table)
+    if any(cell.interval for row in table.rows for cell in row.cells.values()):
+        marks = "; ".join(filter(None, [marks, "small: 95 % bootstrap interval over patients"]))
     caption = html.escape(table.caption + (f" {marks[0].upper()}{marks[1:]}." if marks else ""))
     return (
         f'<h3>{html.escape(table.title)}</h3>\n<div class="table"><table>\n<thead><tr>{head}</tr></thead>\n<tbody>\n'

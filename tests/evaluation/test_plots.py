@@ -35,6 +35,28 @@ def test_f1_intervals_are_in_percent_and_one_dot_a_run():
     assert any(bar == pytest.approx([58, 62]) for bar in bars)
 
 
+def test_evidence_has_a_row_for_each_attribution_and_a_dot_for_each_model():
+    def explained(type_, part, metric):
+        experiment = run(type_, 0.5)
+        for method, value in (("attention", 0.6), ("random", 0.02)):
+            experiment.metrics[f"evidence.test.{part}.{method}.{metric}"] = value
+            experiment.metrics[f"evidence.test.{part}.{method}.intervals.{metric}"] = [value - 0.01, value + 0.01]
+        return experiment
+
+    for part, metric, said in (
+        ("plausibility", "f1", "token F1"),
+        ("faithfulness", "comprehensiveness", "comprehensiveness"),
+    ):
+        figure = plots.evidence(settings_of([explained("CE_MSAM", part, metric), explained("LE_MSAM", part, metric)]))
+        assert_readable(figure)
+        [axes] = figure.axes
+        assert [label.get_text() for label in axes.get_yticklabels()] == ["attention", "random"]
+        assert axes.get_xlabel().startswith(said)
+        dots = sorted(float(line.get_xdata()[0]) for line in drawn_lines(figure) if len(line.get_xdata()) == 1)
+        assert dots == pytest.approx([2, 2, 60, 60])
+    assert plots.evidence(settings_of([run("CE", 0.4)])) is None
+
+
 def test_f1_against_M_draws_what_was_run_at_several_M():
     runs = [run("CE_MSAM", 0.5, M=1), run("CE_MSAM", 0.6, M=2), run("LE_MSAM", 0.7, M=2), run("CE", 0.4)]
     figure = plots.f1_against_M(settings_of(runs))

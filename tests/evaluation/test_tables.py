@@ -183,6 +183,53 @@ def test_differences_in_words():
     assert rising_error.rows[0].labels[-1].startswith("worse")
 
 
+def test_an_interval_stands_below_its_figure_on_the_page():
+    """Of one run; of several seeds the deviation stands there instead, and in a terminal there is no room."""
+    measured = experiment("CE", 0.6, classification__test__intervals__f1_micro=[0.55, 0.654])
+    shown = hypertext(main_table(settings_of([measured])))
+    assert '60.0<br><small title="95 % bootstrap interval over patients">55.0 – 65.4</small>' in shown
+    assert "Small: 95 % bootstrap interval" in shown
+    assert "55.0" not in markdown(main_table(settings_of([measured])))
+    assert "<small" not in hypertext(main_table(settings_of([measured, experiment("CE", 0.7, seed=2)])))
+
+
+def evidenced(type_, f1=0.5, **more):
+    """An experiment with two attributions, of which one is the random floor."""
+    measured = {
+        f"evidence__test__{part}__{method}__{name}": value / (1 + 9 * (method == "random"))
+        for method in ("contribution", "random")
+        for part, name, value in (
+            ("plausibility", "f1", f1),
+            ("plausibility", "auprc", 0.4),
+            ("plausibility", "iou", 0.3),
+            ("faithfulness", "comprehensiveness", 0.8),
+            ("faithfulness", "sufficiency", 0.1),
+        )
+    }
+    return experiment(type_, 0.6, **(measured | more))
+
+
+def test_evidence_by_method_with_a_floor_that_does_not_compete():
+    traps = {"evidence__test__traps__named": 1234, "evidence__test__traps__assigned": 5}
+    table = tables.evidence_table(settings_of([evidenced("CE_MSAM", **traps), evidenced("LE_MSAM", f1=0.6)]))
+    assert cells(table, "token_f1") == ["50.0", "5.0", "**60.0**", "6.0"]
+    assert cells(table, "sufficiency") == ["**10.0**", "1.0", "**10.0**", "1.0"]
+    assert [row.labels[:2] for row in table.rows[:2]] == [
+        ("CE_MSAM MDP 4", "contribution (exact)"),
+        ("CE_MSAM MDP 4", "random"),
+    ]
+    assert "Of 1,234 codes that test documents name without having them" in table.caption
+    assert "CE_MSAM assigns 5." in table.caption
+
+
+def test_published_evidence_stands_beside_models_of_full_alone():
+    for subset, n_published in (("full", 5), ("top50", 0)):
+        table = tables.evidence_table(settings_of([evidenced("CE_MSAM", subset=subset)]))
+        assert sum(row.labels[-1].startswith("published") for row in table.rows) == n_published
+        assert ("explainable-medical-coding" in table.caption) == (n_published > 0)
+    assert not tables.evidence_table(settings_of([experiment("CE", 0.6, subset="full")])).rows
+
+
 def test_holm_by_hand():
     assert holm([0.01, 0.04, 0.03]) == pytest.approx([0.03, 0.06, 0.06])
     assert holm([0.9, 0.8]) == [1.0, 1.0]
