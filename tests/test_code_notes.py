@@ -73,6 +73,13 @@ def test_every_source_gives_the_same_codes(pipeline, monkeypatch, capsys):
     assert "0.txt" in shown and "title of 401.9" in shown
 
 
+def test_a_code_without_a_title_takes_the_classification_s():
+    """Where the corpus is coded in ICD-10; an older code that looks like one is another code."""
+    titles = {"R50.9": [], "I10": ["own title"], "0FT44ZZ": []}
+    assert kits.titled(titles, in_icd10=True) == {"R50.9": "Fever, unspecified", "I10": "own title", "0FT44ZZ": ""}
+    assert kits.titled({"E85.0": []}, in_icd10=False) == {"E85.0": ""}
+
+
 def test_calibrated_and_assigned_by_hand(pipeline, monkeypatch):
     Path("a.txt").write_text("w1 w2 fever")
     run("a.txt", "--json", "out.json", monkeypatch=monkeypatch)

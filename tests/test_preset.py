@@ -27,7 +27,7 @@ def test_preset_is_valid_and_keeps_comments(path: Path):
 
 def test_presets_set_the_same_keys_so_that_one_undoes_another():
     assert len({frozenset(settings(path)) for path in PRESETS}) == 1
-    assert len(PRESETS) == 9
+    assert len(PRESETS) == 10
 
 
 def test_committed_params_are_the_demo():

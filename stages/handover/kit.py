@@ -87,10 +87,12 @@ def of_pipeline(root: Path = Path()) -> Kit:
     known, corpus = files.read_json(root / paths.CODES), files.read_json(root / paths.CORPUS)
     codes = files.read_json(root / paths.LABEL_CODES)
     measured = files.read_json(root / paths.CLASSIFICATION)["val"]["shared_threshold"]
-    synthetic = Path(params.load(root / paths.PARAMS).data.raw_dir) == paths.DEMO  # nobody's record
+    settings = params.load(root / paths.PARAMS)
+    synthetic = Path(settings.data.raw_dir) == paths.DEMO  # nobody's record
+    in_icd10 = "icd10cm" in settings.synonyms.pools
     described = {
         "codes": codes,
-        "titles": {code: next(iter(known[code]["titles"]), "") for code in codes},
+        "titles": titled({code: known[code]["titles"] for code in codes}, in_icd10),
         "kinds": {code: known[code]["kind"] for code in codes},
         "threshold": measured["threshold"],
         "temperature": files.read_json(root / paths.CALIBRATION)["test"]["temperature"]["temperature"],
@@ -98,6 +100,16 @@ def of_pipeline(root: Path = Path()) -> Kit:
         "about": corpus | {"synthetic": synthetic},
     }
     return _made(folder, described)
+
+
+def titled(titles: dict[str, list[str]], in_icd10: bool) -> dict[str, str]:
+    """The title of each code: the corpus's first, else, for codes of ICD-10-CM, that of the classification; else none."""
+    if all(titles.values()) or not in_icd10:
+        return {code: next(iter(own), "") for code, own in titles.items()}
+    import simple_icd_10_cm as icd10cm  # reads the whole classification: two seconds
+
+    known = {code: icd10cm.get_description(code) for code in titles if icd10cm.is_valid_item(code)}
+    return {code: next(iter(own), known.get(code, "")) for code, own in titles.items()}
 
 
 def _is_joint(root: Path) -> bool:
