@@ -103,7 +103,7 @@ def of_pipeline(root: Path = Path()) -> Kit:
 
 
 def titled(titles: dict[str, list[str]], in_icd10: bool) -> dict[str, str]:
-    """The title of each code: the corpus's first, else, for codes of ICD-10-CM, that of the classification; else none."""
+    """The title of each code: the corpus's first; else, of ICD-10-CM codes, the classification's; else none."""
     if all(titles.values()) or not in_icd10:
         return {code: next(iter(own), "") for code, own in titles.items()}
     import simple_icd_10_cm as icd10cm  # reads the whole classification: two seconds
