@@ -21,7 +21,7 @@ from stages.evaluation import (
     uncertainty,
 )
 from stages.evaluation.by_length import length_table
-from stages.evaluation.present import present_metrics
+from stages.evaluation.present import present_intervals, present_metrics
 from stages.handover.logits import read_logits
 from stages.project import files, formats, params, paths
 from stages.project.errors import InputError
@@ -76,12 +76,15 @@ def classification_metrics(
     metrics = classification.decision_metrics(part.targets, part.probabilities > thresholds.PAPER)
     metrics |= classification.ranking_metrics(part.targets, part.probabilities, settings.k)
     statistics = uncertainty.classification_statistics(part.targets, part.probabilities, settings.k)
+    resampling = (part.patients, settings.bootstrap, settings.seed)
+    tuned = present_metrics(part.targets, part.probabilities, shared, settings.k)
+    tuned_intervals = present_intervals(part.targets, part.probabilities, shared, settings.k, *resampling)
     return metrics | {
         "present": present_metrics(part.targets, part.probabilities, thresholds.PAPER, settings.k)
-        | {"shared_threshold": present_metrics(part.targets, part.probabilities, shared, settings.k)},
+        | {"shared_threshold": {**tuned, "intervals": tuned_intervals}},
         "shared_threshold": {"threshold": shared} | decided(part, shared),
         "code_thresholds": decided(part, by_code),
-        "intervals": uncertainty.intervals(statistics, part.patients, settings.bootstrap, settings.seed),
+        "intervals": uncertainty.intervals(statistics, *resampling),
     }
 
 

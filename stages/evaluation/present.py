@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import numpy as np
 import scipy.sparse as sp
 
-from stages.evaluation import classification
+from stages.evaluation import classification, uncertainty
 
 SHOWN = ("f1_micro", "f1_macro", "auc_micro", "auc_macro", "r_precision", "mean_average_precision")
 
@@ -28,8 +28,31 @@ def present_metrics(
     return {name: metrics[name] for name in shown}
 
 
+def present_intervals(
+    targets: sp.csr_array,
+    probabilities: np.ndarray,
+    threshold: float,
+    ks: Sequence[int],
+    patients: np.ndarray,
+    resamples: int,
+    seed: int,
+) -> dict[str, list[float]]:
+    """95 % bootstrap intervals of the figures of `present_metrics` over the patients (N,); the codes stay the same."""
+    kept = documents_with_a_code(targets)
+    if not len(kept):
+        return {}
+    statistics = uncertainty.classification_statistics(*cut(targets, probabilities), ks, threshold)
+    shown = {name: statistics[name] for name in [*SHOWN, *(f"precision_at_{k}" for k in ks)]}
+    return uncertainty.intervals(shown, patients[kept], resamples, seed)
+
+
 def cut(targets: sp.csr_array, probabilities: np.ndarray) -> tuple[sp.csr_array, np.ndarray]:
     """Both (N, C) without the codes that no document carries, and the documents that carry none: (N', C')."""
     codes = np.flatnonzero(classification.positives_by_code(targets))
-    documents = np.flatnonzero(np.asarray(targets.sum(axis=1)))
+    documents = documents_with_a_code(targets)
     return sp.csr_array(targets[documents][:, codes]), probabilities[np.ix_(documents, codes)]
+
+
+def documents_with_a_code(targets: sp.csr_array) -> np.ndarray:
+    """The rows of targets (N, C) that are not empty."""
+    return np.flatnonzero(np.asarray(targets.sum(axis=1)))

@@ -211,10 +211,10 @@ def _pseudo_values(pairs: np.ndarray, positives: np.ndarray, negatives: np.ndarr
 
 
 def classification_statistics(
-    targets: sp.csr_array, probabilities: np.ndarray, k: Sequence[int]
+    targets: sp.csr_array, probabilities: np.ndarray, k: Sequence[int], threshold: float = thresholds.PAPER
 ) -> dict[str, Statistic]:
-    """The headline figures of classification, decisions at 0.5, by the names that they have among the metrics."""
-    decisions = probabilities > thresholds.PAPER
+    """The headline figures of classification, by the names that they have among the metrics."""
+    decisions = probabilities > threshold
     ranked = RankedDocuments.of(targets, probabilities)
     statistics = {
         "f1_micro": f1_micro(targets, decisions),

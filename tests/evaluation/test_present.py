@@ -6,7 +6,7 @@ import scipy.sparse as sp
 from sklearn.metrics import f1_score
 
 from stages.evaluation import codiesp_official
-from stages.evaluation.present import cut, present_metrics
+from stages.evaluation.present import cut, present_intervals, present_metrics
 
 TARGETS = sp.csr_array(np.array([[1, 0, 0, 1], [0, 0, 0, 1], [0, 0, 0, 0]], dtype=np.uint8))
 PROBABILITIES = np.array([[0.9, 0.8, 0.1, 0.4], [0.2, 0.9, 0.1, 0.7], [0.9, 0.9, 0.9, 0.9]])
@@ -37,8 +37,26 @@ def test_against_scikit_learn():
         assert metrics[f"f1_{average}"] == pytest.approx(expected)
 
 
+def test_intervals_are_of_the_same_figures():
+    """Around each; and those of the codes and documents that are left, were they all there is."""
+    rng = np.random.default_rng(3)
+    targets = sp.csr_array((rng.random((60, 12)) < 0.08).astype(np.uint8))
+    probabilities = np.clip(0.6 * targets.toarray() + 0.5 * rng.random((60, 12)), 0, 1)
+    patients = np.arange(60) // 2
+    metrics = present_metrics(targets, probabilities, 0.45, [5])
+    found = present_intervals(targets, probabilities, 0.45, [5], patients, 200, 1)
+    assert found.keys() == metrics.keys()
+    assert all(low <= metrics[name] <= high for name, (low, high) in found.items())
+    assert found["f1_micro"][0] < found["f1_micro"][1]
+    kept = np.flatnonzero(targets.toarray().any(axis=1))
+    alone = present_intervals(*cut(targets, probabilities), 0.45, [5], patients[kept], 200, 1)
+    assert alone == found
+
+
 def test_nothing_present_is_defined():
-    metrics = present_metrics(sp.csr_array((3, 4), dtype=np.uint8), PROBABILITIES, 0.5, [1])
+    nothing = sp.csr_array((3, 4), dtype=np.uint8)
+    assert present_intervals(nothing, PROBABILITIES, 0.5, [1], np.arange(3), 5, 1) == {}
+    metrics = present_metrics(nothing, PROBABILITIES, 0.5, [1])
     assert all(value == 0.0 for value in metrics.values())
 
 

@@ -5,7 +5,8 @@ import pytest
 import torch
 
 from stages.encoder.architecture import Architecture
-from stages.encoder.encoder import special_ids
+from stages.encoder.chunking import document_rows
+from stages.encoder.encoder import mask_for, special_ids, token_states
 from stages.evidence.attribution import MSAM_METHODS, attribute, methods_of
 from stages.evidence.words import Words, snippets
 from stages.modeling.batching import Documents
@@ -103,3 +104,22 @@ def test_snippets_do_not_overlap_and_need_a_score(bert_folder):
     scores[[2, 3, 9]] = [0.5, 0.4, 0.3]
     assert snippets(words, scores, context=1) == ["w1 w2 w3", "w8 w9 w10"]
     assert snippets(words, np.zeros(12)) == []
+
+
+@pytest.mark.parametrize("family", ["bert", "megatron", "electra", "roberta", "xlm_roberta", "modernbert"])
+def test_a_gradient_of_the_embeddings_is_that_of_the_logit_that_is_explained(family, request):
+    """Embeddings that are handed in give the logits that token ids give, in every family and padded rows as well."""
+    folder = request.getfixturevalue(f"{family}_folder")
+    torch.manual_seed(1)
+    model = build_model(folder, TYPES["CE_MSAM"], N_CODES, SYNONYMS).eval()
+    words = Words.of(TEXT, model.tokenizer)
+    special = special_ids(model.tokenizer)
+    ids, mask = (torch.from_numpy(part) for part in document_rows(words.ids, model.architecture, special))
+    with torch.no_grad():
+        expected = token_states(model.encoder, ids, mask)
+        inputs = model.encoder.get_input_embeddings()(ids)
+        found = model.encoder(inputs_embeds=inputs, attention_mask=mask_for(model.encoder, mask)).last_hidden_state
+    torch.testing.assert_close(found[mask.bool()], expected[mask.bool()], rtol=0, atol=1e-5)
+    scores = attribute(model, words.ids, special, range(N_CODES), "input_x_gradient").scores
+    assert (scores >= 0).all()
+    assert scores.any(axis=1).all()
