@@ -14,7 +14,7 @@ import pytest
 import torch
 from ruamel.yaml import YAML
 from safetensors.torch import load_file, save_file
-from tokenizers import Tokenizer, normalizers
+from tokenizers import ByteLevelBPETokenizer, Tokenizer, normalizers
 from tokenizers.models import WordLevel
 from tokenizers.pre_tokenizers import Whitespace
 from transformers import (
@@ -26,6 +26,8 @@ from transformers import (
     MegatronBertConfig,
     MegatronBertModel,
     PreTrainedTokenizerFast,
+    RobertaConfig,
+    RobertaModel,
 )
 
 from stages import prepare_encoder
@@ -133,6 +135,55 @@ def test_a_folder_in_any_form(workspace, stored, megatron):
     assert encoder.config.model_type == "megatron-bert"
     tokenizer = AutoTokenizer.from_pretrained(paths.ENCODER, local_files_only=True)
     assert tokenizer("Fevers")["input_ids"] == [2, 5, 7, 3]
+
+
+@pytest.mark.parametrize("half", [torch.float16, torch.bfloat16])
+def test_half_precision_weights_become_float32(workspace, megatron, tmp_path, half):
+    folder = tmp_path / "half"
+    shutil.copytree(megatron, folder)
+    MegatronBertModel.from_pretrained(folder).to(half).save_pretrained(folder)
+    halves = load_file(folder / "model.safetensors")
+    assert {weight.dtype for weight in halves.values()} == {half}
+    workspace(source=str(folder))
+    prepare_encoder.main()
+    made = load_file(paths.ENCODER / "model.safetensors")
+    assert all(made[name].dtype == torch.float32 and torch.equal(made[name], halves[name].float()) for name in halves)
+    encoder, _ = load_encoder(paths.ENCODER, CE)
+    assert {weight.dtype for weight in encoder.parameters()} == {torch.float32}
+
+
+def test_a_vocabulary_alone_makes_berts_tokenizer(workspace, megatron, tmp_path):
+    """vocab.txt gives the ids that tokenizer.json gives."""
+    folder = tmp_path / "old"
+    shutil.copytree(megatron, folder)
+    (folder / "tokenizer.json").unlink()
+    (folder / "vocab.txt").write_text("".join(f"{word}\n" for word in WORDS))
+    workspace(source=str(folder), lowercase_documents=None)
+    prepare_encoder.main()
+    made = AutoTokenizer.from_pretrained(paths.ENCODER, local_files_only=True)
+    assert made(TEXTS)["input_ids"] == AutoTokenizer.from_pretrained(megatron)(TEXTS)["input_ids"]
+
+
+def test_vocabulary_and_merges_alone_make_robertas_tokenizer(workspace, tmp_path):
+    """Byte-level pairs, <s> and </s> around, and a casing that cannot be set."""
+    folder = tmp_path / "old"
+    folder.mkdir()
+    special = ["<s>", "<pad>", "</s>", "<unk>", "<mask>"]
+    pairs = ByteLevelBPETokenizer()
+    pairs.train_from_iterator(TEXTS, vocab_size=280, special_tokens=special, show_progress=False)
+    pairs.save_model(str(folder))
+    sizes = {"hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 32}
+    config = RobertaConfig(vocab_size=pairs.get_vocab_size(), max_position_embeddings=66, type_vocab_size=1, **sizes)
+    RobertaModel(config).save_pretrained(folder)
+    assert {path.name for path in folder.iterdir()} == {"vocab.json", "merges.txt", "config.json", "model.safetensors"}
+    workspace(source=str(folder), lowercase_documents=None)
+    prepare_encoder.main()
+    made = AutoTokenizer.from_pretrained(paths.ENCODER, local_files_only=True)
+    for text in TEXTS:
+        assert made(text)["input_ids"] == [0, *pairs.encode(text).ids, 2]
+    workspace(source=str(folder), lowercase_documents=True)
+    with pytest.raises(InputError, match=r"casing of this tokenizer cannot be set"):
+        prepare_encoder.main()
 
 
 @pytest.mark.parametrize(("stored", "revision"), [("safetensors", None), ("shards", COMMIT)], indirect=["stored"])
