@@ -333,3 +333,22 @@ def test_an_earlier_revision_s_model_codes_notes(base: Project):
     assert done.returncode == 1
     assert "HEAD~1: its model is not in git and DVC's cache" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+@pytest.mark.slow
+def test_queued_experiments_run_in_a_clone_that_has_run_nothing(tmp_path: Path):
+    """Whose dvc.lock names outputs that no cache has; the second experiment finds the first one's in the run cache."""
+    project = Project(tmp_path)
+    project.commit()
+    assert project.run("dvc", "exp", "run", "--queue", "-S", "model.type=CE,LE").returncode == 0
+    done = project.run("dvc", "exp", "run", "--run-all")
+    assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]
+    listed = json.loads(project.run("dvc", "exp", "show", "--json").stdout)
+    experiments = [revision for one in listed for revision in one["experiments"] or []]
+    assert len(experiments) == 2
+    types = set()
+    for experiment in experiments:
+        [revision] = experiment["revs"]
+        assert revision["data"]["metrics"]["metrics/paper.json"]["data"]["f1_micro"] >= 0
+        types.add(revision["data"]["params"]["params.yaml"]["data"]["model"]["type"])
+    assert types == {"CE", "LE"}
