@@ -135,7 +135,9 @@ def section_of(
     names = ", ".join(experiment.name for experiment in experiments)
     number = f"{len(experiments)} experiment{'s' if len(experiments) > 1 else ''}"
     sizes = sizes_of(experiments[0])
-    introduction = " ".join(filter(None, [*found(differences), sizes, f"{number}: {names}.", untested]))
+    several = differences and any(len(setting.experiments) > 1 for setting in settings)
+    first = "Where there are several seeds, these differences are of the first." if several else ""
+    introduction = " ".join(filter(None, [*found(differences), first, sizes, f"{number}: {names}.", untested]))
     per_code = (of_codes, codes["codes"]) if "codes" in codes else None
     return Section(experiments[0].corpus_title, introduction, tuple(part for part in parts if part), per_code)
 

@@ -507,8 +507,8 @@ def holm(p_values: Sequence[float]) -> list[float]:
     return corrected
 
 
-def _texts(table: Table, bold: str, worse: str, missing: str) -> list[list[str]]:
-    """The cells as text, row by row; `bold` is a format for the best, `worse` what is put behind those worse."""
+def _texts(table: Table, bold: str, deviations: bool) -> list[list[str]]:
+    """The cells as text, row by row; `bold` is a format for the best."""
     best = {metric: table.best(metric) for metric in table.metrics}
     texts = []
     for row in table.rows:
@@ -516,15 +516,15 @@ def _texts(table: Table, bold: str, worse: str, missing: str) -> list[list[str]]
         for metric in table.metrics:
             cell = row.cells.get(metric)
             if cell is None:
-                line.append(missing)
+                line.append("")
                 continue
             factor, digits = METRICS[metric].factor, METRICS[metric].digits
             text = f"{_shown(metric, cell.value):.{digits}f}"
-            if cell.deviation is not None:
+            if deviations and cell.deviation is not None:
                 text += f" ± {cell.deviation * factor:.{digits}f}"
             if row.competes and _shown(metric, cell.value) == best[metric]:
                 text = bold.format(text)
-            line.append(text + (worse if cell.worse else ""))
+            line.append(text + "†" * cell.worse)
         texts.append(line)
     return texts
 
@@ -558,7 +558,7 @@ def _titles(table: Table) -> list[str]:
 def markdown(table: Table) -> str:
     """A table in markdown, its columns aligned so that it reads well in a terminal too."""
     header = [*table.labels, *_titles(table)]
-    cells = _texts(table, bold="**{}**", worse="†", missing="")
+    cells = _texts(table, bold="**{}**", deviations=True)
     lines = [[*labels, *texts] for labels, texts in zip(_labels_once(table), cells, strict=True)]
     lines = [[text.replace("|", "\\|") for text in line] for line in lines]
     widths = [max(3, *(len(line[at]) for line in [header, *lines])) for at in range(len(header))]
@@ -594,13 +594,17 @@ def comma_separated(table: Table) -> str:
     return text.getvalue()
 
 
-def _interval(metric: str, row: Row) -> str:
-    """The interval of a figure in small type, as HTML."""
-    cell = row.cells.get(metric)
-    if cell is None or cell.interval is None:
+def _spread(metric: str, row: Row) -> str:
+    """What stands below a figure in small type, as HTML: its deviation over seeds, or a single run's interval."""
+    cell, (factor, digits) = row.cells.get(metric), (METRICS[metric].factor, METRICS[metric].digits)
+    if cell is None:
         return ""
-    low, high = (f"{METRICS[metric].factor * end:.{METRICS[metric].digits}f}" for end in cell.interval)
-    return f'<br><small title="95 % bootstrap interval over patients">{low} – {high}</small>'
+    if cell.deviation is not None:
+        return f'<br><small title="standard deviation over seeds">± {factor * cell.deviation:.{digits}f}</small>'
+    if cell.interval is None:
+        return ""
+    low, high = (f"{factor * end:.{digits}f}" for end in cell.interval)
+    return f'<br><small title="95 % bootstrap interval over patients">{low}–{high}</small>'
 
 
 def hypertext(table: Table) -> str:
@@ -608,10 +612,10 @@ def hypertext(table: Table) -> str:
     head = "".join(f"<th>{html.escape(title)}</th>" for title in table.labels)
     head += "".join(f'<th class="figure">{html.escape(title)}</th>' for title in _titles(table))
     body = []
-    cells = _texts(table, bold="<strong>{}</strong>", worse="†", missing="")
+    cells = _texts(table, bold="<strong>{}</strong>", deviations=False)
     for row, labels, texts in zip(table.rows, _labels_once(table), cells, strict=True):
         line = "".join(f"<td>{html.escape(label)}</td>" for label in labels)
-        own = (f"{text}{_interval(metric, row)}" for metric, text in zip(table.metrics, texts, strict=True))
+        own = (f"{text}{_spread(metric, row)}" for metric, text in zip(table.metrics, texts, strict=True))
         line += "".join(f'<td class="figure">{text}</td>' for text in own)
         kinds = ["beside"] * (not row.competes) + ["first"] * (labels[0] != "")
         body.append(f'<tr class="{" ".join(kinds)}">{line}</tr>')
