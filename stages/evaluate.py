@@ -157,9 +157,21 @@ def paper_metrics(
 
 
 def official(
-    part: str, gold: dict[str, list[str]], evaluated: Evaluated, codes: list[str], threshold: float
+    part: str,
+    gold: dict[str, list[str]],
+    evaluated: Evaluated,
+    codes: list[str],
+    threshold: float,
+    settings: params.Evaluate,
 ) -> tuple[dict[str, Any], dict[str, str]]:
-    """CodiEsp's own evaluation of a part, and its predictions in the form of its script, by file name."""
+    """CodiEsp's own evaluation of a part, and its predictions in the form of its script, by file name.
+
+    Intervals are over cases, each of which is a patient of its own.
+    """
+
+    def intervals(statistics: dict[str, uncertainty.Statistic]) -> dict[str, list[float]]:
+        return uncertainty.intervals(statistics, np.arange(len(gold)), settings.bootstrap, settings.seed)
+
     documents = pd.read_parquet(paths.LABEL_DOCUMENTS, columns=["part", "document_id"])
     cases = documents.document_id[documents.part == part].tolist()
     order = np.argsort(-evaluated.probabilities, axis=1, kind="stable")
@@ -167,12 +179,14 @@ def official(
     figures: dict[str, Any] = {
         "map": codiesp_official.mean_average_precision(gold, ranked),
         "unreachable": codiesp_official.unreachable(gold, codes),
+        "intervals": intervals({"map": codiesp_official.map_statistic(gold, ranked)}),
     }
     written = {f"{part}_ranked.tsv": codiesp_official.tsv(ranked)}
     for name, cut in (("at_half", thresholds.PAPER), ("at_tuned_threshold", threshold)):
         n_assigned = (evaluated.probabilities > cut).sum(axis=1)
         assigned = {case: ranked[case][:n] for case, n in zip(cases, n_assigned, strict=True)}
-        figures[name] = codiesp_official.micro(gold, assigned)
+        statistics = codiesp_official.micro_statistics(gold, assigned)
+        figures[name] = {**codiesp_official.micro(gold, assigned), "intervals": intervals(statistics)}
         written[f"{part}_assigned_{name}.tsv"] = codiesp_official.tsv(assigned)
     return figures, written
 
@@ -230,7 +244,9 @@ def main() -> None:
     gold = files.read_json(paths.GOLD)
     submission: dict[str, str] = {}
     for name in SCORED if gold else ():
-        classified[name]["official"], written = official(name, gold[name], parts[name], names, shared)
+        classified[name]["official"], written = official(
+            name, gold[name], parts[name], names, shared, settings.evaluate
+        )
         submission |= written
     with files.whole_directory(paths.SUBMISSION) as folder:
         formats.write_json(folder / "files.json", sorted(submission))

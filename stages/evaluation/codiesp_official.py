@@ -4,9 +4,12 @@ Mean average precision of a ranking is the main figure of both tracks; precision
 distinct pairs of case and code (METHOD.md, section 14).
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
-from stages.evaluation.classification import ratio
+import numpy as np
+
+from stages.evaluation.classification import Counts, f1, precision, ratio, recall
+from stages.evaluation.uncertainty import Statistic, document_mean, of_columns
 
 Lists = Mapping[str, Sequence[str]]  # case -> codes, for predictions from the best to the worst
 
@@ -17,15 +20,20 @@ def prepared(codes: Iterable[str]) -> list[str]:
 
 
 def mean_average_precision(gold: Lists, ranked: Lists) -> float:
-    """The mean over the cases with gold codes of: sum of the precision at the rank of each, over their number."""
-    total = 0.0
-    for case, codes in gold.items():
+    """The mean of the cases' average precision."""
+    return float(average_precisions(gold, ranked).mean()) if gold else 0.0
+
+
+def average_precisions(gold: Lists, ranked: Lists) -> np.ndarray:
+    """Of each case with gold codes (n,): the sum of the precision at the rank of each, over their number."""
+    values = np.zeros(len(gold))
+    for at, (case, codes) in enumerate(gold.items()):
         wanted, n_found = set(prepared(codes)), 0
         for rank, code in enumerate(prepared(ranked.get(case, ())), start=1):
             if code in wanted:
                 n_found += 1
-                total += n_found / rank / len(wanted)
-    return total / len(gold) if gold else 0.0
+                values[at] += n_found / rank / len(wanted)
+    return values
 
 
 def micro(gold: Lists, assigned: Lists) -> dict[str, float]:
@@ -38,6 +46,24 @@ def micro(gold: Lists, assigned: Lists) -> dict[str, float]:
         "recall": float(ratio(n_hits, len(true))),
         "f1": float(ratio(2 * n_hits, len(true) + len(found))),
     }
+
+
+def map_statistic(gold: Lists, ranked: Lists) -> Statistic:
+    """Mean average precision as a function of weights of the cases."""
+    return document_mean(average_precisions(gold, ranked))
+
+
+def micro_statistics(gold: Lists, assigned: Lists) -> dict[str, Statistic]:
+    """Precision, recall and F1 of `micro` as functions of weights of the cases with gold codes."""
+    counts = np.zeros((len(gold), 3))
+    for at, (case, codes) in enumerate(gold.items()):
+        true, found = set(prepared(codes)), set(prepared(assigned.get(case, ())))
+        counts[at] = len(true & found), len(found - true), len(true - found)
+
+    def pooled(metric: Callable[[Counts], np.ndarray]) -> Statistic:
+        return of_columns(counts, lambda sums: metric(Counts(*sums.T)))
+
+    return {"precision": pooled(precision), "recall": pooled(recall), "f1": pooled(f1)}
 
 
 def unreachable(gold: Lists, codes: Iterable[str]) -> float:

@@ -71,6 +71,19 @@ def test_map_by_hand():
     assert codiesp_official.mean_average_precision({}, ranked) == 0.0
 
 
+def test_the_official_figures_as_functions_of_the_cases():
+    """With each case once they are the figures; a case that is left out takes its codes along."""
+    ranked = {"a": ["n44.8", "i10", "r69"], "b": ["r69", "i10"], "c": ["z98"]}
+    statistics = codiesp_official.micro_statistics(GOLD, ranked)
+    once = np.ones((1, 3))
+    for name, value in codiesp_official.micro(GOLD, ranked).items():
+        assert statistics[name].at(once)[0] == pytest.approx(value)
+    of_map = codiesp_official.map_statistic(GOLD, ranked)
+    assert of_map.at(once)[0] == pytest.approx(codiesp_official.mean_average_precision(GOLD, ranked))
+    assert of_map.at(np.array([[0.0, 2.0, 0.0]]))[0] == pytest.approx(1 / 2)
+    assert statistics["precision"].at(np.array([[1.0, 0.0, 0.0]]))[0] == pytest.approx(2 / 3)
+
+
 def test_micro_by_hand():
     """Two of three distinct pairs are right, two of four gold ones found."""
     found = codiesp_official.micro(GOLD, {"a": ["N44.8", "n44.8", "x"], "b": ["I10"]})
