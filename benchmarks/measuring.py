@@ -209,7 +209,7 @@ def straightforward(model: CodingModel) -> CodingModel:
                 module.first_only = False
     if isinstance(model.head, MsamHead):
         attention = model.head.attention
-        attention.__dict__["forward"] = lambda *arguments: plain(attention, *arguments)
+        attention.__dict__["forward"] = lambda *arguments: plain(attention, *arguments[:4])
     return model
 
 
