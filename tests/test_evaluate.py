@@ -198,6 +198,46 @@ def test_codiesp_is_scored_against_all_gold_codes(project: Path):
     assert len(written) == n_gold - len(gold["test"])
 
 
+def scored(gold: dict[str, list[str]], predictions: str) -> tuple[float, float, float, float]:
+    """MAP and micro precision, recall, F1 of a file of predictions, as METHOD.md, section 14, says of the script."""
+    true = {case: {code.lower() for code in codes} for case, codes in gold.items()}
+    ranked: dict[str, list[str]] = {case: [] for case in true}
+    for line in predictions.splitlines():
+        case, code = line.split("\t")
+        if code.lower() not in ranked[case]:
+            ranked[case].append(code.lower())
+    total = 0.0
+    for case, codes in true.items():
+        places = [place for place, code in enumerate(ranked[case], 1) if code in codes]
+        total += sum(found / place for found, place in enumerate(places, 1)) / len(codes)
+    hits = sum(len(true[case] & set(ranked[case])) for case in true)
+    precision, recall = hits / sum(map(len, ranked.values())), hits / sum(map(len, true.values()))
+    return total / len(true), precision, recall, 2 * precision * recall / (precision + recall)
+
+
+def test_the_submission_scores_as_the_metrics_say(project: Path):
+    """Files of imperfect predictions, against gold codes of which some are in no label set and spelled in capitals."""
+    documents = pd.read_parquet(paths.LABEL_DOCUMENTS)
+    rng = np.random.default_rng(4)
+    gold: dict[str, dict[str, list[str]]] = {}
+    for part in ("val", "test"):
+        cases = documents.document_id[documents.part == part]
+        gold[part] = {case: ["Z99", *rng.choice(CODES, 2, replace=False)] for case in cases}
+        write_logits(part, rng.normal(size=(len(cases), len(CODES))))
+    formats.write_json(paths.GOLD, gold)
+    evaluate.main()
+    for part in ("val", "test"):
+        found = json.loads(paths.CLASSIFICATION.read_text())[part]["official"]
+        whole = scored(gold[part], (paths.SUBMISSION / f"{part}_ranked.tsv").read_text())
+        assert found["map"] == pytest.approx(whole[0], rel=1e-5)
+        for name in ("at_half", "at_tuned_threshold"):
+            of_file = scored(gold[part], (paths.SUBMISSION / f"{part}_assigned_{name}.tsv").read_text())
+            figures = (found[name]["precision"], found[name]["recall"], found[name]["f1"])
+            assert figures == pytest.approx(of_file[1:], rel=1e-5)
+            low, high = found[name]["intervals"]["f1"]
+            assert low <= found[name]["f1"] <= high
+
+
 @pytest.mark.parametrize("name", ["val", "test"])
 def test_logits_that_are_no_numbers_name_the_file_and_the_stage(project: Path, name: str):
     write_logits(name, np.full((DOCUMENTS[name], len(CODES)), np.nan))
