@@ -65,12 +65,13 @@ class Data(Section):
 
     @property
     def evidence(self) -> Path | None:
-        """The folder of `evidence_dir`; None where that is the embedded corpus's and `raw_dir` is another."""
+        """The folder of `evidence_dir`; None where that is the embedded corpus's and the corpus is another."""
         if self.evidence_dir is None:
             return None
         folder = Path(self.evidence_dir)
-        of_the_demo = paths.DEMO in folder.parents
-        return None if of_the_demo and Path(self.raw_dir) not in folder.parents else folder
+        if paths.DEMO in folder.parents and (self.format != "mimic3" or Path(self.raw_dir) != paths.DEMO):
+            return None
+        return folder
 
     @property
     def revision(self) -> str | None:
