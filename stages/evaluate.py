@@ -23,6 +23,7 @@ from stages.evaluation import (
 from stages.evaluation.by_length import length_table
 from stages.evaluation.present import present_intervals, present_metrics
 from stages.handover.logits import read_logits
+from stages.handover.trained import is_joint, predictions_folder
 from stages.project import files, formats, params, paths
 from stages.project.errors import InputError
 from stages.project.parts import SCORED
@@ -197,9 +198,8 @@ def main() -> None:
     limit(settings.compute.threads)
     bins = settings.evaluate.bins
     names, known = files.read_json(paths.LABEL_CODES), files.read_json(paths.CODES)
-    joint = files.read_json(paths.JOINT)["joint"]
-    folder = paths.JOINT_MODEL if joint else paths.PREDICTIONS
-    parts = {part: load_part(part, folder, len(names)) for part in SCORED}
+    joint = is_joint()
+    parts = {part: load_part(part, predictions_folder(), len(names)) for part in SCORED}
     val, test = parts["val"], parts["test"]
     train = formats.read_csr(paths.targets("train"))
     training = classification.positives_by_code(train)

@@ -24,6 +24,7 @@ from stages.evidence.faithfulness import Case
 from stages.evidence.plausibility import Pair
 from stages.evidence.words import Words
 from stages.handover.logits import read_logits
+from stages.handover.trained import model_folder, predictions_folder
 from stages.modeling import devices
 from stages.modeling.model import CodingModel, load_model
 from stages.project import files, formats, params, paths
@@ -54,7 +55,9 @@ class Explainer:
         yield RANDOM, self.rng.random((len(codes), len(words.ids))) * real
 
 
-def pairs_of(explainer: Explainer, texts: Mapping[str, str], spans: pd.DataFrame, codes: Sequence[str]) -> dict:
+def pairs_of(
+    explainer: Explainer, texts: Mapping[str, str], spans: pd.DataFrame, codes: Sequence[str]
+) -> dict[str, list[Pair]]:
     """Method -> the pairs of a document, numbered as `texts` are, and a code that has spans there."""
     column = {code: at for at, code in enumerate(codes)}
     found: dict[str, list[Pair]] = {}
@@ -72,7 +75,9 @@ def pairs_of(explainer: Explainer, texts: Mapping[str, str], spans: pd.DataFrame
     return found
 
 
-def cases_of(explainer: Explainer, texts: Mapping[str, str], predicted: Mapping[str, np.ndarray]) -> dict:
+def cases_of(
+    explainer: Explainer, texts: Mapping[str, str], predicted: Mapping[str, np.ndarray]
+) -> dict[str, list[tuple[int, Case]]]:
     """Method -> document's number and case, of every code that is predicted for one of the documents."""
     found: dict[str, list[tuple[int, Case]]] = {}
     for number, (document_id, text) in enumerate(texts.items()):
@@ -166,8 +171,7 @@ def main() -> None:
         log.info("explain.documents is 0: nothing done")
         return
     accelerator = devices.start(settings.compute.device, "float32", settings.compute.threads)
-    joint = files.read_json(paths.JOINT)["joint"]
-    folder = paths.JOINT_MODEL if joint else paths.CLASSIFIER
+    folder = model_folder()
     model = load_model(folder).to(accelerator.device)
     tokenizer = load_tokenizer(folder, model.architecture.lowercase_documents)
     methods = tuple(one for one in methods_of(model) if one in settings.explain.methods)
@@ -177,7 +181,7 @@ def main() -> None:
     parts = {part: pd.read_parquet(paths.split(part)).set_index("document_id") for part in SCORED}
     table = pd.concat(parts.values())
     texts = {"all": table["text"], "patients": table["subject_id"]}
-    logits = read_logits(paths.predictions(paths.JOINT_MODEL if joint else paths.PREDICTIONS, "test"))
+    logits = read_logits(paths.predictions(predictions_folder(), "test"))
     above = sigmoid(logits) > thresholds.PAPER
     predicted = {one: np.flatnonzero(row) for one, row in zip(parts["test"].index, above, strict=True)}
 

@@ -70,7 +70,7 @@ def load(settings: params.Data) -> tuple[Corpus, dict[str, str]]:
     split = published.load(paths.SPLIT_FILES, settings.subset) if settings.split == "published" else None
     release = mimic.RELEASES[settings.format]
     if settings.evidence is None and settings.evidence_dir is not None:
-        log.warning("data.evidence_dir is the embedded corpus's, data.raw_dir another: it is left out")
+        log.warning("data.evidence_dir is the embedded corpus's, and this is another corpus: it is left out")
     notes_dir = notes_folder(settings)
     corpus = mimic.load(folder, settings.subset, settings.min_documents, release, notes_dir, settings.evidence)
     part_of = stratified(corpus.documents, settings.seed) if split is None else of_documents(split, corpus)

@@ -15,6 +15,7 @@ from scmrepo.exceptions import SCMError
 
 from stages.corpus import mimic, text
 from stages.encoder.encoder import load_tokenizer
+from stages.handover.trained import model_folder
 from stages.modeling.model import CodingModel, load_model
 from stages.project import files, formats, params, paths
 from stages.project.errors import InputError
@@ -81,7 +82,7 @@ def cleaning_of(corpus: dict[str, str]) -> str:
 
 def of_pipeline(root: Path = Path()) -> Kit:
     """What the pipeline made last, in the repository at `root`. Raises InputError where it has made no model yet."""
-    folder = root / (paths.JOINT_MODEL if _is_joint(root) else paths.CLASSIFIER)
+    folder = root / model_folder(root)
     if not folder.is_dir():
         raise InputError(f"{folder} does not exist: there is no model yet; `dvc repro` trains one")
     known, corpus = files.read_json(root / paths.CODES), files.read_json(root / paths.CORPUS)
@@ -112,11 +113,6 @@ def titled(titles: dict[str, list[str]], in_icd10: bool) -> dict[str, str]:
     return {code: next(iter(own), known.get(code, "")) for code, own in titles.items()}
 
 
-def _is_joint(root: Path) -> bool:
-    """Whether the model in the repository at `root` is a joint one, which is kept apart."""
-    return (root / paths.JOINT).exists() and files.read_json(root / paths.JOINT)["joint"]
-
-
 def of_revision(revision: str) -> Kit:
     """The model of an experiment, or another git revision, from DVC's cache. Raises InputError where it isn't there."""
     paths.CLASSIFIER.parent.mkdir(exist_ok=True)
@@ -127,7 +123,7 @@ def of_revision(revision: str) -> Kit:
             for path in NEEDED:
                 (root / path).parent.mkdir(parents=True, exist_ok=True)
                 there.get_file(str(path), str(root / path))
-            folder = paths.JOINT_MODEL if _is_joint(root) else paths.CLASSIFIER
+            folder = model_folder(root)
             there.get(str(folder), str(root / folder), recursive=True)
         except (DvcException, SCMError, OSError) as error:
             reason = " ".join(str(error).split()) or type(error).__name__
