@@ -4,6 +4,7 @@ The files have MDACE's form (METHOD.md, section 12): `<admission>-ICD-9.json`, i
 a note's raw text. A folder with MDACE's own lists of admissions (`MDace-ev-{train,val,test}.csv`) is dealt by them.
 """
 
+import hashlib
 import json
 import logging
 import string
@@ -23,7 +24,11 @@ log = logging.getLogger(__name__)
 
 ENDING = "-ICD-9.json"
 LIST = "MDace-ev-{part}.csv"
-LISTED = {"train": 181, "val": 60, "test": 61}  # admissions of MDACE, 3mcloud/MDACE at bf438d0
+LISTED = {  # MDACE's lists as they stand in 3mcloud/MDACE at 20eb8e5: their md5, and how many admissions
+    "train": ("101cdd8744f6446e850e33cca906d8e1", 181),
+    "val": ("abbc77807ac0690f137c5bb5701e0c94", 60),
+    "test": ("58d4ce44d18bd25b49a087c93ea732d4", 61),
+}
 SYSTEMS: dict[str, Kind] = {"ICD-9-CM": "diagnosis", "ICD-9-PCS": "procedure"}
 
 
@@ -59,10 +64,7 @@ class Evidence:
                 "data.evidence_dir: MDACE cannot score a model of data.subset clean, for 42 of its 61 test admissions "
                 "are training admissions there; take full or top50"
             )
-        part_of = {admission: part for part in PARTS for admission in _listed(lists[part][0])}
-        for part, n_expected in LISTED.items():
-            if (n_found := Counter(part_of.values())[part]) != n_expected:
-                log.warning("%s has %d admissions; MDACE's has %d", lists[part][0], n_found, n_expected)
+        part_of = {admission: part for part in PARTS for admission in _listed(lists[part][0], part)}
         return cls(files, part_of)
 
     def spans(self, admission: int) -> Iterator[RawSpan]:
@@ -87,12 +89,21 @@ class Evidence:
             ) from None
 
 
-def _listed(path: Path) -> list[int]:
-    """The admissions of one of MDACE's lists, which have no header."""
+def _listed(path: Path, part: str) -> list[int]:
+    """The admissions of one of MDACE's lists, which have no header. Warns of a list that is not MDACE's own.
+
+    Raises InputError for a file of another form.
+    """
     try:
-        return [int(line.split(",")[0]) for line in path.read_text(encoding="utf-8").split()]
+        lines = path.read_text(encoding="utf-8").split()
+        admissions = [int(line) for line in lines]
     except (OSError, ValueError):
         raise InputError(f"{path} should have the number of an admission in each line") from None
+    md5, n_expected = LISTED[part]
+    content = "".join(f"{line}\n" for line in lines)
+    if hashlib.md5(content.encode(), usedforsecurity=False).hexdigest() != md5:
+        log.warning("%s is not MDACE's own list: %d admissions, MDACE's has %d", path, len(admissions), n_expected)
+    return admissions
 
 
 def carried(

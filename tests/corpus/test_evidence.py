@@ -1,5 +1,6 @@
 """Spans of raw notes, carried to the cleaned document."""
 
+import hashlib
 import json
 from collections import Counter
 
@@ -107,20 +108,24 @@ def test_files_in_mdaces_form(tmp_path):
     assert list(evidence.spans(101)) == []
 
 
-def test_mdaces_lists_deal_and_bar_the_clean_subset(tmp_path, caplog):
+def test_mdaces_lists_deal_and_bar_the_clean_subset(tmp_path, caplog, monkeypatch):
     written(tmp_path / "data", 100, [annotation()])
+    sizes = {part: n_admissions for part, (_, n_admissions) in LISTED.items()}
+    assert sizes == {"train": 181, "val": 60, "test": 61}
     numbers = iter(range(100, 1000))
-    for part, n_admissions in LISTED.items():
+    for part, n_admissions in sizes.items():
         lines = "".join(f"{next(numbers)}\n" for _ in range(n_admissions))
-        (tmp_path / f"MDace-ev-{part}.csv").write_text(lines)
+        (tmp_path / f"MDace-ev-{part}.csv").write_bytes(lines.replace("\n", "\r\n").encode())
+        md5 = hashlib.md5(lines.encode()).hexdigest()
+        monkeypatch.setitem(LISTED, part, (md5, n_admissions))
     evidence = Evidence.of(tmp_path, "full")
-    assert Counter(evidence.part_of.values()) == LISTED
+    assert Counter(evidence.part_of.values()) == sizes
     assert not caplog.records
     with pytest.raises(InputError, match="42 of its 61 test admissions are training admissions there"):
         Evidence.of(tmp_path, "clean")
     (tmp_path / "MDace-ev-val.csv").write_text("5\n")
     Evidence.of(tmp_path, "top50")
-    assert "has 1 admissions; MDACE's has 60" in caplog.text
+    assert "MDace-ev-val.csv is not MDACE's own list: 1 admissions, MDACE's has 60" in caplog.text
     (tmp_path / "MDace-ev-val.csv").write_text("hadm_id\n")
     with pytest.raises(InputError, match=r"MDace-ev-val\.csv should have the number of an admission in each line"):
         Evidence.of(tmp_path, "top50")
