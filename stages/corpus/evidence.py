@@ -135,7 +135,7 @@ def carried(
         left = [
             (at + max(begin, first) - first, at + min(end, last) - first)
             for first, last, at in words
-            if first < end and begin < last
+            if max(begin, first) < min(end, last)
         ]
         if not left:
             counts["evidence_lost_in_cleaning"] += 1

@@ -71,6 +71,7 @@ def test_carried_by_hand():
         RawSpan("11", 8, 40, "584.9", False),  # CHF,\n12 (acute\n renal  failure).
         RawSpan("11", 13, 15, "401.9", False),  # 12
         RawSpan("12", 14, 18, "486", True),  # none
+        RawSpan("11", 11, 12, "401.9", False),  # the comma alone
         RawSpan("13", 0, 1, "486", False),
         RawSpan("12", 14, 99, "486", False),
     ]
@@ -85,7 +86,7 @@ def test_carried_by_hand():
     ]
     assert counts == {
         "evidence_spans": 2,
-        "evidence_lost_in_cleaning": 1,
+        "evidence_lost_in_cleaning": 2,
         "evidence_of_other_notes": 1,
         "evidence_beyond_its_note": 1,
     }
