@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -60,11 +60,14 @@ def load_part(part: str, folder: Path, n_columns: int) -> Evaluated:
     return Evaluated(targets, logits, classification.sigmoid(logits), patients)
 
 
-def decided(part: Evaluated, threshold: float | np.ndarray) -> dict[str, float]:
-    """The metrics of decisions at a threshold other than the paper's."""
-    metrics = classification.decision_metrics(part.targets, part.probabilities > threshold)
+def decided(part: Evaluated, threshold: float | np.ndarray, settings: params.Evaluate) -> dict[str, Any]:
+    """The metrics of decisions at a threshold other than the paper's, and the intervals of the F1."""
+    decisions = part.probabilities > threshold
+    metrics = classification.decision_metrics(part.targets, decisions)
     chosen = ("f1_micro", "f1_macro", "f1_macro_mullenbach", "precision_micro", "recall_micro")
-    return {name: metrics[name] for name in chosen}
+    statistics = uncertainty.decision_statistics(part.targets, decisions)
+    intervals = uncertainty.intervals(statistics, part.patients, settings.bootstrap, settings.seed)
+    return {name: metrics[name] for name in chosen} | {"intervals": intervals}
 
 
 def classification_metrics(
@@ -83,8 +86,8 @@ def classification_metrics(
     return metrics | {
         "present": present_metrics(part.targets, part.probabilities, thresholds.PAPER, settings.k)
         | {"shared_threshold": {**tuned, "intervals": tuned_intervals}},
-        "shared_threshold": {"threshold": shared} | decided(part, shared),
-        "code_thresholds": decided(part, by_code),
+        "shared_threshold": {"threshold": shared} | decided(part, shared, settings),
+        "code_thresholds": decided(part, by_code, settings),
         "intervals": uncertainty.intervals(statistics, *resampling),
     }
 
@@ -101,20 +104,21 @@ def recalibrations(val: Evaluated) -> tuple[float, dict[str, Callable[[np.ndarra
 
 def calibration_metrics(part: Evaluated, settings: params.Evaluate) -> dict[str, Any]:
     """All calibration metrics of one part, with intervals."""
-    statistics = uncertainty.calibration_statistics(part.targets, part.probabilities, settings.bins)
+    statistics = uncertainty.calibration_statistics(part.targets, part.logits, part.probabilities, settings.bins)
     metrics = calibration.calibration_metrics(part.targets, part.logits, part.probabilities, settings.bins)
     intervals = uncertainty.intervals(statistics, part.patients, settings.bootstrap, settings.seed)
     return metrics | {"intervals": intervals}
 
 
-def recalibrated(
-    part: Evaluated, recalibrate: Callable[[np.ndarray], np.ndarray], bins: int
-) -> tuple[dict[str, float], pd.DataFrame]:
-    """Calibration metrics and the reliability diagram of one part after a recalibration."""
+def recalibrated(part: Evaluated, recalibrate: Callable[[np.ndarray], np.ndarray]) -> Evaluated:
+    """The part's predictions after a recalibration."""
     logits = recalibrate(part.logits)
-    probabilities = classification.sigmoid(logits)
-    metrics = calibration.calibration_metrics(part.targets, logits, probabilities, bins)
-    return metrics, calibration.reliability(calibration.Bins.of(part.targets, probabilities, bins))
+    return replace(part, logits=logits, probabilities=classification.sigmoid(logits))
+
+
+def diagram(part: Evaluated, bins: int) -> pd.DataFrame:
+    """The reliability diagram of one part."""
+    return calibration.reliability(calibration.Bins.of(part.targets, part.probabilities, bins))
 
 
 def networks(joint: bool) -> dict[str, PrevalenceMLP]:
@@ -129,10 +133,13 @@ def quantification(
     joint: bool,
     training: np.ndarray,
     settings: params.Quantifier,
+    intervals: bool,
 ) -> comparison.Comparison:
     """All quantifiers side by side; `calibrate` maps logits, `training` (C,) counts each code's training documents."""
     val, test = (
-        comparison.Evidence(part.probabilities, part.targets, classification.sigmoid(calibrate(part.logits)))
+        comparison.Evidence(
+            part.probabilities, part.targets, recalibrated(part, calibrate).probabilities, part.patients
+        )
         for part in (parts[name] for name in SCORED)
     )
     return comparison.compare(
@@ -143,6 +150,7 @@ def quantification(
         train_samples=settings.train_samples,
         test_samples=settings.test_samples,
         seed=settings.seed,
+        intervals=intervals,
     )
 
 
@@ -224,17 +232,20 @@ def main() -> None:
     )
 
     calibrated = {name: calibration_metrics(part, settings.evaluate) for name, part in parts.items()}
-    plots["reliability"] = calibration.reliability(calibration.Bins.of(test.targets, test.probabilities, bins))
+    plots["reliability"] = diagram(test, bins)
     temperature, maps = recalibrations(val)
     for method, recalibrate in maps.items():
-        for name, part in parts.items():
-            calibrated[name][method], diagram = recalibrated(part, recalibrate, bins)
-        plots[f"reliability_{method}"] = diagram  # of the last part, test
+        again = {name: recalibrated(part, recalibrate) for name, part in parts.items()}
+        for name, part in again.items():
+            calibrated[name][method] = calibration_metrics(part, settings.evaluate)
+        plots[f"reliability_{method}"] = diagram(again["test"], bins)
     for metrics in calibrated.values():
         metrics["temperature"]["temperature"] = temperature
     log.info("test: MECE %.4f, temperature %.2f", calibrated["test"]["mece"], temperature)
 
-    quantified = quantification(parts, maps["platt"], joint, training, settings.quantifier)
+    quantified = quantification(
+        parts, maps["platt"], joint, training, settings.quantifier, settings.evaluate.bootstrap > 0
+    )
     plots |= {
         "quantification_bands": quantified.by_band,
         "quantification_sizes": quantified.by_size,

@@ -96,6 +96,10 @@ def test_metrics_and_plots(project: Path):
         assert set(metrics["classification"][part]["intervals"]) < set(expected)
         assert metrics["classification"][part]["shared_threshold"]["threshold"] > 0
         assert "ae" in metrics["quantification"][part]["pcc"]
+        tuned = [metrics["classification"][part][name] for name in ("shared_threshold", "code_thresholds")]
+        recalibrated = [metrics["calibration"][part][name] for name in ("temperature", "platt")]
+        for figures in tuned + recalibrated:
+            assert all(low <= figures[name] <= high for name, (low, high) in figures["intervals"].items())
     on_val = metrics["classification"]["val"]  # where the thresholds were tuned
     assert on_val["shared_threshold"]["f1_micro"] >= on_val["f1_micro"]
     assert on_val["code_thresholds"]["f1_macro"] >= on_val["f1_macro"]
@@ -111,7 +115,7 @@ def test_metrics_and_plots(project: Path):
 
 def test_dvc_shows_the_figures_but_not_the_intervals(project: Path):
     evaluate.main()
-    for name in ("classification", "calibration"):
+    for name in ("classification", "calibration", "quantification"):
         content = json.loads(Path(f"metrics/{name}.json").read_text())
         shown = _extract_metrics(content, name)
         assert "intervals" not in json.dumps(shown)
@@ -152,6 +156,7 @@ def test_without_resamples_there_are_no_intervals(project: Path):
     paths.PARAMS.write_text(paths.PARAMS.read_text().replace("bootstrap: 20", "bootstrap: 0"))
     evaluate.main()
     assert json.loads(paths.CLASSIFICATION.read_text())["test"]["intervals"] == {}
+    assert "intervals" not in json.loads(paths.QUANTIFICATION.read_text())["test"]["pcc"]
 
 
 @pytest.mark.parametrize(

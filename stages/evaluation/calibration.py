@@ -75,11 +75,16 @@ def equal_mass_error(scores: np.ndarray, positives: np.ndarray, bins: int) -> fl
     """
     if not len(scores):
         return 0.0
-    edges = scores[np.arange(bins) * len(scores) // bins]
-    firsts = np.unique(np.searchsorted(scores, edges, "left"))
+    firsts = equal_mass_firsts(scores, bins)
     probability = np.add.reduceat(scores, firsts, dtype=np.float64)
     found = np.searchsorted(scores[firsts], positives, "right") - 1
     return float(np.abs(probability - np.bincount(found, minlength=len(firsts))).sum() / len(scores))
+
+
+def equal_mass_firsts(scores: np.ndarray, bins: int) -> np.ndarray:
+    """Where in the ascending `scores` each bin of equally many cells begins; (b,), as many as `bins` at most."""
+    edges = scores[np.arange(bins) * len(scores) // bins]
+    return np.unique(np.searchsorted(scores, edges, "left"))
 
 
 def mece_equal_mass(targets: np.ndarray | sp.csr_array, probabilities: np.ndarray, bins: int = 20) -> float:

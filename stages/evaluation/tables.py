@@ -97,7 +97,7 @@ METRICS = {
 class Cell(NamedTuple):
     """One figure: its mean over seeds, their standard deviation where there are several, and what is marked on it.
 
-    `interval`: the 95 % bootstrap interval of a single run's figure, where one was computed.
+    `interval`: the 95 % interval of a single run's figure, where one was computed.
     """
 
     value: float
@@ -604,7 +604,7 @@ def _spread(metric: str, row: Row) -> str:
     if cell.interval is None:
         return ""
     low, high = (f"{factor * end:.{digits}f}" for end in cell.interval)
-    return f'<br><small title="95 % bootstrap interval over patients">{low}–{high}</small>'
+    return f'<br><small title="95 % interval over patients">{low}–{high}</small>'
 
 
 def hypertext(table: Table) -> str:
@@ -621,7 +621,7 @@ def hypertext(table: Table) -> str:
         body.append(f'<tr class="{" ".join(kinds)}">{line}</tr>')
     marks = legend(table)
     if any(cell.interval for row in table.rows for cell in row.cells.values()):
-        marks = "; ".join(filter(None, [marks, "small: 95 % bootstrap interval over patients"]))
+        marks = "; ".join(filter(None, [marks, "small: 95 % interval over patients"]))
     caption = html.escape(table.caption + (f" {marks[0].upper()}{marks[1:]}." if marks else ""))
     return (
         f'<h3>{html.escape(table.title)}</h3>\n<div class="table"><table>\n<thead><tr>{head}</tr></thead>\n<tbody>\n'

@@ -5,13 +5,13 @@ together are a few matrix products. Documents of one patient are drawn, or excha
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import scipy.sparse as sp
 
 from stages.evaluation import classification, ranking, thresholds
-from stages.evaluation.calibration import bin_of
+from stages.evaluation.calibration import bin_of, equal_mass_firsts, softplus
 from stages.evaluation.classification import Counts, RankedDocuments, harmonic_mean, ratio
 
 LEVEL = 0.95
@@ -25,11 +25,13 @@ class Statistic:
     `sums`: weights (R, N) of the documents in R resamples -> weighted sums over documents (R, ...), linear in them.
     `value`: those sums -> the metric (R,) of each resample.
     `size`: how many numbers one resample's sums are.
+    `most`: no value is above it.
     """
 
     sums: Callable[[np.ndarray], np.ndarray]
     value: Callable[[np.ndarray], np.ndarray]
     size: int
+    most: float = 1.0
 
     def at(self, weights: np.ndarray) -> np.ndarray:
         """The metric (R,) for weights (R, N), worked through in blocks of resamples."""
@@ -42,9 +44,10 @@ class Statistic:
             yield slice(start, start + step)
 
 
-def document_mean(values: np.ndarray) -> Statistic:
+def document_mean(values: np.ndarray, most: float = 1.0) -> Statistic:
     """The mean over documents of one value per document (N,)."""
-    return of_columns(np.column_stack([values, np.ones(len(values))]), lambda sums: ratio(sums[:, 0], sums[:, 1]))
+    columns = np.column_stack([values, np.ones(len(values))])
+    return replace(of_columns(columns, lambda sums: ratio(sums[:, 0], sums[:, 1])), most=most)
 
 
 def document_ratio(document: np.ndarray, values: np.ndarray, n_documents: int) -> Statistic:
@@ -127,6 +130,28 @@ def mece(targets: sp.csr_array, probabilities: np.ndarray, bins: int) -> Statist
     return Statistic(sums, value, n_codes * (bins + 1) + 1)
 
 
+def mece_equal_mass(targets: sp.csr_array, probabilities: np.ndarray, bins: int) -> Statistic:
+    """MECE of probabilities (N, C) over bins of equally many documents, which stay where they are in every resample."""
+    n_documents, n_codes = probabilities.shape
+    bin_numbers = np.empty((n_documents, n_codes), dtype=np.int32)
+    for code, column in enumerate(ranking.columns(probabilities) if n_documents else ()):
+        scores = np.sort(column)
+        lowest = scores[equal_mass_firsts(scores, bins)]
+        bin_numbers[:, code] = code * bins + np.searchsorted(lowest, column, "right") - 1
+    gaps = probabilities.copy()
+    gaps[ranking.positive_cells(targets, gaps.shape)] -= 1
+    ends = n_codes * np.arange(n_documents + 1)
+    binned = sp.csr_array((gaps.ravel(), bin_numbers.ravel(), ends), shape=(n_documents, n_codes * bins)).astype(float)
+
+    def sums(weights: np.ndarray) -> np.ndarray:
+        return np.concatenate([(binned.T @ weights.T).T, weights.sum(axis=1, keepdims=True)], axis=1)
+
+    def value(sums: np.ndarray) -> np.ndarray:
+        return ratio(np.abs(sums[:, :-1]).sum(axis=1), n_codes * sums[:, -1])
+
+    return Statistic(sums, value, n_codes * bins + 1)
+
+
 def ece(targets: sp.csr_array, probabilities: np.ndarray, bins: int) -> Statistic:
     """Expected calibration error over all decisions (N, C)."""
     n_documents, n_codes = probabilities.shape
@@ -148,6 +173,16 @@ def brier_by_document(targets: sp.csr_array, probabilities: np.ndarray) -> np.nd
     cells = ranking.positive_cells(targets, probabilities.shape)
     scores += np.bincount(cells[0], 1 - 2 * probabilities[cells].astype(float), minlength=len(scores))
     return ratio(scores, probabilities.shape[1])
+
+
+def log_loss_by_document(targets: sp.csr_array, logits: np.ndarray) -> np.ndarray:
+    """Log loss of each document (N,): the mean over codes of -log P(y)."""
+    losses = np.zeros(len(logits))
+    for rows in ranking.row_blocks(logits.shape):
+        losses[rows] = softplus(logits[rows]).sum(axis=1, dtype=np.float64)
+    cells = ranking.positive_cells(targets, logits.shape)
+    losses -= np.bincount(cells[0], logits[cells].astype(float), minlength=len(losses))
+    return ratio(losses, logits.shape[1])
 
 
 def _at(targets: sp.csr_array, cells: tuple[np.ndarray, np.ndarray]) -> np.ndarray:
@@ -210,16 +245,22 @@ def _pseudo_values(pairs: np.ndarray, positives: np.ndarray, negatives: np.ndarr
     return float(ratio(pairs.sum() / 2, positives.sum() * negatives.sum())) * (1 + len(pairs) * share)
 
 
+def decision_statistics(targets: sp.csr_array, decisions: np.ndarray) -> dict[str, Statistic]:
+    """The three F1 of decisions (N, C), by the names that they have among the metrics."""
+    return {
+        "f1_micro": f1_micro(targets, decisions),
+        "f1_macro": by_code_counts(targets, decisions, f1_macro),
+        "f1_macro_mullenbach": by_code_counts(targets, decisions, f1_macro_mullenbach),
+    }
+
+
 def classification_statistics(
     targets: sp.csr_array, probabilities: np.ndarray, k: Sequence[int], threshold: float = thresholds.PAPER
 ) -> dict[str, Statistic]:
     """The headline figures of classification, by the names that they have among the metrics."""
     decisions = probabilities > threshold
     ranked = RankedDocuments.of(targets, probabilities)
-    statistics = {
-        "f1_micro": f1_micro(targets, decisions),
-        "f1_macro": by_code_counts(targets, decisions, f1_macro),
-        "f1_macro_mullenbach": by_code_counts(targets, decisions, f1_macro_mullenbach),
+    statistics = decision_statistics(targets, decisions) | {
         "auc_micro": document_mean(auc_micro_pseudo_values(targets, probabilities)),
         "auc_macro": document_mean(auc_macro_pseudo_values(targets, probabilities)),
         "r_precision": document_mean(classification.r_precisions(ranked)),
@@ -232,12 +273,19 @@ def classification_statistics(
     return statistics
 
 
-def calibration_statistics(targets: sp.csr_array, probabilities: np.ndarray, bins: int) -> dict[str, Statistic]:
-    """The headline figures of calibration, by the names that they have among the metrics."""
+def calibration_statistics(
+    targets: sp.csr_array, logits: np.ndarray, probabilities: np.ndarray, bins: int
+) -> dict[str, Statistic]:
+    """The headline figures of calibration, by the names that they have among the metrics.
+
+    `probabilities` (N, C) is the sigmoid of `logits`.
+    """
     return {
         "mece": mece(targets, probabilities, bins),
+        "mece_equal_mass": mece_equal_mass(targets, probabilities, bins),
         "ece": ece(targets, probabilities, bins),
         "brier": document_mean(brier_by_document(targets, probabilities)),
+        "log_loss": document_mean(log_loss_by_document(targets, logits), most=np.inf),
     }
 
 
@@ -265,13 +313,13 @@ def spread(estimate: float, resampled: np.ndarray) -> list[float]:
 def intervals(
     statistics: Mapping[str, Statistic], groups: np.ndarray, resamples: int, seed: int
 ) -> dict[str, list[float]]:
-    """95 % bootstrap intervals [low, high], within [0, 1]; none at all without resamples."""
+    """95 % bootstrap intervals [low, high], from 0 up to each metric's most; none at all without resamples."""
     if not resamples:
         return {}
     weights = bootstrap_weights(groups, resamples, seed)
     once = np.ones((1, len(groups)))
     return {
-        name: np.clip(spread(float(statistic.at(once)[0]), statistic.at(weights)), 0, 1).tolist()
+        name: np.clip(spread(float(statistic.at(once)[0]), statistic.at(weights)), 0, statistic.most).tolist()
         for name, statistic in statistics.items()
     }
 

@@ -2,12 +2,13 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
 import scipy.sparse as sp
 
+from stages.quantification import jackknife
 from stages.quantification.deviations import mean_errors, sample_errors
 from stages.quantification.quantifiers import PrevalenceMLP, adjusted, expectation_maximisation, rates
 from stages.quantification.sampling import (
@@ -30,13 +31,14 @@ class Evidence(NamedTuple):
     probabilities: np.ndarray  # float32 (N, C)
     targets: sp.csr_array  # (N, C), 0 or 1
     calibrated: np.ndarray  # (N, C), probabilities recalibrated on validation: EMQ takes them at their word
+    patients: np.ndarray  # (N,), the patient of each document
 
 
 @dataclass(frozen=True)
 class Comparison:
     """What `compare` found."""
 
-    metrics: dict[str, dict[str, dict[str, float]]]  # val, test -> method -> ae, rae; on test also *_shifted
+    metrics: dict[str, dict[str, dict[str, Any]]]  # val, test -> method -> ae, rae; on test also *_shifted, intervals
     by_band: pd.DataFrame  # method, band, codes, ae, rae: test, codes by training frequency
     by_size: pd.DataFrame  # method, documents (mean size in the band), samples, ae, rae: test, groups by size
     points: pd.DataFrame  # method, true, estimated: single groups and codes of test, drawn at random
@@ -51,30 +53,40 @@ def compare(
     train_samples: int,
     test_samples: int,
     seed: int,
+    intervals: bool = True,
 ) -> Comparison:
-    """The errors of every quantifier in groups of validation and of test documents.
+    """The errors of every quantifier in groups of validation and of test documents, on test with 95 % intervals.
 
     `networks` names the trained networks (`mlp`, and `clq` for a joint model); `bands` are boolean masks (C,) of codes
     by training frequency. What quantifiers must know of the classifier comes from the validation documents, so their
     figures on `val` are optimistic, those on `test` are not.
     """
     known = _Known.of(val, networks, train_samples, seed)
-    on_val, on_test = {}, {}
+    on_val: dict[str, dict[str, Any]] = {}
+    on_test: dict[str, dict[str, Any]] = {}
     by_band, by_size, points = [], [], []
     groups = uniform_groups(len(val.probabilities), test_samples, np.random.default_rng([seed, 2]))
     for method, true, estimated, sizes in known.estimates(val, groups):
         on_val[method] = mean_errors(true, estimated, sizes)
 
-    groups = uniform_groups(len(test.probabilities), test_samples, np.random.default_rng([seed, 3]))
-    for method, true, estimated, sizes in known.estimates(test, groups):
+    uniform = uniform_groups(len(test.probabilities), test_samples, np.random.default_rng([seed, 3]))
+    for method, true, estimated, sizes in known.estimates(test, uniform):
         on_test[method] = mean_errors(true, estimated, sizes)
         by_band.append(_by_band(true, estimated, sizes, bands).assign(method=method))
         by_size.append(_by_size(true, estimated, sizes).assign(method=method))
         points.append(_points(true, estimated, sizes, seed).assign(method=method))
 
-    groups = shifted_groups(test.targets, test_samples, np.random.default_rng([seed, 4]))
-    for method, true, estimated, sizes in known.estimates(test, groups):
+    shifted = shifted_groups(test.targets, test_samples, np.random.default_rng([seed, 4]))
+    for method, true, estimated, sizes in known.estimates(test, shifted):
         on_test[method] |= {f"{name}_shifted": error for name, error in mean_errors(true, estimated, sizes).items()}
+
+    if intervals:
+        for name, groups in (("{}", uniform), ("{}_shifted", shifted)):
+            for method, replicates in _without_each_fold(known, test, groups, seed).items():
+                own = on_test[method]
+                keys = {name.format(error): values for error, values in replicates.items()}
+                found = {key: jackknife.interval(own[key], values) for key, values in keys.items()}
+                own["intervals"] = own.get("intervals", {}) | found
 
     tables = (_method_first(tables) for tables in (by_band, by_size, points))
     return Comparison({"val": on_val, "test": on_test}, *tables)
@@ -117,6 +129,21 @@ class _Known:
         yield "acc", true, adjusted(cc, *self.decision_rates), sizes
         yield "pacc", true, adjusted(pcc, *self.probability_rates), sizes
         yield "emq", true, expectation_maximisation(groups, part.calibrated, self.prior), sizes
+
+
+def _without_each_fold(
+    known: _Known, part: Evidence, groups: np.ndarray, seed: int
+) -> dict[str, dict[str, np.ndarray]]:
+    """Method -> `ae` and `rae` (F,) without each fold of patients; nothing where no group spans two folds."""
+    replicates = jackknife.without_each_fold(groups, jackknife.folds_of(part.patients, seed))
+    n_folds, n_groups, n_documents = replicates.shape
+    if n_folds < 2 or not n_groups:
+        return {}
+    found = {}
+    for method, *sample in known.estimates(part, replicates.reshape(-1, n_documents)):
+        means = (errors.reshape(n_folds, n_groups).mean(axis=1) for errors in sample_errors(*sample))
+        found[method] = dict(zip(("ae", "rae"), means, strict=True))
+    return found
 
 
 def decisions(probabilities: np.ndarray) -> sp.csr_array:

@@ -187,7 +187,7 @@ def test_an_interval_stands_below_its_figure_on_the_page():
     """Of one run; of several seeds the deviation stands there instead, and in a terminal there is no room."""
     measured = experiment("CE", 0.6, classification__test__intervals__f1_micro=[0.55, 0.654])
     shown = hypertext(main_table(settings_of([measured])))
-    assert '60.0<br><small title="95 % bootstrap interval over patients">55.0–65.4</small>' in shown
+    assert '60.0<br><small title="95 % interval over patients">55.0–65.4</small>' in shown
     assert "Small: 95 % bootstrap interval" in shown
     assert "55.0" not in markdown(main_table(settings_of([measured])))
     of_two = hypertext(main_table(settings_of([measured, experiment("CE", 0.7, seed=2)])))

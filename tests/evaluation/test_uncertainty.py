@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 import scipy.sparse as sp
+from scipy.special import logit
 
 from stages.evaluation import calibration, uncertainty
 from stages.evaluation import classification as c
@@ -18,7 +19,7 @@ def drawn(documents: int, codes: int, noise: float, seed: int = 7) -> tuple[sp.c
 
 def statistics(targets: sp.csr_array, probabilities: np.ndarray) -> dict[str, uncertainty.Statistic]:
     found = uncertainty.classification_statistics(targets, probabilities, K)
-    return found | uncertainty.calibration_statistics(targets, probabilities, BINS)
+    return found | uncertainty.calibration_statistics(targets, logit(probabilities), probabilities, BINS)
 
 
 def metrics(targets: sp.csr_array, probabilities: np.ndarray) -> dict[str, float]:
@@ -26,7 +27,9 @@ def metrics(targets: sp.csr_array, probabilities: np.ndarray) -> dict[str, float
     return found | {
         "mece": calibration.mece(targets, probabilities, BINS),
         "ece": calibration.ece(targets, probabilities, BINS),
+        "mece_equal_mass": calibration.mece_equal_mass(targets, probabilities, BINS),
         "brier": calibration.brier(targets, probabilities),
+        "log_loss": calibration.log_loss(targets, logit(probabilities)),
     }
 
 
@@ -38,16 +41,26 @@ def test_with_every_document_once_a_statistic_is_the_metric():
 
 
 def test_weights_stand_for_documents_repeated():
-    """Exactly, but for the AUCs, which are linear in the weights."""
+    """Exactly, but for the AUCs, which are linear in the weights, and for bins of equal mass, which stay."""
     targets, probabilities = drawn(300, 6, 1)
     weights = np.random.default_rng(0).multinomial(300, np.full(300, 1 / 300), size=3)
     repeated = [np.repeat(np.arange(300), row) for row in weights]
     expected = [metrics(targets[rows], probabilities[rows]) for rows in repeated]
-    for name, statistic in statistics(targets, probabilities).items():
+    fixed = statistics(targets, probabilities)
+    fixed.pop("mece_equal_mass")
+    for name, statistic in fixed.items():
         tolerance = 3e-3 if name.startswith("auc") else 1e-6
         assert statistic.at(weights.astype(float)) == pytest.approx([row[name] for row in expected], abs=tolerance), (
             name
         )
+
+
+def test_bins_of_equal_mass_stay_where_they_are():
+    """By hand: two bins of two documents, gaps 0.2 + 0.4 - 1 and 0.6 + 0.8 - 1; then the second counts threefold."""
+    probabilities = np.array([[0.2], [0.4], [0.6], [0.8]], dtype=np.float32)
+    found = uncertainty.mece_equal_mass(sp.csr_array([[1], [0], [0], [1]]), probabilities, bins=2)
+    weights = np.array([[1.0, 1, 1, 1], [1, 3, 1, 1]])
+    assert found.at(weights) == pytest.approx([(0.4 + 0.4) / 4, (0.2 + 1.2 - 1 + 0.4) / 6], rel=1e-6)
 
 
 def test_linear_auc_spreads_like_the_exact_one():

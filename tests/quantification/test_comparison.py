@@ -15,7 +15,8 @@ def evidence(documents, codes, seed):
     rng = np.random.default_rng(seed)
     logits = rng.normal(np.linspace(-3, 1, codes), 2.0, (documents, codes))
     probabilities = expit(logits).astype(np.float32)
-    return Evidence(probabilities, sp.csr_array(rng.random(logits.shape) < expit(logits)), probabilities)
+    labels = sp.csr_array(rng.random(logits.shape) < expit(logits))
+    return Evidence(probabilities, labels, probabilities, np.arange(documents) // 2)
 
 
 def comparison(val, test, **changed):
@@ -35,19 +36,23 @@ def comparison(val, test, **changed):
     return compare(val, test, **settings | changed)
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def compared():
     return comparison(evidence(150, 6, 0), evidence(200, 6, 1))
 
 
 def test_every_method_is_measured_on_every_draw(compared):
+    """On test each figure lies within an interval of its own."""
     errors = {"val": {"ae", "rae"}, "test": {"ae", "rae", "ae_shifted", "rae_shifted"}}
     assert set(compared.metrics) == set(errors)
     for part, methods in compared.metrics.items():
         assert list(methods) == METHODS
         for found in methods.values():
+            intervals = found.pop("intervals", {})
             assert found.keys() == errors[part]
             assert all(value > 0 for value in found.values())
+            assert intervals.keys() == (found.keys() if part == "test" else set())
+            assert all(0 <= low < found[name] < high for name, (low, high) in intervals.items())
 
 
 def test_calibrated_probabilities_beat_counting_decisions(compared):
@@ -94,6 +99,11 @@ def test_the_seed_decides(compared):
     assert comparison(evidence(150, 6, 0), evidence(200, 6, 1), seed=1).metrics != compared.metrics
 
 
+def test_no_intervals_where_none_are_wanted():
+    part = evidence(30, 4, 0)
+    assert "intervals" not in comparison(part, part, intervals=False).metrics["test"]["pcc"]
+
+
 def test_a_joint_model_adds_its_own_network():
     part = evidence(30, 4, 0)
     networks = {"mlp": PrevalenceMLP(4, 2), "clq": PrevalenceMLP(4, 3)}
@@ -112,6 +122,6 @@ def test_a_joint_model_adds_its_own_network():
 )
 def test_degenerate_evidence_is_defined(probabilities, labels):
     probabilities = probabilities.astype(np.float32)
-    part = Evidence(probabilities, sp.csr_array(labels), probabilities)
+    part = Evidence(probabilities, sp.csr_array(labels), probabilities, np.arange(len(labels)))
     compared = comparison(part, part)
     assert stable(compared.metrics)  # raises where a figure is not finite
