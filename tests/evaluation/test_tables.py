@@ -188,7 +188,7 @@ def test_an_interval_stands_below_its_figure_on_the_page():
     measured = experiment("CE", 0.6, classification__test__intervals__f1_micro=[0.55, 0.654])
     shown = hypertext(main_table(settings_of([measured])))
     assert '60.0<br><small title="95 % interval over patients">55.0–65.4</small>' in shown
-    assert "Small: 95 % bootstrap interval" in shown
+    assert "Small: 95 % interval" in shown
     assert "55.0" not in markdown(main_table(settings_of([measured])))
     of_two = hypertext(main_table(settings_of([measured, experiment("CE", 0.7, seed=2)])))
     assert '65.0<br><small title="standard deviation over seeds">± 7.1</small>' in of_two
