@@ -13,7 +13,7 @@ import shutil
 from pathlib import Path
 
 from stages.handover.model_type import architecture_of, model_of
-from stages.project import files, formats, params, paths, workspace
+from stages.project import durations, files, formats, params, paths, workspace
 from stages.project.errors import InputError
 from stages.project.stage import run
 from stages.synonyms import pools
@@ -41,6 +41,16 @@ def main() -> None:
     with files.whole_directory(paths.CHECKED) as folder:
         for name, content in fingerprints.items():
             formats.write_json(folder / f"{name}.json", content)
+    log.info("%s; %s", summary(settings), durations.all_stages())
+
+
+def summary(settings: params.Params) -> str:
+    """What is about to be computed, in a line."""
+    data, synonyms = settings.data, settings.synonyms
+    model: str = settings.model.type
+    if model_of(settings).msam:
+        model += f", {synonyms.M} synonym{'s' if synonyms.M > 1 else ''} by {synonyms.criterion}"
+    return f"{model}; {data.format}, subset {data.subset}, in {data.raw_dir}; encoder {settings.encoder.source}"
 
 
 def check_sizes(settings: params.Params) -> None:

@@ -25,6 +25,7 @@ from stages.evaluation.present import present_intervals, present_metrics
 from stages.handover.logits import read_logits
 from stages.handover.trained import is_joint, predictions_folder
 from stages.project import files, formats, params, paths
+from stages.project.durations import WHERE_TO_LOOK
 from stages.project.errors import InputError
 from stages.project.parts import SCORED
 from stages.project.stage import run
@@ -270,7 +271,7 @@ def main() -> None:
     formats.write_json(paths.QUANTIFICATION, quantified.metrics)
     for name, plot in plots.items():
         formats.write_csv(paths.PLOTS / f"{name}.csv", plot)
-    log.info("all figures are in metrics/; `python -m stages.report` makes tables and plots of them")
+    log.info("%s", WHERE_TO_LOOK)
 
 
 if __name__ == "__main__":

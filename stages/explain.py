@@ -28,7 +28,9 @@ from stages.handover.trained import model_folder, predictions_folder
 from stages.modeling import devices
 from stages.modeling.model import CodingModel, load_model
 from stages.project import files, formats, params, paths
+from stages.project.durations import WHERE_TO_LOOK
 from stages.project.parts import SCORED
+from stages.project.progress import Bar
 from stages.project.stage import run
 
 log = logging.getLogger("stages.explain")
@@ -61,7 +63,7 @@ def pairs_of(
     """Method -> the pairs of a document, numbered as `texts` are, and a code that has spans there."""
     column = {code: at for at, code in enumerate(codes)}
     found: dict[str, list[Pair]] = {}
-    for number, (document_id, text) in enumerate(texts.items()):
+    for number, (document_id, text) in enumerate(Bar(texts.items(), desc="marked documents", unit="document")):
         words = Words.of(text, explainer.tokenizer)
         own = spans[spans["document_id"] == document_id]
         named = sorted(own["code"].unique())
@@ -80,7 +82,7 @@ def cases_of(
 ) -> dict[str, list[tuple[int, Case]]]:
     """Method -> document's number and case, of every code that is predicted for one of the documents."""
     found: dict[str, list[tuple[int, Case]]] = {}
-    for number, (document_id, text) in enumerate(texts.items()):
+    for number, (document_id, text) in enumerate(Bar(texts.items(), desc="assigned codes", unit="document")):
         codes = predicted[document_id].tolist()
         if codes:
             words = Words.of(text, explainer.tokenizer)
@@ -202,6 +204,7 @@ def main() -> None:
     if spans["trap"].any():
         found["traps"] = traps(spans, predicted, codes)
     formats.write_json(paths.EXPLANATIONS, {"test": found})
+    log.info("%s", WHERE_TO_LOOK)
 
 
 if __name__ == "__main__":

@@ -26,7 +26,6 @@ from dvc.scm import SCMError
 from dvc_data.index import DataIndexDirError
 from ruamel.yaml import YAMLError
 from safetensors.numpy import load
-from tqdm import tqdm
 
 from stages.evaluation import classification, page, tables, uncertainty
 from stages.evaluation.experiments import Experiment, Setting, contrasts, corpora, flat, main_settings, settings_of
@@ -35,6 +34,7 @@ from stages.project import paths
 from stages.project.errors import InputError
 from stages.project.files import whole_file
 from stages.project.params import parse
+from stages.project.progress import Bar
 from stages.project.stage import run
 
 log = logging.getLogger("stages.report")
@@ -122,7 +122,7 @@ def experiment_of(revision: str) -> Experiment | None:
 def gather(names: Sequence[str]) -> list[Experiment]:
     """The experiments of these revisions, or of all that can be found if none is named. Raises InputError."""
     found = []
-    for name in tqdm(names or revisions(), desc="experiments", unit="revision", disable=None, mininterval=1):
+    for name in Bar(names or revisions(), desc="experiments", unit="revision"):
         experiment = experiment_of(name)
         if experiment is not None:
             found.append(experiment)

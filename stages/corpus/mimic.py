@@ -10,13 +10,13 @@ from typing import NamedTuple
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-from tqdm import tqdm
 
 from stages.corpus import delimited, icd, text
 from stages.corpus.document import Code, Corpus, Document, Span
 from stages.corpus.evidence import Evidence, carried
 from stages.corpus.icd import MIMIC_50, Kind, NotACode, Revision
 from stages.project.errors import InputError
+from stages.project.progress import Bar
 
 log = logging.getLogger(__name__)
 
@@ -223,7 +223,7 @@ def _raw_notes(path: Path, release: Release, counts: dict[str, int]) -> Iterator
     column, kinds = release.category
     columns = (release.note_id, release.column("subject_id"), release.column("hadm_id"), column, release.column("text"))
     n_empty = n_repeated = 0
-    with tqdm(desc="reading notes", unit=" notes", unit_scale=True, disable=None) as bar:
+    with Bar(desc="reading notes", unit=" notes", unit_scale=True) as bar:
         for batch in delimited.read(path, columns):
             bar.update(batch.num_rows)
             counts["notes"] += batch.num_rows

@@ -16,8 +16,6 @@ from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
-from tqdm import tqdm
-
 from stages.demo.conditions import OUTSIDE, is_procedure
 from stages.demo.generator import (
     OTHER_CATEGORIES,
@@ -32,6 +30,7 @@ from stages.demo.generator import (
 from stages.demo.notes import Lexicon, addendum, discharge_summary
 from stages.demo.patients import Admission, admissions
 from stages.project.files import whole_directory
+from stages.project.progress import Bar
 
 FULL_SIZE = 58_976  # admissions of MIMIC-III v1.4
 
@@ -156,7 +155,7 @@ def write_load(folder: Path, load: Load, seed: int, phrases: dict[str, dict]) ->
                     words = stock.words[rank % 1_000 : rank % 1_000 + 5]
                     writer.write_title(name, code, " ".join(words)[:24].strip(), " ".join(words))
         block: list[tuple[float, Note]] = []
-        progress = tqdm(total=load.admissions, unit="admission", disable=None, mininterval=1)
+        progress = Bar(total=load.admissions, desc="writing admissions", unit="admission")
         for number, (stays, chance) in enumerate(admissions(load.admissions, seed), 1):
             for stay in stays:
                 for name, tail in tails.items():
@@ -220,7 +219,7 @@ def write_load_of_mimic4(folder: Path, n_admissions: int, seed: int, phrases: di
             for rank, code in enumerate(tail.codes):
                 title = " ".join(stock.words[rank % 1_000 : rank % 1_000 + 5])
                 tables.write(f"hosp/d_icd_{kind}", undotted(code), revision, title)
-        progress = tqdm(total=n_admissions, unit="admission", disable=None, mininterval=1)
+        progress = Bar(total=n_admissions, desc="writing admissions", unit="admission")
         for stays, chance in admissions(n_admissions, seed):
             for stay in stays:
                 revision = 9 if chance.random() < OF_ICD9 else 10

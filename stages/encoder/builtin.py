@@ -16,10 +16,10 @@ import torch
 import torch.nn.functional as F
 from tokenizers import normalizers, pre_tokenizers
 from torch import Tensor, nn
-from tqdm import tqdm
 from transformers import BertConfig, BertModel, BertTokenizerFast, PreTrainedTokenizerBase
 
 from stages.project.errors import InputError
+from stages.project.progress import Bar
 
 SPECIAL = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
 ASCII = [chr(code) for code in range(33, 127)]
@@ -300,7 +300,7 @@ def pretrain(
         optimizer, lambda step: min((step + 1) / warm, (settings.steps - step) / max(1, settings.steps - warm))
     )
     encoder.train()
-    bar = tqdm(range(settings.steps), desc="pre-training the encoder", unit="step", mininterval=1, disable=None)
+    bar = Bar(range(settings.steps), desc="pre-training the encoder", unit="step")
     for step in bar:
         tokens = chunks.sample(settings.batch_size, rng)
         masked, chosen = mask_words(tokens, words, tokenizer.mask_token_id, rng)

@@ -10,7 +10,6 @@ from safetensors import SafetensorError
 from tokenizers import normalizers
 from torch import Tensor, nn
 from torch.nn.utils.rnn import pad_sequence
-from tqdm import tqdm
 from transformers import (
     AutoConfig,
     AutoModel,
@@ -27,6 +26,7 @@ from stages.encoder.chunking import SpecialIds
 from stages.encoder.families import FAMILIES, Family, family_of
 from stages.encoder.sliding_window import SLIDING_WINDOW, position_source
 from stages.project.errors import InputError
+from stages.project.progress import Bar
 
 log = logging.getLogger(__name__)
 
@@ -209,7 +209,7 @@ def cls_embeddings(
     by_length = sorted(range(len(ids)), key=lambda index: len(ids[index]))
     embeddings = torch.empty(len(ids), encoder.config.hidden_size)
     starts = range(0, len(ids), PHRASES_AT_ONCE)
-    for start in tqdm(starts, desc="label embeddings", unit="batch", disable=None, delay=2):
+    for start in Bar(starts, desc="label embeddings", unit="batch", delay=2):
         chosen = by_length[start : start + PHRASES_AT_ONCE]
         rows = [torch.tensor(ids[index]) for index in chosen]
         mask = pad_sequence([torch.ones_like(row) for row in rows], batch_first=True)

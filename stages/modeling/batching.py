@@ -14,12 +14,12 @@ from typing import NamedTuple, TypeVar
 import numpy as np
 import scipy.sparse as sp
 import torch
-from tqdm import tqdm
 from transformers import PreTrainedTokenizerBase
 
 from stages.encoder import chunking
 from stages.encoder.architecture import Architecture
 from stages.encoder.chunking import SpecialIds
+from stages.project.progress import Bar
 
 Item = TypeVar("Item")
 Indices = Sequence[int] | np.ndarray
@@ -118,7 +118,7 @@ class Documents:
 def tokenise(texts: Sequence[str], tokenizer: PreTrainedTokenizerBase) -> tuple[np.ndarray, np.ndarray]:
     """The ids of all texts, one after the other (int32), and where each begins: (N + 1,) offsets."""
     tokens, lengths = [np.zeros(0, np.int32)], [0]
-    for start in tqdm(range(0, len(texts), 256), desc="tokenising", unit_scale=256, unit="document", disable=None):
+    for start in Bar(range(0, len(texts), 256), desc="tokenising", unit_scale=256, unit="document"):
         encoded = tokenizer(list(texts[start : start + 256]), verbose=False, return_attention_mask=False)["input_ids"]
         tokens += [np.array(ids, np.int32) for ids in encoded]
         lengths += [len(ids) for ids in encoded]

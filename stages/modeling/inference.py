@@ -6,11 +6,11 @@ from contextlib import contextmanager
 import numpy as np
 import torch
 from accelerate import Accelerator
-from tqdm import tqdm
 
 from stages.modeling.batching import Batch, Documents, by_length, prefetched
 from stages.modeling.model import CodingModel
 from stages.project.errors import InputError
+from stages.project.progress import Bar
 
 PREDICTION_BUDGET = 4  # a pass without gradients holds this many times the chunks of a training pass
 
@@ -28,12 +28,12 @@ def predict(
     model.eval()
     passes = documents.passes(by_length(documents.shapes), chunk_budget * budget_factor(device))
     mine = passes[accelerator.process_index :: accelerator.num_processes]
-    bar = tqdm(
+    bar = Bar(
         total=sum(map(len, mine)),
         desc=name,
         unit="document",
         leave=False,
-        disable=None if accelerator.is_main_process else True,
+        silent=not accelerator.is_main_process,
     )
     results = []
     with bar, torch.inference_mode(), memory_named(chunk_budget), accelerator.autocast():

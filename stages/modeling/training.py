@@ -15,13 +15,13 @@ import numpy as np
 import torch
 from accelerate import Accelerator
 from torch import Tensor, nn
-from tqdm import tqdm
 
 from stages.modeling.batching import Batch, Documents, epoch_steps
 from stages.modeling.checkpoints import Checkpoint, CheckpointFolder
 from stages.modeling.inference import loaded, memory_named, predict
 from stages.modeling.model import CodingModel
 from stages.project.errors import InputError
+from stages.project.progress import Bar
 
 log = logging.getLogger(__name__)
 
@@ -185,13 +185,13 @@ class Training:
         if progress.steps == 0:
             self.learner.objective.begin_epoch(progress.epoch)
         self.parallel.train()
-        bar = tqdm(
+        bar = Bar(
             total=len(self.train),
             initial=sum(map(len, steps[: progress.steps])),
             desc=f"epoch {progress.epoch + 1}/{settings.epochs}",
             unit="document",
             leave=False,
-            disable=None if self.accelerator.is_main_process else True,
+            silent=not self.accelerator.is_main_process,
         )
         check_every = CHECK_STEPS if self.device.type == "cuda" else 1
         with bar, memory_named(settings.chunk_budget):

@@ -9,7 +9,7 @@ ROOT = Path(__file__).parents[2]
 # Modules that decide whether and where something is written, and what the user is told, but not one byte of it.
 NEUTRAL = frozenset(
     Path("stages/project", f"{name}.py")
-    for name in ("code", "errors", "files", "params", "paths", "stage", "workspace")
+    for name in ("code", "durations", "errors", "files", "params", "paths", "progress", "stage", "workspace")
 )
 
 

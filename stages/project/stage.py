@@ -1,22 +1,18 @@
 """How a script runs: logging to the terminal, and one line for what the user can mend."""
 
-import contextlib
 import errno
 import logging
 import os
 import sys
 import time
 from collections.abc import Callable
-from pathlib import Path
 from typing import NoReturn
 
+from stages.project import durations
 from stages.project.errors import InputError
-from stages.project.files import whole_file
 
 log = logging.getLogger(__name__)
 
-SECONDS = Path(".dvc/tmp/stage_seconds")
-SHORT = 3  # seconds that nobody needs to be told of
 DISK_FULL = {errno.ENOSPC: "no space left on the disk", errno.EDQUOT: "the disk quota is used up"}
 FILE_TOO_LARGE = "a file would be larger than is allowed here (`ulimit -f`)"
 # What libraries say that have no exception class for it: safetensors of a full disk, torch of too little memory.
@@ -58,7 +54,9 @@ def run(main: Callable[[], None], memory: str = "") -> NoReturn:
     start_logging()
     spec = sys.modules["__main__"].__spec__
     name = spec.name.removeprefix("stages.") if spec else "stages"
-    announced = announce(name)
+    announced = durations.under_dvc() and first_process()
+    if announced:
+        log.info("%s", durations.announcement(name))
     began = time.monotonic()
     try:
         main()
@@ -70,34 +68,8 @@ def run(main: Callable[[], None], memory: str = "") -> NoReturn:
             raise
         fail(f"{name}: {message}")
     if announced:
-        remember(name, time.monotonic() - began)
+        durations.remember(name, time.monotonic() - began)
     sys.exit(0)
-
-
-def announce(name: str) -> bool:
-    """Under DVC, say how long a stage took the last time; says whether this one's time is worth remembering."""
-    if "DVC_STAGE" not in os.environ or not first_process():
-        return False
-    if (seconds := _seconds().get(name, 0)) >= SHORT:
-        log.info("%s: took %s the last time", name, f"{seconds:.0f} s" if seconds < 120 else f"{seconds / 60:.0f} min")
-    return True
-
-
-def remember(name: str, seconds: float) -> None:
-    """Keep how long a stage took, where no output and no commit has it."""
-    if SECONDS.parent.is_dir():
-        known = _seconds() | {name: seconds}
-        kept = "".join(f"{stage} {value:.1f}\n" for stage, value in sorted(known.items()))
-        with contextlib.suppress(OSError), whole_file(SECONDS) as partial:
-            partial.write_text(kept, encoding="utf-8")
-
-
-def _seconds() -> dict[str, float]:
-    try:
-        pairs = (line.split() for line in SECONDS.read_text(encoding="utf-8").splitlines())
-        return {stage: float(value) for stage, value in pairs}
-    except (OSError, ValueError):
-        return {}
 
 
 def fail(message: str) -> NoReturn:

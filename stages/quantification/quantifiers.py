@@ -16,10 +16,10 @@ from safetensors.torch import load_file, save_file
 from scipy.special import expit, logit
 from torch import Tensor, nn
 from torch.nn.functional import huber_loss
-from tqdm import tqdm
 
 from stages.project.errors import InputError
 from stages.project.formats import write_json
+from stages.project.progress import Bar
 from stages.quantification.sampling import group_means, sizes_of
 
 HELD_OUT = 0.2  # share of the samples that early stopping looks at
@@ -119,7 +119,7 @@ def fit_mlp(
     optimizer = torch.optim.AdamW(model.parameters(), lr=learning_rate, fused=True)
     best, best_weights, epochs_above = float("inf"), None, 0
     history = []
-    for epoch in tqdm(range(epochs), desc="train_quantifier", unit="epoch", disable=None, mininterval=1):
+    for epoch in Bar(range(epochs), desc="train_quantifier, at most", unit="epoch"):
         order = torch.from_numpy(np.asarray(next(orders), dtype=np.int64)).to(device)
         batches = list(zip(given[order].split(batch_size), wanted[order].split(batch_size), strict=True))
         total = torch.zeros((), device=device)
@@ -196,7 +196,7 @@ def expectation_maximisation(groups: np.ndarray, probabilities: np.ndarray, prio
     shifts = [share * (FURTHEST - np.sign(share) * start_odds) for share in LADDER]
     found = np.tile(shifts[0], (len(groups), 1))  # where mean f(t) is below q from the start
     below, gap_below = shifts[0], np.full_like(found, -1.0)
-    for shift in tqdm(shifts, desc="EMQ", leave=False, disable=None, mininterval=2):
+    for shift in Bar(shifts, desc="EMQ", leave=False):
         moved = expit(evidence + shift.astype(np.float32))
         expected = (sizes * group_means(groups, moved) + start) / (sizes + 1)
         gap = logit(expected) - (start_odds + shift)

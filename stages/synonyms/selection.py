@@ -10,8 +10,8 @@ from typing import Any
 
 import numpy as np
 from threadpoolctl import threadpool_limits
-from tqdm import tqdm
 
+from stages.project.progress import Bar
 from stages.synonyms import mdp
 
 UNKNOWN = "unknown"  # the phrase of a code that has no candidate
@@ -111,12 +111,12 @@ def _parallel(function: Callable, problems: Problems, settings: tuple, n_workers
     sizes = {code: len(distances) for code, distances in problems.items()}
     order = sorted(problems, key=lambda code: (-sizes[code], code))
     tasks = ((code, problems[code], *settings) for code in order)
-    bar: dict[str, Any] = {"total": len(order), "desc": title, "unit": "code", "disable": None}
+    bar: dict[str, Any] = {"total": len(order), "desc": title, "unit": "code"}
     if n_workers == 1 or sum(_seconds(n, settings[0]) for n in sizes.values()) < IN_PROCESS:
         with threadpool_limits(1):
-            yield from tqdm(map(function, tasks), **bar)
+            yield from Bar(map(function, tasks), **bar)
         return
     context = get_context("forkserver")
     context.set_forkserver_preload([__name__])
     with context.Pool(n_workers, initializer=threadpool_limits, initargs=(1,)) as pool:
-        yield from tqdm(pool.imap_unordered(function, tasks, chunksize=1 + len(order) // 500), **bar)
+        yield from Bar(pool.imap_unordered(function, tasks, chunksize=1 + len(order) // 500), **bar)
