@@ -30,6 +30,7 @@ from torch.autograd.function import once_differentiable
 
 BLOCK_SCORES = {"cpu": 2**19, "cuda": 2**24}  # scores at a time: 2 MB stay in a cache, 64 MB fill a GPU
 COUNTED_ON_HOST: tuple[str, ...] = ("cpu",)  # devices that nobody waits for
+FUSED: tuple[str, ...] = ()  # devices on which `benchmarks.msam --fused` was faster; it was never run on a GPU
 
 
 class MultiSynonymAttention(nn.Module):
@@ -71,6 +72,11 @@ class MultiSynonymAttention(nn.Module):
                 barred = H.new_zeros(n_rows * n_tokens)
             else:
                 barred = H.new_zeros(n_rows * n_tokens).masked_fill_(~mask.bool().flatten(), -torch.inf)
+            if H.device.type in FUSED:
+                from stages.modeling import fused_msam  # needs Triton, which comes with torch for CUDA
+
+                if fused_msam.supports(q):
+                    return fused_msam.FusedLogits.apply(q, k, v, u, barred, n_rows)
             return _BlockwiseLogits.apply(q, k, v, u, barred, n_rows, n_rows if n_maxima is None else n_maxima)
 
     def _heads_first(self, vectors: Tensor) -> Tensor:

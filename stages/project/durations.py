@@ -13,11 +13,12 @@ WHERE_TO_LOOK = "all figures are in metrics/; `python -m stages.report` makes ta
 SHORT = 3  # seconds that nobody needs to be told of
 
 
-def announcement(stage: str) -> str:
-    """What `stage` does, as dvc.yaml describes it, and how long that took the last time."""
-    seconds = known_seconds().get(stage, 0)
-    took = f" ({in_words(seconds)} the last time)" if seconds >= SHORT else ""
-    return f"{stage}: {description(stage)}{took}"
+def announcement(stage: str) -> str | None:
+    """What `stage` does, as dvc.yaml describes it, and how long that took the last time; None if neither is known."""
+    seconds, what = known_seconds().get(stage, 0), description(stage)
+    took = f"({in_words(seconds)} the last time)" if seconds >= SHORT else ""
+    said = " ".join(filter(None, [what, took]))
+    return f"{stage}: {said}" if said else None
 
 
 def all_stages() -> str:
@@ -29,12 +30,12 @@ def all_stages() -> str:
 
 
 def description(stage: str) -> str:
-    """The `desc` of a stage; its name where none can be read."""
+    """The `desc` of a stage; nothing where none can be read."""
     for path in PIPELINES:
         with contextlib.suppress(OSError, UnicodeDecodeError):
             if found := re.search(rf"^  {stage}:\n    desc: (.*)$", path.read_text(encoding="utf-8"), re.MULTILINE):
                 return found[1]
-    return stage
+    return ""
 
 
 def in_words(seconds: float) -> str:

@@ -55,8 +55,8 @@ def run(main: Callable[[], None], memory: str = "") -> NoReturn:
     spec = sys.modules["__main__"].__spec__
     name = spec.name.removeprefix("stages.") if spec else "stages"
     announced = durations.under_dvc() and first_process()
-    if announced:
-        log.info("%s", durations.announcement(name))
+    if announced and (said := durations.announcement(name)):
+        log.info("%s", said)
     began = time.monotonic()
     try:
         main()
