@@ -168,8 +168,8 @@ def traced(
         mode = stack.enter_context(FakeTensorMode(allow_non_fake_inputs=False))
         stack.enter_context(traceable(gpu))
         fake = [
-            Batch(mode.from_tensor(ids), mode.from_tensor(mask), mode.from_tensor(document), n_documents)
-            for ids, mask, document, n_documents in batches
+            Batch(mode.from_tensor(ids), mode.from_tensor(mask), mode.from_tensor(document), n_documents, groups)
+            for ids, mask, document, n_documents, groups in batches
         ]
         model = measuring.random_model(size, size.architecture(model_type, "masked"), n_codes, device)
         model.train(training)

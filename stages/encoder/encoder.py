@@ -9,6 +9,7 @@ import torch
 from safetensors import SafetensorError
 from tokenizers import normalizers
 from torch import Tensor, nn
+from torch.nn import functional
 from torch.nn.utils.rnn import pad_sequence
 from transformers import (
     AutoConfig,
@@ -173,9 +174,23 @@ def extend_positions(encoder: PreTrainedModel, max_positions: int, family: Famil
     encoder.config.max_position_embeddings = len(source)
 
 
-def token_states(encoder: PreTrainedModel, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
-    """The last hidden states H (R, T, d) of rows of tokens (R, T); the mask is non-zero where a token is real."""
-    return encoder(input_ids=input_ids, attention_mask=mask_for(encoder, attention_mask)).last_hidden_state
+def token_states(
+    encoder: PreTrainedModel, input_ids: Tensor, attention_mask: Tensor, groups: Sequence[tuple[int, int]] = ()
+) -> Tensor:
+    """The last hidden states H (R, T, d) of rows of tokens (R, T); the mask is non-zero where a token is real.
+
+    Of an encoder that computes the first state alone: (R, 1, d). `groups`: rows one below the other that are read in a
+    call of their own, as (rows, length): behind `length` they are padding, whose states are 0; none: all in one call.
+    """
+    if not groups:
+        return encoder(input_ids=input_ids, attention_mask=mask_for(encoder, attention_mask)).last_hidden_state
+    states = []
+    numbers, lengths = zip(*groups, strict=True)
+    for ids, mask, length in zip(input_ids.split(numbers), attention_mask.split(numbers), lengths, strict=True):
+        read = token_states(encoder, ids[:, :length], mask[:, :length])
+        missing = input_ids.shape[1] - length if read.shape[1] == length else 0
+        states.append(functional.pad(read, (0, 0, 0, missing)))
+    return torch.cat(states)
 
 
 def mask_for(encoder: PreTrainedModel, attention_mask: Tensor) -> Tensor:

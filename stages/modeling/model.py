@@ -7,6 +7,7 @@ logit  = max over the document's rows of s   (C,)
 """
 
 import logging
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
@@ -49,14 +50,22 @@ class CodingModel(nn.Module):
         if isinstance(head, PlainHead):
             only_first_state(encoder)
 
-    def forward(self, input_ids: Tensor, attention_mask: Tensor, document: Tensor, n_documents: int) -> Tensor:
-        """Logits (N, C), float32, of N documents whose rows lie one below the other.
+    def forward(
+        self,
+        input_ids: Tensor,
+        attention_mask: Tensor,
+        document: Tensor,
+        n_documents: int,
+        groups: Sequence[tuple[int, int]] = (),
+    ) -> Tensor:
+        """Logits (N, C), float32, of N documents.
 
         input_ids, attention_mask: (R, T), the rows of `chunking.document_rows`, padded to a common T by the padding id
-        and mask 0. document: (R,) int64, the document (0 to N - 1, sorted) that a row belongs to. n_documents: N.
+        and mask 0. document: (R,) int64, the document (0 to N - 1) that a row belongs to. n_documents: N. groups: the
+        rows that the encoder reads together, see `token_states`.
         The logits of a document do not depend on what it is batched with.
         """
-        H = token_states(self.encoder, input_ids, attention_mask)
+        H = token_states(self.encoder, input_ids, attention_mask, groups)
         logits = self.head(H, self.attended(attention_mask), n_documents)
         return document_maximum(logits.float(), document, n_documents)
 

@@ -1,5 +1,8 @@
 """Steps, passes and batches: every document once, in rows that fit the budget."""
 
+import itertools
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import scipy.sparse as sp
@@ -9,7 +12,8 @@ from hypothesis import strategies as st
 
 from stages.encoder.architecture import Architecture
 from stages.encoder.chunking import SpecialIds
-from stages.modeling.batching import Documents, by_length, epoch_steps, pack, prefetched, tokenise
+from stages.modeling import batching
+from stages.modeling.batching import Documents, by_length, epoch_steps, pack, prefetched, row_groups, tokenise
 
 CE = Architecture("CE", "plain", "masked", 0.0, chunk_length=8, max_tokens=64)
 LE = Architecture("LE", "plain", "masked", 0.0, window=8, max_positions=64)
@@ -87,6 +91,42 @@ def test_batch_by_hand():
     assert batch.n_documents == 2
     assert batch.input_ids.dtype == batch.document.dtype == torch.int64
     assert documents.dense_targets([1, 0]).tolist() == [[0, 1, 0, 0], [1, 0, 0, 0]]
+
+
+def cuts_of(n_rows: int):
+    """Every way to cut so many rows into groups, as the numbers of rows."""
+    for inside in itertools.product([False, True], repeat=n_rows - 1):
+        ends = [*(at + 1 for at, cut in enumerate(inside) if cut), n_rows]
+        yield [end - start for start, end in itertools.pairwise([0, *ends])]
+
+
+@given(st.lists(st.integers(1, 40), min_size=1, max_size=7), st.integers(0, 60))
+def test_no_other_grouping_is_cheaper(lengths, cost):
+    lengths = np.array(sorted(lengths, reverse=True))
+
+    def price(numbers):
+        firsts = np.cumsum([0, *numbers[:-1]])
+        return sum(number * lengths[first] + cost for number, first in zip(numbers, firsts, strict=True))
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(batching, "GROUP_COST", cost)
+        groups = row_groups(lengths)
+    numbers = [number for number, _ in groups] or [len(lengths)]
+    assert price(numbers) == min(map(price, cuts_of(len(lengths))))
+    assert [length for _, length in groups] == lengths[np.cumsum([0, *numbers[:-1]])].tolist()[: len(groups)]
+
+
+def test_a_batch_in_groups_has_the_same_rows_the_longest_first(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(batching, "GROUP_COST", 1)
+    documents = documents_of([4, 7])
+    batch = documents.batch([1, 0])
+    assert batch.groups == ((1, 8), (2, 6), (1, 3))
+    assert batch.input_ids[0].tolist() == [1, 7, 8, 9, 10, 11, 12, 2]
+    assert batch.input_ids[3].tolist() == [1, 13, 2, 0, 0, 0, 0, 0]
+    assert batch.attention_mask.sum(dim=1).tolist() == [8, 6, 6, 3]
+    assert batch.document.tolist() == [0, 0, 1, 0]
+    original = replace(CE, padding="original")  # there padding is attended to
+    assert documents_of([4, 7], original).batch([1, 0]).groups == ()
 
 
 def test_longest_first():

@@ -2,6 +2,7 @@ import shutil
 from contextlib import nullcontext
 from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import HealthCheck, given, settings
@@ -12,7 +13,8 @@ from torch.nn.utils.rnn import pad_sequence
 from stages.encoder.architecture import Architecture
 from stages.encoder.chunking import document_rows
 from stages.encoder.encoder import special_ids
-from stages.modeling import msam
+from stages.modeling import batching, msam
+from stages.modeling.batching import Documents
 from stages.modeling.clq import GroupSums, JointLoss
 from stages.modeling.model import build_model, load_model, save_model
 from stages.project.errors import InputError
@@ -81,6 +83,28 @@ def test_neither_padding_nor_the_batch_changes_a_documents_logits(models, words,
         alone = torch.cat([logits(model, [document]) for document in documents])
         together = logits(model, documents, padding_behind=more)
         torch.testing.assert_close(together, alone, rtol=0, atol=1e-5, msg=str(name))
+
+
+def test_groups_of_rows_change_neither_logits_nor_gradients(models, monkeypatch: pytest.MonkeyPatch):
+    """Short rows that the encoder reads by themselves, whichever the type: a first-state encoder, a sliding window."""
+    texts = [text(count, seed=count) for count in (50, 3, 21, 10)]
+    offsets = np.cumsum([0, *map(len, texts)])
+    for (name, kind, padding), model in models.items():
+        if padding == "original":
+            continue
+        special = special_ids(model.tokenizer)
+        documents = Documents.of("abcd", np.concatenate(texts), offsets, None, model.architecture, special)
+        found = []
+        for cost in (10**6, 1):
+            monkeypatch.setattr(batching, "GROUP_COST", cost)
+            batch = documents.batch(range(4))
+            assert bool(batch.groups) == (cost == 1)
+            scored = model(*batch)
+            gradients = torch.autograd.grad(scored.square().sum(), [*model.parameters()], allow_unused=True)
+            found.append([scored, *(gradient for gradient in gradients if gradient is not None)])
+        for together, grouped in zip(*found, strict=True):
+            largest = together.abs().max().item()
+            torch.testing.assert_close(grouped, together, rtol=0, atol=1e-5 * max(1, largest), msg=f"{name} {kind}")
 
 
 @pytest.mark.parametrize("name", ["CE_MSAM", "LE_MSAM"])

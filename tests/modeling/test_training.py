@@ -48,7 +48,7 @@ class WordAverage(nn.Module):
         self.dropout = nn.Dropout(dropout)
         self.unused = nn.Linear(2, 2)
 
-    def forward(self, input_ids, attention_mask, document, documents):
+    def forward(self, input_ids, attention_mask, document, documents, groups):
         mask = attention_mask[:, :, None]
         mean = (self.words(input_ids) * mask).sum(dim=1) / mask.sum(dim=1)
         logits = self.score(self.dropout(mean))
