@@ -1,12 +1,13 @@
 """Stage baselines: what a lookup of phrases and TF-IDF with logistic regression reach on the test documents."""
 
 import logging
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import scipy.sparse as sp
 
-from stages.evaluation import classification, lexical, thresholds
+from stages.evaluation import classification, lexical, thresholds, uncertainty
 from stages.project import files, formats, params, paths
 from stages.project.parts import PARTS
 from stages.project.stage import run
@@ -17,14 +18,19 @@ log = logging.getLogger("stages.baselines")
 REPORTED = ("f1_micro", "f1_macro", "precision_micro", "recall_micro")
 
 
-def score(targets: sp.csr_array, decisions: np.ndarray | sp.csr_array) -> dict[str, float]:
-    """The reported metrics of decisions (N, C)."""
+def score(
+    targets: sp.csr_array, decisions: np.ndarray | sp.csr_array, resampling: uncertainty.Resampling
+) -> dict[str, Any]:
+    """The reported metrics of decisions (N, C), and the intervals of the F1."""
     metrics = classification.decision_metrics(targets, decisions)
-    return {name: metrics[name] for name in REPORTED}
+    statistics = uncertainty.decision_statistics(targets, decisions)
+    statistics = {name: statistics[name] for name in REPORTED if name in statistics}
+    return {name: metrics[name] for name in REPORTED} | {"intervals": uncertainty.intervals(statistics, *resampling)}
 
 
 def main() -> None:
-    if not params.load().baselines.enabled:
+    settings = params.load()
+    if not settings.baselines.enabled:
         formats.write_json(paths.BASELINES, {"test": {}})
         log.info("baselines.enabled is false: nothing done")
         return
@@ -36,7 +42,10 @@ def main() -> None:
     val, test = lexical.tfidf_probabilities(texts["train"], targets["train"], [texts["val"], texts["test"]])
     tuned = thresholds.shared_threshold(targets["val"], val)
     decisions = {"lookup": lookup, "tfidf": test > thresholds.PAPER, "tfidf_tuned": test > tuned}
-    measured = {name: score(targets["test"], decided) for name, decided in decisions.items()}
+    documents = pd.read_parquet(paths.LABEL_DOCUMENTS, columns=["part", "subject_id"])
+    patients = documents.subject_id[documents.part == "test"].to_numpy()
+    resampling = uncertainty.Resampling(patients, settings.evaluate.bootstrap, settings.evaluate.seed)
+    measured = {name: score(targets["test"], decided, resampling) for name, decided in decisions.items()}
     formats.write_json(paths.BASELINES, {"test": measured})
     for name, metrics in measured.items():
         log.info("%s: micro-F1 %.3f, macro-F1 %.3f", name, metrics["f1_micro"], metrics["f1_macro"])

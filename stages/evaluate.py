@@ -22,6 +22,7 @@ from stages.evaluation import (
 )
 from stages.evaluation.by_length import length_table
 from stages.evaluation.present import present_intervals, present_metrics
+from stages.evaluation.uncertainty import Resampling
 from stages.handover.logits import read_logits
 from stages.handover.trained import is_joint, predictions_folder
 from stages.project import files, formats, params, paths
@@ -222,10 +223,11 @@ def main() -> None:
     table = per_code.code_table(test.targets, test.probabilities, names, kinds, training, by_code, bins)
     texts = pd.read_parquet(paths.split("test"), columns=["text"])["text"]
     n_words = texts.map(count_words).to_numpy()
+    resampling = Resampling(test.patients, settings.evaluate.bootstrap, settings.evaluate.seed)
     plots = {
         "codes": table,
-        "bands": per_code.band_table(test.targets, test.probabilities, table),
-        "lengths": length_table(test.targets, test.probabilities, n_words),
+        "bands": per_code.band_table(test.targets, test.probabilities, table, resampling),
+        "lengths": length_table(test.targets, test.probabilities, n_words, resampling),
     }
     log.info(
         "test: %d documents, micro-F1 %.3f, macro-F1 %.3f",

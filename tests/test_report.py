@@ -88,10 +88,10 @@ def test_named_revisions_become_tables_tests_and_a_page(inside, monkeypatch, cap
     assert "| CE_MSAM MDP 4 | CE " in row
     assert "better +" in row
     main = pd.read_csv(tmp_path / "main.csv").set_index("model")
-    measured = main[main["source"] == "measured"]
-    assert measured["f1_micro"].idxmax() == "CE_MSAM"
+    assert "source" not in main  # all are measured
+    assert main["f1_micro"].idxmax() == "CE_MSAM"
     committed = json.loads((inside / paths.CLASSIFICATION).read_text())["test"]["f1_micro"]
-    assert measured.loc["LE", "f1_micro"] == pytest.approx(committed)
+    assert main.loc["LE", "f1_micro"] == pytest.approx(committed)
     assert "<svg" in (tmp_path / "index.html").read_text()
     again = (tmp_path / "index.html").read_bytes()
     command(monkeypatch, "plain", "attending", "wide", "--folder", str(tmp_path), "--resamples", "200")

@@ -8,6 +8,7 @@ import scipy.sparse as sp
 
 from stages.evaluation import classification
 from stages.evaluation.calibration import Bins, calibration_errors
+from stages.evaluation.uncertainty import Resampling, f1_micro_interval
 
 BANDS = {"0": 0, "1-10": 1, "11-50": 11, "51-100": 51, "101-500": 101, "501+": 501}  # name -> fewest documents
 
@@ -53,14 +54,17 @@ def code_table(
     )
 
 
-def band_table(targets: sp.csr_array, probabilities: np.ndarray, table: pd.DataFrame) -> pd.DataFrame:
+def band_table(
+    targets: sp.csr_array, probabilities: np.ndarray, table: pd.DataFrame, resampling: Resampling
+) -> pd.DataFrame:
     """One row for each kind of codes (all, diagnosis, procedure) and band of training documents (all, and each).
 
     `table` is the `code_table` of the same targets and probabilities (N, C). Columns: kind, band, codes,
-    documents (true assignments), f1_micro, f1_macro, f1_macro_mullenbach, f1_macro_at_threshold, auc_macro
-    (missing where no code has one), mece.
+    documents (true assignments), f1_micro and its interval (_low, _high), f1_macro, f1_macro_mullenbach,
+    f1_macro_at_threshold, auc_macro (missing where no code has one), mece.
     """
-    counts = classification.counts_by_code(targets, probabilities > 0.5)
+    decisions = probabilities > 0.5
+    counts = classification.counts_by_code(targets, decisions)
     everything = np.ones(len(table), dtype=bool)
     kinds = {"all": everything} | {kind: (table.kind == kind).to_numpy() for kind in sorted(set(table.kind))}
     in_bands = {"all": everything} | bands(table.training_documents.to_numpy())
@@ -69,7 +73,8 @@ def band_table(targets: sp.csr_array, probabilities: np.ndarray, table: pd.DataF
         for band, in_band in in_bands.items():
             chosen = of_kind & in_band
             if chosen.any():
-                rows.append({"kind": kind, "band": band, **_row(counts.of(chosen), table[chosen])})
+                interval = f1_micro_interval(sp.csr_array(targets[:, chosen]), decisions[:, chosen], resampling)
+                rows.append({"kind": kind, "band": band, **_row(counts.of(chosen), table[chosen]), **interval})
     return pd.DataFrame(rows)
 
 

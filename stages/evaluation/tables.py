@@ -4,6 +4,7 @@ import csv
 import html
 import io
 import itertools
+import math
 from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -145,9 +146,27 @@ def cell_of(setting: Setting, key: str) -> Cell | None:
         return None
     if values.size > 1:
         return Cell(float(values.mean()), float(values.std(ddof=1)))
+    return next(cell for one in setting.experiments if (cell := _figure(one, key)))
+
+
+def _figure(experiment: Experiment, key: str) -> Cell | None:
+    """The figure `key` of one experiment, with its interval where there is one; None where the experiment lacks it."""
+    if (value := experiment.metrics.get(key)) is None:
+        return None
     beginning, _, metric = key.rpartition(".")
-    found = (one.metrics.get(f"{beginning}.intervals.{metric}") for one in setting.experiments)
-    return Cell(float(values[0]), interval=next((tuple(pair) for pair in found if pair), None))
+    interval = experiment.metrics.get(f"{beginning}.intervals.{metric}")
+    return Cell(float(value), interval=tuple(interval) if interval else None)
+
+
+def _cell_of_rows(rows: pd.DataFrame) -> Cell | None:
+    """The micro-F1 of the same row of one or several experiments' plot data; None where there is no row."""
+    values = rows["f1_micro"].astype(float)
+    if not len(values):
+        return None
+    if len(values) > 1:
+        return Cell(values.mean(), values.std(ddof=1))
+    ends = [float(rows[name].iloc[0]) for name in ("f1_micro_low", "f1_micro_high") if name in rows]
+    return Cell(values.iloc[0], interval=(ends[0], ends[1]) if ends and not math.isnan(ends[0]) else None)
 
 
 def cells_of(setting: Setting, keys: Mapping[str, str]) -> dict[str, Cell]:
@@ -213,8 +232,8 @@ def _yardsticks(experiment: Experiment) -> list[Row]:
     """The baselines that the pipeline measures beside the models."""
     rows = []
     for name, title in YARDSTICKS.items():
-        found = {metric: experiment.metrics.get(f"baselines.test.{name}.{metric}") for metric in METRICS}
-        cells = {metric: Cell(value) for metric, value in found.items() if value is not None}
+        found = {metric: _figure(experiment, f"baselines.test.{name}.{metric}") for metric in METRICS}
+        cells = {metric: cell for metric, cell in found.items() if cell is not None}
         if cells:
             rows.append(Row((title, "", "", "", "measured"), cells, competes=False))
     return rows
@@ -289,10 +308,10 @@ def quantification_table(settings: Sequence[Setting]) -> Table:
 
 
 def _table(name: str, title: str, caption: str, labels: tuple[str, ...], rows: Iterable[Row]) -> Table:
-    """A table without the measured rows, metrics and label columns in which nothing stands."""
+    """A table without the measured rows, metrics and label columns in which nothing stands, or only "measured"."""
     rows = [row for row in rows if row.cells or not row.competes]
     metrics = tuple(metric for metric in METRICS if any(metric in row.cells for row in rows))
-    kept = [at for at in range(len(labels)) if any(row.labels[at] for row in rows)]
+    kept = [at for at in range(len(labels)) if any(row.labels[at] not in ("", "measured") for row in rows)]
     rows = tuple(replace(row, labels=tuple(row.labels[at] for at in kept)) for row in rows)
     return Table(name, title, caption, tuple(labels[at] for at in kept), metrics, rows)
 
@@ -335,11 +354,9 @@ def band_table(settings: Sequence[Setting]) -> Table:
     rows = []
     for setting in main_settings(settings):
         found = [one.plots["bands"] for one in setting.experiments if "bands" in one.plots]
-        cells = {}
-        for band in BANDS:
-            values = [float(value) for table in found for value in table[_of(table, band)]["f1_micro"]]
-            if values:
-                cells[f"band_{band}"] = Cell(sum(values) / len(values))
+        by_band = {band: [table[_of(table, band)] for table in found] for band in BANDS}
+        read = {f"band_{band}": _cell_of_rows(pd.concat(tables)) for band, tables in by_band.items() if tables}
+        cells = {metric: cell for metric, cell in read.items() if cell is not None}
         rows.append(Row((*_labels(setting), "measured"), cells))
     published, sources = published_rows(settings[0].experiments[0], "bands")
     caption = "Micro-F1 on the test documents, in percent, over the codes of so many training documents."
@@ -358,9 +375,10 @@ def length_table(settings: Sequence[Setting]) -> Table:
     for setting in main_settings(settings):
         found = setting.experiments[0].plots.get("lengths")
         if found is not None:
-            for quarter in found.itertuples():
+            for at, quarter in enumerate(found.itertuples()):
                 words = f"{quarter.words_from} to {quarter.words_to}"
-                rows.append(Row((setting.label, words, str(quarter.documents)), {"f1_micro": Cell(quarter.f1_micro)}))
+                cell = _cell_of_rows(found.iloc[[at]])
+                rows.append(Row((setting.label, words, str(quarter.documents)), {"f1_micro": cell} if cell else {}))
     caption = (
         "Quarters of the test documents by their number of words; micro-F1 in percent. Of several seeds the first."
     )

@@ -6,6 +6,7 @@ together are a few matrix products. Documents of one patient are drawn, or excha
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 import numpy as np
 import scipy.sparse as sp
@@ -322,6 +323,21 @@ def intervals(
         name: np.clip(spread(float(statistic.at(once)[0]), statistic.at(weights)), 0, statistic.most).tolist()
         for name, statistic in statistics.items()
     }
+
+
+class Resampling(NamedTuple):
+    """What intervals are drawn by: the patient of each document (N,), how many resamples, the seed."""
+
+    patients: np.ndarray
+    resamples: int
+    seed: int
+
+
+def f1_micro_interval(targets: sp.csr_array, decisions: np.ndarray, resampling: Resampling) -> dict[str, float]:
+    """The interval of the micro-F1 of decisions (N, C), as columns of a table; NaN without resamples."""
+    found = intervals({"f1_micro": f1_micro(targets, decisions)}, *resampling)
+    low, high = found.get("f1_micro", (np.nan, np.nan))
+    return {"f1_micro_low": low, "f1_micro_high": high}
 
 
 def compare(

@@ -4,6 +4,7 @@ import scipy.sparse as sp
 
 from stages.evaluation import classification as c
 from stages.evaluation import per_code
+from stages.evaluation.uncertainty import Resampling
 
 CODES = ["36.15", "401.9", "427.31", "96.04"]
 KINDS = {"36.15": "procedure", "401.9": "diagnosis", "427.31": "diagnosis", "96.04": "procedure"}
@@ -43,7 +44,8 @@ def test_code_table_by_hand(table):
 
 
 def test_band_table(table):
-    rows = per_code.band_table(TARGETS, PROBABILITIES, table).set_index(["kind", "band"])
+    resampling = Resampling(np.arange(3), 200, 0)
+    rows = per_code.band_table(TARGETS, PROBABILITIES, table, resampling).set_index(["kind", "band"])
     assert list(rows.index) == [
         *(("all", band) for band in ("all", "1-10", "11-50", "501+")),
         *(("diagnosis", band) for band in ("all", "11-50", "501+")),
@@ -57,3 +59,6 @@ def test_band_table(table):
     assert rows.loc[("diagnosis", "all"), "auc_macro"] == pytest.approx(1 / 2)
     assert np.isnan(rows.loc[("diagnosis", "11-50"), "auc_macro"])
     assert rows.loc[("procedure", "11-50"), "f1_macro_at_threshold"] == 1
+    # the only procedure of that band is never predicted, whichever patients are drawn
+    assert rows.loc[("procedure", "11-50"), ["f1_micro_low", "f1_micro_high"]].tolist() == [0, 0]
+    assert rows.loc[("all", "all"), "f1_micro_low"] < overall["f1_micro"] < rows.loc[("all", "all"), "f1_micro_high"]

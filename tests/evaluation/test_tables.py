@@ -1,7 +1,9 @@
 import csv
 import io
+from dataclasses import replace
 from html.parser import HTMLParser
 
+import pandas as pd
 import pytest
 import yaml
 
@@ -14,6 +16,7 @@ from stages.evaluation.tables import (
     Row,
     Table,
     ablation_table,
+    band_table,
     calibration_table,
     comma_separated,
     difference_table,
@@ -181,6 +184,20 @@ def test_differences_in_words():
     )
     rising_error = difference_table([("CLQ", "a", "b", {"mece": Difference(0.01, 0.01, 0.02, 0.01)})])
     assert rising_error.rows[0].labels[-1].startswith("worse")
+
+
+def test_the_intervals_of_bands_and_baselines_stand_there_too():
+    """Of several seeds a band shows their deviation: of 50 and 60, 7.1."""
+    bands = pd.DataFrame({"kind": ["all"], "band": ["1-10"], "f1_micro": [0.5]})
+    one = replace(experiment("CE", 0.6), plots={"bands": bands.assign(f1_micro_low=0.4, f1_micro_high=0.62)})
+    two = replace(experiment("CE", 0.6, seed=2), plots={"bands": bands.assign(f1_micro=0.6)})
+    assert "50.0<br><small" in (shown := hypertext(band_table(settings_of([one]))))
+    assert "40.0–62.0" in shown
+    assert "55.0<br><small" in (shown := hypertext(band_table(settings_of([one, two]))))
+    assert "± 7.1" in shown
+    known = {"baselines.test.lookup.f1_micro": 0.3, "baselines.test.lookup.intervals.f1_micro": [0.2, 0.4]}
+    with_baseline = replace(one, metrics=one.metrics | known)
+    assert "20.0–40.0" in hypertext(main_table(settings_of([with_baseline])))
 
 
 def test_an_interval_stands_below_its_figure_on_the_page():
