@@ -81,12 +81,12 @@ def compare(
         on_test[method] |= {f"{name}_shifted": error for name, error in mean_errors(true, estimated, sizes).items()}
 
     if intervals:
-        for name, groups in (("{}", uniform), ("{}_shifted", shifted)):
+        for suffix, groups in (("", uniform), ("_shifted", shifted)):
             for method, replicates in _without_each_fold(known, test, groups, seed).items():
                 own = on_test[method]
-                keys = {name.format(error): values for error, values in replicates.items()}
-                found = {key: jackknife.interval(own[key], values) for key, values in keys.items()}
-                own["intervals"] = own.get("intervals", {}) | found
+                for error, values in replicates.items():
+                    key = f"{error}{suffix}"
+                    own.setdefault("intervals", {})[key] = jackknife.interval(own[key], values)
 
     tables = (_method_first(tables) for tables in (by_band, by_size, points))
     return Comparison({"val": on_val, "test": on_test}, *tables)
