@@ -150,6 +150,7 @@ def test_nothing_to_do(project: Project):
         ((), ("clq.lambda=50",), {"train_joint"}),
         ((), ("quantifier.seed=1",), {"train_quantifier", "train_joint", "evaluate"}),
         ((), ("evaluate.bins=10",), {"evaluate"}),
+        ((), ("evaluate.bootstrap=7",), {"baselines", "evaluate", "explain"}),
         ((), ("explain.documents=3",), {"explain"}),
         ((), ("model.window=32",), {"labelize"}),
         ((), ("train.keep_checkpoints=3",), set()),
