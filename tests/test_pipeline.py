@@ -305,8 +305,8 @@ def test_a_temporary_experiment_runs_only_what_is_affected_and_goes_on_after_a_k
         again.wait()
 
 
-def wait_for(condition: Callable[[], bool], tries: int = 600) -> None:
-    """Look again and again, for a minute or two."""
+def wait_for(condition: Callable[[], bool], tries: int = 3000) -> None:
+    """Look again and again, for ten minutes, as a busy machine may need."""
     for _ in range(tries):
         if condition():
             return
