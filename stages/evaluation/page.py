@@ -64,7 +64,7 @@ tr.beside { color: var(--quiet); }
 .caption { color: var(--quiet); font-size: .88rem; max-width: 60rem; }
 .plots { display: flex; flex-wrap: wrap; gap: 1.5rem; align-items: flex-start; }
 .plots svg { max-width: 100%; height: auto; box-sizing: border-box; }
-@media (max-width: 40rem) { .table td:first-child { white-space: normal; min-width: 6.5rem; } }
+.table td:first-child { white-space: normal; min-width: 6.5rem; }
 nav a { margin-right: 1.2rem; }
 details { margin: 1.5rem 0; } summary { cursor: pointer; font-weight: 600; }
 """

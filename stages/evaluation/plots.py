@@ -99,7 +99,7 @@ def f1_intervals(settings: Sequence[Setting]) -> Figure | None:
     axes.set_yticks(range(len(drawn)), [setting.label for setting in drawn])
     axes.set_ylim(len(drawn) - 0.4, -0.6)
     axes.grid(axis="y", visible=False)
-    axes.set_xlabel("micro-F1 on test, %, with its 95 % bootstrap interval over patients")
+    axes.set_xlabel("micro-F1 on test, %, with its 95 % interval")
     axes.set_title("How well each model codes")
     return figure
 
