@@ -22,7 +22,7 @@ from torch import Tensor
 from stages.modeling import msam
 from stages.modeling.msam import MultiSynonymAttention
 
-FORMS = ("plain", "blockwise", "fused")
+FORMS = ("plain", "blockwise")
 LOSSES = ("maximum", "every chunk")
 
 
@@ -95,7 +95,7 @@ def main() -> None:
     spawn = multiprocessing.get_context("spawn")
     for loss in LOSSES:
         first = None
-        for form in FORMS if arguments.fused else FORMS[:2]:
+        for form in (*FORMS, *(["fused"] if arguments.fused else [])):
             answer, sender = spawn.Pipe(duplex=False)
             worker = spawn.Process(target=measure, args=(form, loss, arguments, sender))
             worker.start()

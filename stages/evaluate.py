@@ -46,6 +46,10 @@ class Evaluated:
     probabilities: np.ndarray
     patients: np.ndarray
 
+    def resampling(self, settings: params.Evaluate) -> Resampling:
+        """What the intervals of this part's figures are drawn by."""
+        return Resampling(self.patients, settings.bootstrap, settings.seed)
+
 
 def load_part(part: str, folder: Path, n_columns: int) -> Evaluated:
     """Targets and predictions of one part. Raises InputError where they are missing or do not fit."""
@@ -68,7 +72,7 @@ def decided(part: Evaluated, threshold: float | np.ndarray, settings: params.Eva
     metrics = classification.decision_metrics(part.targets, decisions)
     chosen = ("f1_micro", "f1_macro", "f1_macro_mullenbach", "precision_micro", "recall_micro")
     statistics = uncertainty.decision_statistics(part.targets, decisions)
-    intervals = uncertainty.intervals(statistics, part.patients, settings.bootstrap, settings.seed)
+    intervals = uncertainty.intervals(statistics, *part.resampling(settings))
     return {name: metrics[name] for name in chosen} | {"intervals": intervals}
 
 
@@ -82,7 +86,7 @@ def classification_metrics(
     metrics = classification.decision_metrics(part.targets, part.probabilities > thresholds.PAPER)
     metrics |= classification.ranking_metrics(part.targets, part.probabilities, settings.k)
     statistics = uncertainty.classification_statistics(part.targets, part.probabilities, settings.k)
-    resampling = (part.patients, settings.bootstrap, settings.seed)
+    resampling = part.resampling(settings)
     tuned = present_metrics(part.targets, part.probabilities, shared, settings.k)
     tuned_intervals = present_intervals(part.targets, part.probabilities, shared, settings.k, *resampling)
     return metrics | {
@@ -108,7 +112,7 @@ def calibration_metrics(part: Evaluated, settings: params.Evaluate) -> dict[str,
     """All calibration metrics of one part, with intervals."""
     statistics = uncertainty.calibration_statistics(part.targets, part.logits, part.probabilities, settings.bins)
     metrics = calibration.calibration_metrics(part.targets, part.logits, part.probabilities, settings.bins)
-    intervals = uncertainty.intervals(statistics, part.patients, settings.bootstrap, settings.seed)
+    intervals = uncertainty.intervals(statistics, *part.resampling(settings))
     return metrics | {"intervals": intervals}
 
 
@@ -223,7 +227,7 @@ def main() -> None:
     table = per_code.code_table(test.targets, test.probabilities, names, kinds, training, by_code, bins)
     texts = pd.read_parquet(paths.split("test"), columns=["text"])["text"]
     n_words = texts.map(count_words).to_numpy()
-    resampling = Resampling(test.patients, settings.evaluate.bootstrap, settings.evaluate.seed)
+    resampling = test.resampling(settings.evaluate)
     plots = {
         "codes": table,
         "bands": per_code.band_table(test.targets, test.probabilities, table, resampling),

@@ -8,8 +8,6 @@ from stages.evaluation import classification
 from stages.evaluation.uncertainty import Resampling, f1_micro_interval
 
 QUARTERS = 4
-
-
 COLUMNS = ["documents", "words_from", "words_to", "f1_micro", "f1_micro_low", "f1_micro_high", "codes"]
 
 
