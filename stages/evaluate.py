@@ -224,10 +224,10 @@ def main() -> None:
         name: classification_metrics(part, shared, by_code, settings.evaluate) for name, part in parts.items()
     }
     kinds = {code: known[code]["kind"] for code in names}
-    table = per_code.code_table(test.targets, test.probabilities, names, kinds, training, by_code, bins)
+    resampling = test.resampling(settings.evaluate)
+    table = per_code.code_table(test.targets, test.probabilities, names, kinds, training, by_code, bins, resampling)
     texts = pd.read_parquet(paths.split("test"), columns=["text"])["text"]
     n_words = texts.map(count_words).to_numpy()
-    resampling = test.resampling(settings.evaluate)
     plots = {
         "codes": table,
         "bands": per_code.band_table(test.targets, test.probabilities, table, resampling),

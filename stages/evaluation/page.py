@@ -21,6 +21,8 @@ CODE_COLUMNS = {
     "precision": "precision",
     "recall": "recall",
     "f1": "F1",
+    "f1_low": "F1, from",
+    "f1_high": "to (95 %)",
     "auc": "AUC",
     "calibration_error": "calibration error",
 }

@@ -8,7 +8,7 @@ import scipy.sparse as sp
 
 from stages.evaluation import classification
 from stages.evaluation.calibration import Bins, calibration_errors
-from stages.evaluation.uncertainty import Resampling, f1_micro_interval
+from stages.evaluation.uncertainty import Resampling, code_f1_intervals, f1_micro_interval
 
 BANDS = {"0": 0, "1-10": 1, "11-50": 11, "51-100": 51, "101-500": 101, "501+": 501}  # name -> fewest documents
 
@@ -27,14 +27,17 @@ def code_table(
     training: np.ndarray,
     thresholds: np.ndarray,
     bins: int,
+    resampling: Resampling,
 ) -> pd.DataFrame:
     """One row per code, in the order of `codes`, of predictions and targets (N, C).
 
     Columns: code, kind, training_documents, documents (true ones), predicted, precision, recall, f1 (decisions at
-    0.5), threshold and f1_at_threshold (decisions at the code's own), auc (missing where undefined),
-    calibration_error.
+    0.5) with its interval (f1_low, f1_high), threshold and f1_at_threshold (decisions at the code's own), auc (missing
+    where undefined), calibration_error.
     """
-    counts = classification.counts_by_code(targets, probabilities > 0.5)
+    decisions = probabilities > 0.5
+    counts = classification.counts_by_code(targets, decisions)
+    low, high = code_f1_intervals(targets, decisions, resampling)
     tuned = classification.counts_by_code(targets, probabilities > thresholds)
     return pd.DataFrame(
         {
@@ -46,6 +49,8 @@ def code_table(
             "precision": classification.precision(counts),
             "recall": classification.recall(counts),
             "f1": classification.f1(counts),
+            "f1_low": low,
+            "f1_high": high,
             "threshold": thresholds,
             "f1_at_threshold": classification.f1(tuned),
             "auc": classification.code_aucs(targets, probabilities),

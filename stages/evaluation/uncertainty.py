@@ -340,6 +340,21 @@ def f1_micro_interval(targets: sp.csr_array, decisions: np.ndarray, resampling: 
     return {"f1_micro_low": low, "f1_micro_high": high}
 
 
+def code_f1_intervals(
+    targets: sp.csr_array, decisions: np.ndarray, resampling: Resampling
+) -> tuple[np.ndarray, np.ndarray]:
+    """The lower and the upper end (C,) of the interval of each code's F1 of decisions (N, C); NaN without resamples."""
+    n_codes = targets.shape[1]
+    if not resampling.resamples:
+        return np.full(n_codes, np.nan), np.full(n_codes, np.nan)
+    statistic = by_code_counts(targets, decisions, classification.f1)
+    estimate = statistic.at(np.ones((1, len(resampling.patients))))[0]
+    resampled = statistic.at(bootstrap_weights(*resampling))
+    ends = np.transpose([spread(*code) for code in zip(estimate, resampled.T, strict=True)])
+    low, high = np.clip(ends, 0, 1)
+    return low, high
+
+
 def compare(
     first: Mapping[str, Statistic], second: Mapping[str, Statistic], groups: np.ndarray, resamples: int, seed: int
 ) -> dict[str, dict]:

@@ -16,7 +16,9 @@ PROBABILITIES = np.array([[0.6, 0.9, 0.6, 0.1], [0.2, 0.7, 0.1, 0.4], [0.1, 0.8,
 @pytest.fixture(scope="module")
 def table():
     thresholds = np.array([0.5, 0.5, 0.5, 0.2], dtype=np.float32)
-    return per_code.code_table(TARGETS, PROBABILITIES, CODES, KINDS, TRAINING, thresholds, 20)
+    return per_code.code_table(
+        TARGETS, PROBABILITIES, CODES, KINDS, TRAINING, thresholds, 20, Resampling(np.arange(3), 200, 0)
+    )
 
 
 def test_bands_have_their_edges():
@@ -38,6 +40,9 @@ def test_code_table_by_hand(table):
     assert table.documents.tolist() == [1, 2, 0, 2]
     assert table.predicted.tolist() == [1, 3, 1, 0]
     assert table.f1.tolist() == pytest.approx([1, 4 / 5, 0, 0])
+    assert ((table.f1_low <= table.f1) & (table.f1 <= table.f1_high)).all()
+    assert table.f1_low.iloc[3] == table.f1_high.iloc[3] == 0  # never predicted, whichever patients are drawn
+    assert table.f1_low.iloc[1] < table.f1_high.iloc[1]
     assert table.f1_at_threshold.tolist() == pytest.approx([1, 4 / 5, 0, 1])
     assert table.auc.tolist() == pytest.approx([1, 1 / 2, np.nan, 1], nan_ok=True)
     assert table.calibration_error.tolist() == pytest.approx([0.7 / 3, 1.2 / 3, 0.8 / 3, 1.4 / 3], rel=1e-6)
