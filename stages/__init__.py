@@ -5,3 +5,7 @@ import os
 # An OpenMP thread that waits for another does not spin: on a machine that others use as well, the one waited for may
 # not be running. Set before torch loads OpenMP; benchmarks/RESULTS.md has what it brings.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+
+# Large tensors lie in large pages of memory where the system grants them to who asks (Linux), which spares most of the
+# time that a thread's fresh memory costs.
+os.environ.setdefault("THP_MEM_ALLOC_ENABLE", "1")

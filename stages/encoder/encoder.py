@@ -106,6 +106,10 @@ def load_encoder(folder: Path, architecture: Architecture) -> tuple[PreTrainedMo
     lacking = [name for name in missing if not name.startswith("pooler.")]
     if lacking:
         raise InputError(f"{folder}: the encoder lacks {len(lacking)} of its weights, such as {lacking[0]}")
+    for weight in encoder.parameters():
+        weight.data = (
+            weight.data.clone()
+        )  # in the file's memory it need not be aligned, on which the last bit can depend
     pooler = None if missing or getattr(encoder, "pooler", None) is None else encoder.pooler.dense
     encoder.pooler = None
     return fitted(encoder, architecture, folder), pooler

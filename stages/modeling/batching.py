@@ -52,6 +52,18 @@ class Batch(NamedTuple):
         ids, mask, document = (part[order] for part in self[:3])
         return Batch(ids, mask, document, self.n_documents, groups)
 
+    def parts(self, n: int) -> list["Batch"]:
+        """The rows, in their order, in up to `n` parts of about as many tokens to compute."""
+        counts, lengths = zip(*(self.groups or (self.input_ids.shape,)), strict=True)
+        computed = np.repeat(lengths, counts)
+        return [self._rows(start, end, computed) for start, end in itertools.pairwise([0, *even_cut(computed, n)])]
+
+    def _rows(self, start: int, end: int, computed: np.ndarray) -> "Batch":
+        """The rows from `start` to before `end`, of which the encoder reads so many tokens as `computed` (R,) says."""
+        groups = tuple((len(list(alike)), int(length)) for length, alike in itertools.groupby(computed[start:end]))
+        ids, mask = (part[start:end, : computed[start]] for part in self[:2])
+        return Batch(ids, mask, self.document[start:end], self.n_documents, groups if len(groups) > 1 else ())
+
     def pinned(self) -> "Batch":
         """The batch in page-locked memory, from which the host need not wait for a copy to a GPU."""
         ids, mask, document = (part.pin_memory() for part in self[:3])
@@ -195,6 +207,24 @@ def row_groups(lengths: np.ndarray) -> tuple[tuple[int, int], ...]:
         groups.append((int(ends[start] - start), int(lengths[start])))
         start = ends[start]
     return tuple(groups) if len(groups) > 1 else ()
+
+
+def even_cut(sizes: np.ndarray, n: int) -> list[int]:
+    """Where to cut a sequence into at most `n` parts, so that the largest is as small as can be: the end of each."""
+    through = np.concatenate([[0], np.cumsum(sizes)])
+    least, most = int(sizes.max()), int(sizes.sum())
+    while least < most:
+        limit = (least + most) // 2
+        least, most = (least, limit) if len(_filled(through, limit)) <= n else (limit + 1, most)
+    return _filled(through, least)
+
+
+def _filled(through: np.ndarray, limit: int) -> list[int]:
+    """The ends of parts, each as long as its size stays within `limit`, where `through` has the sums from the start."""
+    ends = [0]
+    while ends[-1] < len(through) - 1:
+        ends.append(int(np.searchsorted(through, through[ends[-1]] + limit, side="right")) - 1)
+    return ends[1:]
 
 
 def by_length(shapes: np.ndarray) -> np.ndarray:

@@ -19,6 +19,8 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from stages.encoder.architecture import Architecture
 from stages.encoder.attention import only_first_state
 from stages.encoder.encoder import bare_encoder, cls_embeddings, load_encoder, load_tokenizer, token_states
+from stages.modeling import side_by_side
+from stages.modeling.batching import Batch
 from stages.modeling.heads import MsamHead, PlainHead, document_maximum
 from stages.project import files, formats
 from stages.project.errors import InputError
@@ -65,9 +67,18 @@ class CodingModel(nn.Module):
         rows that the encoder reads together, see `token_states`.
         The logits of a document do not depend on what it is batched with.
         """
-        H = token_states(self.encoder, input_ids, attention_mask, groups)
-        logits = self.head(H, self.attended(attention_mask), n_documents)
-        return document_maximum(logits.float(), document, n_documents)
+        batch = Batch(input_ids, attention_mask, document, n_documents, tuple(groups))
+        n_parts = side_by_side.n_threads(self, input_ids.device)
+        if n_parts == 1 or len(input_ids) == 1:
+            logits = self.row_logits(batch)
+        else:
+            logits = side_by_side.computed(self.row_logits, batch.parts(n_parts), self.parameters())
+        return document_maximum(logits, document, n_documents)
+
+    def row_logits(self, batch: Batch) -> Tensor:
+        """The scores of each row (R, C), float32."""
+        H = token_states(self.encoder, batch.input_ids, batch.attention_mask, batch.groups)
+        return self.head(H, self.attended(batch.attention_mask), batch.n_documents).float()
 
     def attended(self, attention_mask: Tensor) -> Tensor:
         """The tokens (R, T) that an MSAM head attends to: the real ones; with padding "original" a row's padding too.

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from stages.encoder.architecture import Architecture
 from stages.encoder.chunking import SpecialIds
 from stages.modeling import batching
-from stages.modeling.batching import Documents, by_length, epoch_steps, pack, prefetched, row_groups, tokenise
+from stages.modeling.batching import Documents, by_length, epoch_steps, even_cut, pack, prefetched, row_groups, tokenise
 
 CE = Architecture("CE", "plain", "masked", 0.0, chunk_length=8, max_tokens=64)
 LE = Architecture("LE", "plain", "masked", 0.0, window=8, max_positions=64)
@@ -127,6 +127,37 @@ def test_a_batch_in_groups_has_the_same_rows_the_longest_first(monkeypatch: pyte
     assert batch.document.tolist() == [0, 0, 1, 0]
     original = replace(CE, padding="original")  # there padding is attended to
     assert documents_of([4, 7], original).batch([1, 0]).groups == ()
+
+
+@given(st.lists(st.integers(0, 30), min_size=1, max_size=8), st.integers(1, 5), st.integers(1, 60))
+def test_parts_have_the_rows_of_the_whole(lengths, n_parts, cost):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(batching, "GROUP_COST", cost)
+        whole = documents_of(lengths).batch(range(len(lengths)))
+    parts = whole.parts(n_parts)
+    assert len(parts) <= n_parts
+    torch.testing.assert_close(torch.cat([part.document for part in parts]), whole.document)
+    rows = [row[mask > 0].tolist() for part in (whole, *parts) for row, mask in zip(*part[:2], strict=True)]
+    assert rows[: len(rows) // 2] == rows[len(rows) // 2 :]
+    computed = []
+    for part in parts:
+        groups = part.groups or (tuple(part.input_ids.shape),)
+        assert part.n_documents == len(lengths)
+        assert sum(count for count, _ in groups) == len(part.input_ids)
+        assert max(length for _, length in groups) == part.input_ids.shape[1]
+        read = torch.tensor([length for count, length in groups for _ in range(count)])
+        assert (part.attention_mask.sum(dim=1) <= read).all()
+        computed.append(read.sum().item())
+    assert sum(computed) == sum(n * length for n, length in whole.groups or (whole.input_ids.shape,))
+
+
+@given(st.lists(st.integers(1, 40), min_size=1, max_size=7), st.integers(1, 5))
+def test_no_other_cut_is_more_even(sizes, n):
+    def largest(numbers):
+        return max(sum(sizes[end - number : end]) for number, end in zip(numbers, np.cumsum(numbers), strict=True))
+
+    numbers = np.diff([0, *even_cut(np.array(sizes), n)]).tolist()
+    assert largest(numbers) == min(largest(cut) for cut in cuts_of(len(sizes)) if len(cut) <= n)
 
 
 def test_longest_first():

@@ -1,4 +1,5 @@
 import shutil
+from collections.abc import Callable, Iterator
 from contextlib import nullcontext
 from dataclasses import replace
 
@@ -13,7 +14,7 @@ from torch.nn.utils.rnn import pad_sequence
 from stages.encoder.architecture import Architecture
 from stages.encoder.chunking import document_rows
 from stages.encoder.encoder import special_ids
-from stages.modeling import batching, msam
+from stages.modeling import batching, msam, side_by_side
 from stages.modeling.batching import Documents
 from stages.modeling.clq import GroupSums, JointLoss
 from stages.modeling.model import build_model, load_model, save_model
@@ -105,6 +106,65 @@ def test_groups_of_rows_change_neither_logits_nor_gradients(models, monkeypatch:
         for together, grouped in zip(*found, strict=True):
             largest = together.abs().max().item()
             torch.testing.assert_close(grouped, together, rtol=0, atol=1e-5 * max(1, largest), msg=f"{name} {kind}")
+
+
+@pytest.fixture
+def threads() -> Iterator[Callable[[int], None]]:
+    """Sets torch's number of threads, for one test."""
+    before = torch.get_num_threads()
+    yield torch.set_num_threads
+    torch.set_num_threads(before)
+
+
+def test_parts_side_by_side_change_neither_logits_nor_gradients(models, threads, monkeypatch: pytest.MonkeyPatch):
+    """And the same bits come out each time."""
+    monkeypatch.setattr(batching, "GROUP_COST", 1)
+    texts = [text(count, seed=count) for count in (50, 3, 21, 10)]
+    offsets = np.cumsum([0, *map(len, texts)])
+    calls = []
+    monkeypatch.setattr(side_by_side, "_pool", lambda size, pool=side_by_side._pool: calls.append(size) or pool(size))
+    for (name, kind, padding), model in models.items():
+        special = special_ids(model.tokenizer)
+        batch = Documents.of("abcd", np.concatenate(texts), offsets, None, model.architecture, special).batch(range(4))
+        found = []
+        for count in (1, 2, 2, 3):
+            threads(count)
+            calls.clear()
+            scored = model(*batch)
+            with torch.inference_mode():
+                torch.testing.assert_close(model(*batch), scored.detach(), rtol=0, atol=0)
+            gradients = torch.autograd.grad(scored.square().sum(), [*model.parameters()], allow_unused=True)
+            assert calls == ([] if count == 1 else [len(batch.parts(count))] * 3)
+            found.append([scored, *(gradient for gradient in gradients if gradient is not None)])
+        for alone, two, again, three in zip(*found, strict=True):
+            assert torch.equal(two, again)
+            for other in (two, three):
+                atol = 1e-5 * max(1, alone.abs().max().item())
+                torch.testing.assert_close(other, alone, rtol=0, atol=atol, msg=f"{name} {kind} {padding}")
+
+
+def test_one_thread_where_parts_would_depend_on_each_other(models, threads):
+    threads(3)
+    cpu, model = torch.device("cpu"), models["CE", "bert", "masked"]
+    assert side_by_side.n_threads(model, cpu) == 3
+    assert side_by_side.n_threads(model, torch.device("cuda")) == 1
+    with torch.autocast("cpu", torch.bfloat16):
+        assert side_by_side.n_threads(model, cpu) == 1
+    model.train()  # the head has dropout
+    assert side_by_side.n_threads(model, cpu) == 1
+    model.eval()
+    model.encoder.compile()
+    assert side_by_side.n_threads(model, cpu) == 1
+    model.encoder._compiled_call_impl = None
+
+
+def test_an_error_in_a_thread_is_that_of_the_pass(models, threads):
+    threads(2)
+    special = special_ids(models["CE", "bert", "masked"].tokenizer)
+    ids, mask = (torch.tensor(part) for part in document_rows(text(50), CE, special))
+    ids[-1, 0] = 10**6
+    with pytest.raises(IndexError):
+        models["CE", "bert", "masked"](ids, mask, torch.zeros(len(ids), dtype=torch.long), 1)
 
 
 @pytest.mark.parametrize("name", ["CE_MSAM", "LE_MSAM"])
