@@ -6,6 +6,6 @@ import os
 # not be running. Set before torch loads OpenMP; benchmarks/RESULTS.md has what it brings.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
-# Large tensors lie in large pages of memory where the system grants them to who asks (Linux), which spares most of the
-# time that a thread's fresh memory costs.
+# Large tensors get large pages of memory where the system gives them on request (Linux): a thread's fresh memory, which
+# it would otherwise be given 4 KB at a time, then costs little.
 os.environ.setdefault("THP_MEM_ALLOC_ENABLE", "1")

@@ -142,15 +142,19 @@ def faithful(
     patients = texts["patients"].loc[list(chosen)].to_numpy()
     mask = explainer.tokenizer.mask_token_id
     mask = explainer.tokenizer.unk_token_id if mask is None else mask
+    of_methods = cases_of(explainer, chosen, predicted)
+    if not of_methods:
+        return {}, len(patients)  # nothing is predicted for any of them
+    cases = [case for numbered in of_methods.values() for _, case in numbered]
+    budget = settings.train.chunk_budget
+    fallen = np.stack(faithfulness.drops(explainer.model, cases, mask, explainer.special, budget, accelerator))
+    ends = np.cumsum([len(numbered) for numbered in of_methods.values()])
     measured = {}
-    for method, numbered in cases_of(explainer, chosen, predicted).items():
-        cases = [case for _, case in numbered]
-        budget = settings.train.chunk_budget
-        fallen = faithfulness.drops(explainer.model, cases, mask, explainer.special, budget, accelerator)
+    for (method, numbered), own in zip(of_methods.items(), np.split(fallen, ends[:-1], axis=1), strict=True):
         number = np.array([at for at, _ in numbered])
         statistics = {
             name: document_ratio(number, values, len(patients))
-            for name, values in zip(("comprehensiveness", "sufficiency"), fallen, strict=True)
+            for name, values in zip(("comprehensiveness", "sufficiency"), own, strict=True)
         }
         measured[method] = figures(statistics, patients, settings.evaluate)
     return measured, len(patients)

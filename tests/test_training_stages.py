@@ -273,10 +273,14 @@ def launch(stage: str, processes: int = 1) -> None:
 
 @pytest.mark.slow
 def test_two_processes_learn_what_one_learns(workspace):
-    """Of 21 documents in steps of 4, the last step has one document, and so the second process none."""
+    """Of 21 documents in steps of 4, the last step has one document, and so the second process none.
+
+    Two processes of two threads each, with the parts of a pass side by side, against one of one.
+    """
     launch("train_classifier")
     alone = load_file(paths.CLASSIFIER / "model.safetensors")
     history = files.read_json(paths.CLASSIFIER / "history.json")
+    set_params(compute__threads=2)
     launch("train_classifier", processes=2)
     together = load_file(paths.CLASSIFIER / "model.safetensors")
     for name in alone:

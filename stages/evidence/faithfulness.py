@@ -5,6 +5,7 @@ first 1, 5, 10, 20 and 50 % of them; sufficiency is the drop when so many of the
 better). Nothing of it needs spans that people marked.
 """
 
+import logging
 import math
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -17,6 +18,8 @@ from stages.evidence.words import Words
 from stages.modeling.batching import Documents
 from stages.modeling.inference import predict
 from stages.modeling.model import CodingModel
+
+log = logging.getLogger(__name__)
 
 SHARES = (0.01, 0.05, 0.1, 0.2, 0.5)
 
@@ -45,19 +48,22 @@ def drops(
     model: CodingModel, cases: Sequence[Case], mask_id: int, special, chunk_budget: int, accelerator: Accelerator
 ) -> tuple[np.ndarray, np.ndarray]:
     """Comprehensiveness and sufficiency of each case (n,)."""
-    tokens = []
+    distinct: dict[bytes, int] = {}  # methods often agree on the highest words, and all share the whole text
+    places = []
     for case in cases:
         own = case.words.word >= 0
         word = case.words.word[own]
         for mask in (np.zeros(len(case.scores), dtype=bool), *masked_words(case.scores)):
-            ids = case.words.ids.copy()
+            ids = case.words.ids.astype(np.int32)
             ids[own] = np.where(mask[word], mask_id, ids[own])
-            tokens.append(ids)
+            places.append(distinct.setdefault(ids.tobytes(), len(distinct)))
+    tokens = [np.frombuffer(ids, np.int32) for ids in distinct]
     offsets = np.cumsum([0, *map(len, tokens)])
     names = [str(number) for number in range(len(tokens))]
-    together = np.concatenate([np.zeros(0, np.int64), *tokens]).astype(np.int32)
+    together = np.concatenate([np.zeros(0, np.int32), *tokens])
     documents = Documents.of(names, together, offsets, None, model.architecture, special)
-    logits = predict(model, documents, chunk_budget, accelerator, name="masking words").numpy()
+    log.info("%d masked texts, %d of them different", len(places), len(tokens))
+    logits = predict(model, documents, chunk_budget, accelerator, name="masking words").numpy()[places]
     n_forms = 1 + 2 * len(SHARES)
     codes = np.repeat([case.code for case in cases], n_forms)
     probabilities = expit(logits[np.arange(len(logits)), codes].astype(float)).reshape(len(cases), n_forms)

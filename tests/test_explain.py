@@ -1,0 +1,55 @@
+"""How the stage `explain` puts its parts together. The parts have tests in tests/evidence, all in the pipeline's."""
+
+import logging
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from stages.encoder.encoder import special_ids
+from stages.evidence import faithfulness
+from stages.explain import RANDOM, Explainer, cases_of, faithful
+from stages.modeling import devices
+from stages.project import params
+from tests.evidence.test_attribution import TEXT, made
+
+METHODS = ("contribution", "attention")
+TEXTS = pd.Series({"a": TEXT, "b": " ".join(reversed(TEXT.split()))})
+BOTH = {"all": TEXTS, "patients": pd.Series({"a": 1, "b": 2})}
+SETTINGS = params.load(Path(__file__).parents[1] / "params.yaml")
+
+
+@pytest.fixture
+def explainer(bert_folder) -> Explainer:
+    model = made(bert_folder, "CE_MSAM")
+    rng = np.random.default_rng(0)
+    return Explainer(model, model.tokenizer, special_ids(model.tokenizer), METHODS, rng)
+
+
+@pytest.fixture
+def accelerator():
+    return devices.start("cpu", "float32", 1)
+
+
+def test_all_methods_at_once_measure_what_each_would_alone(explainer, accelerator, caplog: pytest.LogCaptureFixture):
+    predicted = {"a": np.array([1, 3]), "b": np.array([0])}
+    with caplog.at_level(logging.INFO):
+        measured, n_documents = faithful(explainer, BOTH, predicted, SETTINGS, accelerator)
+    assert n_documents == 2
+    assert list(measured) == [*METHODS, RANDOM]
+    n_texts, n_different = (int(word.strip(",")) for word in caplog.messages[-1].split() if word.strip(",").isdigit())
+    assert n_texts == 3 * 3 * 11
+    assert 2 + 3 * 10 <= n_different <= 2 + 3 * 3 * 10  # the whole texts and those of one method at least
+    again = Explainer(explainer.model, explainer.tokenizer, explainer.special, METHODS, np.random.default_rng(0))
+    mask = explainer.tokenizer.mask_token_id
+    for method, numbered in cases_of(again, TEXTS.to_dict(), predicted).items():
+        cases = [case for _, case in numbered]
+        alone = faithfulness.drops(explainer.model, cases, mask, explainer.special, 8, accelerator)
+        for name, (first, second, third) in zip(("comprehensiveness", "sufficiency"), alone, strict=True):
+            assert measured[method][name] == pytest.approx((first + second + third) / 3, abs=1e-5)
+
+
+def test_nothing_predicted(explainer, accelerator):
+    nothing = {one: np.array([], dtype=int) for one in TEXTS.index}
+    assert faithful(explainer, BOTH, nothing, SETTINGS, accelerator) == ({}, 2)
