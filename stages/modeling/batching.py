@@ -110,6 +110,11 @@ class Documents:
     def __len__(self) -> int:
         return len(self.ids)
 
+    @property
+    def n_tokens(self) -> np.ndarray:
+        """How many tokens the encoder reads of each document (N,), overlaps and padding within it counted."""
+        return self.shapes.prod(axis=1)
+
     def passes(self, indices: Indices, chunk_budget: int) -> list[np.ndarray]:
         """The documents `indices` cut into passes within the chunk budget."""
         return pack(indices, self.shapes, chunk_budget, self.architecture)

@@ -28,10 +28,12 @@ def predict(
     model.eval()
     passes = documents.passes(by_length(documents.shapes), chunk_budget * budget_factor(device))
     mine = passes[accelerator.process_index :: accelerator.num_processes]
+    tokens = documents.n_tokens
     bar = Bar(
-        total=sum(map(len, mine)),
+        total=sum(tokens[indices].sum() for indices in mine),
         desc=name,
-        unit="document",
+        unit="token",
+        unit_scale=True,
         leave=False,
         silent=not accelerator.is_main_process,
     )
@@ -40,7 +42,7 @@ def predict(
         # A process without a pass of its own computes the first one for its shape.
         for indices, batch, _ in loaded(documents, mine or passes[:1], device):
             results.append(model(*batch).float())
-            bar.update(len(indices))
+            bar.update(tokens[indices].sum())
     model.train(was_training)
     logits = torch.zeros(len(documents), results[0].shape[1])
     for indices, result in zip(mine, results, strict=False):

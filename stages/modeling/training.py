@@ -185,11 +185,14 @@ class Training:
         if progress.steps == 0:
             self.learner.objective.begin_epoch(progress.epoch)
         self.parallel.train()
+        of_documents = self.train.n_tokens
+        tokens = [of_documents[step].sum() for step in steps]
         bar = Bar(
-            total=len(self.train),
-            initial=sum(map(len, steps[: progress.steps])),
+            total=sum(tokens),
+            initial=sum(tokens[: progress.steps]),
             desc=f"epoch {progress.epoch + 1}/{settings.epochs}",
-            unit="document",
+            unit="token",
+            unit_scale=True,
             leave=False,
             silent=not self.accelerator.is_main_process,
         )
@@ -202,7 +205,7 @@ class Training:
             for at, step_passes in zip(remaining, passes, strict=True):
                 self._take_step(at, len(steps[at]), len(mine[at]) == 0, len(step_passes), batches)
                 progress.steps = at + 1
-                bar.update(len(steps[at]))
+                bar.update(tokens[at])
                 if progress.steps % check_every == 0 or progress.steps == len(steps):
                     self._check_losses(steps)
                     if progress.steps < len(steps):
