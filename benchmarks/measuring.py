@@ -30,6 +30,7 @@ from stages.encoder.encoder import fitted, special_ids
 from stages.modeling.batching import Batch, Documents, tokenise
 from stages.modeling.heads import MsamHead, PlainHead, document_maximum
 from stages.modeling.model import CodingModel
+from stages.project.errors import InputError
 
 SYNONYMS = 4
 SPECIAL = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
@@ -269,6 +270,8 @@ def _answer(measure: Callable[..., dict[str, float]], arguments: tuple, sender) 
         sender.send(measure(*arguments))
     except (torch.cuda.OutOfMemoryError, MemoryError):
         sender.send("out of memory")
+    except InputError as error:
+        sender.send(str(error))
 
 
 def run_table(
