@@ -1,6 +1,7 @@
 """Where tests run, the reference cases, and encoders small enough for every test."""
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -27,6 +28,17 @@ from transformers import (
 # The same examples in every run; `--hypothesis-profile=default` draws others.
 settings.register_profile("fixed", derandomize=True, deadline=None)
 settings.load_profile("fixed")
+
+# Every test begins with one thread, on whatever machine and after whichever other.
+torch.set_num_threads(1)
+
+
+@pytest.fixture(autouse=True)
+def one_thread() -> Iterator[None]:
+    """Leave torch with one thread."""
+    yield
+    torch.set_num_threads(1)
+
 
 VOCABULARY = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *(f"w{number}" for number in range(60)), "Fever", "fever"]
 SIZES = {

@@ -63,7 +63,7 @@ def fingerprint(folder: Path) -> str:
 
 def tiny_encoder(folder: Path) -> str:
     """Train the tiny encoder, write it into a new folder, and give its fingerprint."""
-    torch.set_num_threads(1)
+    torch.set_num_threads(1)  # also called in a process of its own
     folder.mkdir()
     save_pretrained(*train_builtin_encoder(some_documents(), SYNONYMS, TINY, lowercase_documents=True), folder)
     return fingerprint(folder)
@@ -191,7 +191,6 @@ def test_pairs_are_two_phrases_of_one_code():
 
 def test_pretraining_tells_codes_apart():
     wanted = Settings(**{**SIZES, "hidden": 32}, steps=120, batch_size=16, learning_rate=1e-2)
-    torch.set_num_threads(1)
 
     def cosines(steps: int) -> tuple[float, float]:
         """The mean cosine of two phrases of one code, and of two codes."""

@@ -34,7 +34,5 @@ def test_cuda_that_is_not_there_is_told(monkeypatch: pytest.MonkeyPatch):
 
 
 def test_threads_are_what_was_asked_for():
-    before = torch.get_num_threads()
     devices.limit(2)
     assert torch.get_num_threads() == 2
-    devices.limit(before)

@@ -1,5 +1,4 @@
 import shutil
-from collections.abc import Callable, Iterator
 from contextlib import nullcontext
 from dataclasses import replace
 
@@ -108,15 +107,7 @@ def test_groups_of_rows_change_neither_logits_nor_gradients(models, monkeypatch:
             torch.testing.assert_close(grouped, together, rtol=0, atol=1e-5 * max(1, largest), msg=f"{name} {kind}")
 
 
-@pytest.fixture
-def threads() -> Iterator[Callable[[int], None]]:
-    """Sets torch's number of threads, for one test."""
-    before = torch.get_num_threads()
-    yield torch.set_num_threads
-    torch.set_num_threads(before)
-
-
-def test_parts_side_by_side_change_neither_logits_nor_gradients(models, threads, monkeypatch: pytest.MonkeyPatch):
+def test_parts_side_by_side_change_neither_logits_nor_gradients(models, monkeypatch: pytest.MonkeyPatch):
     """And the same bits come out each time."""
     monkeypatch.setattr(batching, "GROUP_COST", 1)
     texts = [text(count, seed=count) for count in (50, 3, 21, 10)]
@@ -128,7 +119,7 @@ def test_parts_side_by_side_change_neither_logits_nor_gradients(models, threads,
         batch = Documents.of("abcd", np.concatenate(texts), offsets, None, model.architecture, special).batch(range(4))
         found = []
         for count in (1, 2, 2, 3):
-            threads(count)
+            torch.set_num_threads(count)
             calls.clear()
             scored = model(*batch)
             with torch.inference_mode():
@@ -143,8 +134,8 @@ def test_parts_side_by_side_change_neither_logits_nor_gradients(models, threads,
                 torch.testing.assert_close(other, alone, rtol=0, atol=atol, msg=f"{name} {kind} {padding}")
 
 
-def test_one_thread_where_parts_would_depend_on_each_other(models, threads):
-    threads(3)
+def test_one_thread_where_parts_would_depend_on_each_other(models):
+    torch.set_num_threads(3)
     cpu, model = torch.device("cpu"), models["CE", "bert", "masked"]
     assert side_by_side.n_threads(model, cpu) == 3
     assert side_by_side.n_threads(model, torch.device("cuda")) == 1
@@ -158,8 +149,8 @@ def test_one_thread_where_parts_would_depend_on_each_other(models, threads):
     model.encoder._compiled_call_impl = None
 
 
-def test_an_error_in_a_thread_is_that_of_the_pass(models, threads):
-    threads(2)
+def test_an_error_in_a_thread_is_that_of_the_pass(models):
+    torch.set_num_threads(2)
     special = special_ids(models["CE", "bert", "masked"].tokenizer)
     ids, mask = (torch.tensor(part) for part in document_rows(text(50), CE, special))
     ids[-1, 0] = 10**6
