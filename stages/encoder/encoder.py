@@ -107,9 +107,8 @@ def load_encoder(folder: Path, architecture: Architecture) -> tuple[PreTrainedMo
     if lacking:
         raise InputError(f"{folder}: the encoder lacks {len(lacking)} of its weights, such as {lacking[0]}")
     for weight in encoder.parameters():
-        weight.data = (
-            weight.data.clone()
-        )  # in the file's memory it need not be aligned, on which the last bit can depend
+        # In the file's memory a weight need not be aligned, and the last bit of a product can depend on that.
+        weight.data = weight.data.clone()
     pooler = None if missing or getattr(encoder, "pooler", None) is None else encoder.pooler.dense
     encoder.pooler = None
     return fitted(encoder, architecture, folder), pooler

@@ -63,9 +63,9 @@ def drops(
     together = np.concatenate([np.zeros(0, np.int32), *tokens])
     documents = Documents.of(names, together, offsets, None, model.architecture, special)
     log.info("%d masked texts, %d of them different", len(places), len(tokens))
-    logits = predict(model, documents, chunk_budget, accelerator, name="masking words").numpy()[places]
+    logits = predict(model, documents, chunk_budget, accelerator, name="masking words").numpy()
     n_forms = 1 + 2 * len(SHARES)
     codes = np.repeat([case.code for case in cases], n_forms)
-    probabilities = expit(logits[np.arange(len(logits)), codes].astype(float)).reshape(len(cases), n_forms)
+    probabilities = expit(logits[places, codes].astype(float)).reshape(len(cases), n_forms)
     fallen = 1 - probabilities[:, 1:] / probabilities[:, :1]
     return fallen[:, : len(SHARES)].mean(axis=1), fallen[:, len(SHARES) :].mean(axis=1)

@@ -110,11 +110,6 @@ class Documents:
     def __len__(self) -> int:
         return len(self.ids)
 
-    @property
-    def n_tokens(self) -> np.ndarray:
-        """How many tokens the encoder reads of each document (N,), overlaps and padding within it counted."""
-        return self.shapes.prod(axis=1)
-
     def passes(self, indices: Indices, chunk_budget: int) -> list[np.ndarray]:
         """The documents `indices` cut into passes within the chunk budget."""
         return pack(indices, self.shapes, chunk_budget, self.architecture)
@@ -158,6 +153,11 @@ def tokenise(texts: Sequence[str], tokenizer: PreTrainedTokenizerBase) -> tuple[
     return np.concatenate(tokens), np.cumsum(lengths)
 
 
+def n_tokens(shapes: np.ndarray) -> np.ndarray:
+    """How many tokens the encoder reads of each document: (N,) of shapes (N, 2), overlaps and own padding counted."""
+    return shapes.prod(axis=1)
+
+
 def epoch_steps(shapes: np.ndarray, batch_documents: int, seed: int, epoch: int) -> list[np.ndarray]:
     """The documents of each optimiser step of an epoch: every document once, documents of like length together.
 
@@ -166,7 +166,7 @@ def epoch_steps(shapes: np.ndarray, batch_documents: int, seed: int, epoch: int)
     hold fewer documents. Depends only on the arguments.
     """
     generator = np.random.default_rng([seed, epoch])
-    tokens = shapes.prod(axis=1)
+    tokens = n_tokens(shapes)
     order = generator.permutation(len(shapes))
     steps = []
     for start in range(0, len(order), batch_documents * MEGABATCH_STEPS):
@@ -215,7 +215,10 @@ def row_groups(lengths: np.ndarray) -> tuple[tuple[int, int], ...]:
 
 
 def even_cut(sizes: np.ndarray, n: int) -> list[int]:
-    """Where to cut a sequence into at most `n` parts, so that the largest is as small as can be: the end of each."""
+    """The ends of at most `n` parts of a sequence of `sizes` (R,), so cut that the largest part is as small as can be.
+
+    The smallest limit for which filling one part after the other needs no more than `n`, found by bisection.
+    """
     through = np.concatenate([[0], np.cumsum(sizes)])
     least, most = int(sizes.max()), int(sizes.sum())
     while least < most:
@@ -234,7 +237,7 @@ def _filled(through: np.ndarray, limit: int) -> list[int]:
 
 def by_length(shapes: np.ndarray) -> np.ndarray:
     """The documents from the longest to the shortest, for prediction with little padding."""
-    return np.argsort(-shapes.prod(axis=1), kind="stable")
+    return np.argsort(-n_tokens(shapes), kind="stable")
 
 
 def prefetched(items: Iterable[Item], depth: int = 4) -> Iterator[Item]:

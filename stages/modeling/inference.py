@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from accelerate import Accelerator
 
-from stages.modeling.batching import Batch, Documents, by_length, prefetched
+from stages.modeling.batching import Batch, Documents, by_length, n_tokens, prefetched
 from stages.modeling.model import CodingModel
 from stages.project.errors import InputError
 from stages.project.progress import Bar
@@ -28,7 +28,7 @@ def predict(
     model.eval()
     passes = documents.passes(by_length(documents.shapes), chunk_budget * budget_factor(device))
     mine = passes[accelerator.process_index :: accelerator.num_processes]
-    tokens = documents.n_tokens
+    tokens = n_tokens(documents.shapes)
     bar = Bar(
         total=sum(tokens[indices].sum() for indices in mine),
         desc=name,

@@ -72,7 +72,7 @@ class CodingModel(nn.Module):
         if n_parts == 1 or len(input_ids) == 1:
             logits = self.row_logits(batch)
         else:
-            logits = side_by_side.computed(self.row_logits, batch.parts(n_parts), self.parameters())
+            logits = side_by_side.in_threads(self.row_logits, batch.parts(n_parts), self.parameters())
         return document_maximum(logits, document, n_documents)
 
     def row_logits(self, batch: Batch) -> Tensor:

@@ -33,8 +33,8 @@ def n_threads(model: nn.Module, device: torch.device) -> int:
     return 1 if alone else torch.get_num_threads()
 
 
-def computed(compute: Callable[[Part], Tensor], parts: Sequence[Part], weights: Iterable[Tensor]) -> Tensor:
-    """The results of `compute` for all parts, one below the other, each part in a thread of its own.
+def in_threads(compute: Callable[[Part], Tensor], parts: Sequence[Part], weights: Iterable[Tensor]) -> Tensor:
+    """The results (R, ...) of `compute` for all parts, (r, ...) each, one below the other; each has its own thread.
 
     The gradient goes to `weights`, all that `compute` depends on and that wants one: the sum over the parts in their
     order, so that the same bits come out whichever thread is done first.
@@ -47,7 +47,7 @@ def computed(compute: Callable[[Part], Tensor], parts: Sequence[Part], weights: 
         with torch.no_grad(), torch.inference_mode(inference):
             return compute(part)
 
-    return torch.cat(list(_in_threads(without_gradient, parts)))
+    return torch.cat(list(_map(without_gradient, parts)))
 
 
 class _SideBySide(torch.autograd.Function):
@@ -56,7 +56,7 @@ class _SideBySide(torch.autograd.Function):
     @staticmethod
     def forward(ctx, compute: Callable[[Any], Tensor], parts: Sequence[Any], *weights: Tensor) -> Tensor:
         ctx.weights = weights
-        ctx.results = list(_in_threads(compute, parts))
+        ctx.results = list(_map(compute, parts))
         return torch.cat([result.detach() for result in ctx.results])
 
     @staticmethod
@@ -66,7 +66,7 @@ class _SideBySide(torch.autograd.Function):
             return torch.autograd.grad(result, ctx.weights, received, allow_unused=True)
 
         received = gradient.split([len(result) for result in ctx.results])
-        gradients = zip(*_in_threads(of_part, ctx.results, received), strict=True)
+        gradients = zip(*_map(of_part, ctx.results, received), strict=True)
         ctx.results = None
         return None, None, *(_sum([part for part in of_weight if part is not None]) for of_weight in gradients)
 
@@ -75,7 +75,7 @@ def _sum(gradients: list[Tensor]) -> Tensor | None:
     return functools.reduce(torch.add, gradients) if gradients else None
 
 
-def _in_threads(work: Callable[..., Result], *arguments: Sequence[Any]) -> Iterator[Result]:
+def _map(work: Callable[..., Result], *arguments: Sequence[Any]) -> Iterator[Result]:
     """The results of `work`, in order; each call has one of torch's threads."""
     return _pool(len(arguments[0])).map(work, *arguments)
 

@@ -16,7 +16,7 @@ import torch
 from accelerate import Accelerator
 from torch import Tensor, nn
 
-from stages.modeling.batching import Batch, Documents, epoch_steps
+from stages.modeling.batching import Batch, Documents, epoch_steps, n_tokens
 from stages.modeling.checkpoints import Checkpoint, CheckpointFolder
 from stages.modeling.inference import loaded, memory_named, predict
 from stages.modeling.model import CodingModel
@@ -185,7 +185,7 @@ class Training:
         if progress.steps == 0:
             self.learner.objective.begin_epoch(progress.epoch)
         self.parallel.train()
-        of_documents = self.train.n_tokens
+        of_documents = n_tokens(self.train.shapes)
         tokens = [of_documents[step].sum() for step in steps]
         bar = Bar(
             total=sum(tokens),
