@@ -20,15 +20,14 @@ import pandas as pd
 from transformers import PreTrainedTokenizerBase
 
 from benchmarks import measuring
+from stages.common import io, params, paths
 from stages.encoder.architecture import Architecture
 from stages.encoder.encoder import load_tokenizer
-from stages.handover import documents
-from stages.modeling import devices
+from stages.modeling import data, devices
 from stages.modeling.batching import Batch, Documents, Indices
 from stages.modeling.checkpoints import CheckpointFolder
 from stages.modeling.objectives import BinaryCrossEntropy
 from stages.modeling.training import Goal, Settings, Training
-from stages.project import files, params, paths
 from stages.train_classifier import initial_model, metrics
 
 
@@ -51,9 +50,9 @@ def trained(straightforward: bool, threads: int) -> dict[str, Any]:
     config = params.load()
     accelerator = devices.start("cpu", "float32", threads)
     settings = Settings(**config.train.model_dump(exclude={"start_from"}))
-    architecture = Architecture.from_dict(files.read_json(paths.ARCHITECTURE))
+    architecture = Architecture.from_dict(io.read_json(paths.ARCHITECTURE))
     model = initial_model(architecture, settings.seed, "cpu")
-    train, val = (documents.load(part, paths.ENCODER, architecture) for part in ("train", "val"))
+    train, val = (data.load(part, paths.ENCODER, architecture) for part in ("train", "val"))
     if straightforward:
         model = measuring.straightforward(model)
         settings = replace(settings, chunk_budget=1)  # every document is larger: one per pass

@@ -18,7 +18,7 @@ import scipy.sparse as sp
 from sklearn.metrics import f1_score, roc_auc_score
 
 from stages.evaluation import calibration, classification, uncertainty
-from stages.quantification.deviations import mean_errors
+from stages.quantification.errors import mean_errors
 from stages.quantification.sampling import group_means, sizes_of, uniform_groups
 
 K = (5, 8, 15)

@@ -11,7 +11,7 @@ over, until the stage has been killed often enough or has ended. A last run ends
 be what they were. Only a kill that meets the stage's own process counts.
 
 DVC writes dvc.lock and its own .dvc/tmp/rwlock in place, and works on an experiment with git's HEAD on no branch: a
-kill of the whole group may leave either. As a user would, the script types `python -m stages.mend`, and counts what
+kill of the whole group may leave either. As a user would, the script types `python -m tools.mend`, and counts what
 that found.
 """
 
@@ -33,7 +33,7 @@ from ruamel.yaml import YAML
 
 REPRO = [sys.executable, "-m", "dvc", "repro"]
 EXPERIMENT = [sys.executable, "-m", "dvc", "exp", "run"]
-MEND = [sys.executable, "-m", "stages.mend"]
+MEND = [sys.executable, "-m", "tools.mend"]
 LOCKS = ("dvc.lock", "data/demo/dvc.lock")
 SHORTEST = 1.0  # seconds before a kill
 
@@ -102,7 +102,7 @@ def killed_after(seconds: float, stage: str, folder: Path, command: list[str] = 
 
 
 def mended(folder: Path) -> int:
-    """Do as a user would after a kill: `python -m stages.mend`. Returns how many things it mended."""
+    """Do as a user would after a kill: `python -m tools.mend`. Returns how many things it mended."""
     done = subprocess.run(MEND, cwd=folder, env=environment(), capture_output=True, text=True)
     if done.returncode:
         sys.exit(done.stderr)

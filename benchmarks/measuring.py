@@ -23,6 +23,7 @@ from torch import Tensor, nn
 from transformers import AutoModel, BertConfig, BertTokenizerFast, MegatronBertConfig
 
 from benchmarks.msam import plain
+from stages.common.io import InputError
 from stages.encoder.architecture import Architecture
 from stages.encoder.attention import ATTENTION, SelfAttention
 from stages.encoder.chunking import document_rows
@@ -30,7 +31,6 @@ from stages.encoder.encoder import fitted, special_ids
 from stages.modeling.batching import Batch, Documents, tokenise
 from stages.modeling.heads import MsamHead, PlainHead, document_maximum
 from stages.modeling.model import CodingModel
-from stages.project.errors import InputError
 
 SYNONYMS = 4
 SPECIAL = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")

@@ -29,7 +29,7 @@ LOSSES = ("maximum", "every chunk")
 def plain(attention: MultiSynonymAttention, Q: Tensor, H: Tensor, ql: Tensor, mask: Tensor | None = None) -> Tensor:
     """The equations as they stand: the whole score tensor (R, C, Z, S, T), then the weighted token vectors."""
     q, k, v, u = (
-        vectors.unflatten(-1, (attention.heads, -1))
+        vectors.unflatten(-1, (attention.n_heads, -1))
         for vectors in (attention.W_Q(Q), torch.tanh(attention.W_K(H)), torch.tanh(H), attention.W_V(ql))
     )
     scores = torch.einsum("cszh,rtzh->rczst", q, k)

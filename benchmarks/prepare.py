@@ -24,10 +24,9 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from stages.common import io, params, paths
 from stages.corpus import stratify
 from stages.corpus.icd import Kind, dotted
-from stages.project import params, paths
-from stages.project.formats import write_json
 
 SUBSETS = ("top50", "full", "clean")
 SUBSETS_OF_MIMIC4 = ("icd9", "icd10")
@@ -74,7 +73,7 @@ def prepare(raw: Path, subset: str, form: str = "mimic3") -> tuple[float, float,
         content["data"] |= {"raw_dir": str(raw.resolve()), "subset": subset, "split": "stratified", "format": form}
         if form == "mimic4":
             content["data"]["notes_dir"] = str(raw.resolve())
-        write_json(Path(folder) / paths.PARAMS, content, digits=17)
+        io.write_json(Path(folder) / paths.PARAMS, content, digits=17)
         return measure(sys.executable, "-m", "stages.prepare_splits", cwd=Path(folder))
 
 

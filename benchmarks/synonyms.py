@@ -85,7 +85,7 @@ def ours(distances: np.ndarray, M: int, limit: float) -> tuple[float, bool]:
 
 
 def plain_cpsat(distances: np.ndarray, M: int, limit: float) -> tuple[float, bool]:
-    chosen, bound = cpsat.maximise(mdp.rounded(distances), M, mdp.quantum(distances), time_limit=limit)
+    chosen, bound = cpsat.maximise(mdp.round_to_quanta(distances), M, mdp.quantum(distances), time_limit=limit)
     objective = mdp.diversity(distances, chosen) if chosen else math.nan
     return objective, bound <= objective + 1e-6
 

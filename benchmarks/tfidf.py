@@ -8,15 +8,15 @@ It needs data/splits, data/labels and data/synonyms, which `dvc repro labelize` 
 import time
 
 from stages import baselines
-from stages.project import files, paths
+from stages.common import io, paths
 
 
 def main() -> None:
     start = time.perf_counter()
     baselines.main()
-    rows = files.read_json(paths.BASELINES)["test"]
+    rows = io.read_json(paths.BASELINES)["test"]
     if paths.CLASSIFICATION.exists():
-        classifier = files.read_json(paths.CLASSIFICATION)["test"]
+        classifier = io.read_json(paths.CLASSIFICATION)["test"]
         rows["classifier"] = {name: classifier[name] for name in baselines.REPORTED}
     print(f"{'test':<14}" + "".join(f"{name:>18}" for name in baselines.REPORTED))
     for name, metrics in rows.items():

@@ -1,4 +1,4 @@
-"""Stage baselines: what a lookup of phrases and TF-IDF with logistic regression reach on the test documents."""
+"""What a lookup of phrases and TF-IDF with logistic regression reach on the test documents."""
 
 import logging
 from typing import Any
@@ -7,20 +7,19 @@ import numpy as np
 import pandas as pd
 import scipy.sparse as sp
 
-from stages.evaluation import classification, lexical, thresholds, uncertainty
-from stages.project import files, formats, params, paths
-from stages.project.parts import PARTS
-from stages.project.stage import run
-from stages.project.threads import limit
+from stages.common import io, params, paths
+from stages.common.runner import run
+from stages.common.threads import limit
+from stages.corpus.document import PARTS
+from stages.evaluation import classification, lexical, tuning, uncertainty
+from stages.evaluation.scored import Resampling
 
 log = logging.getLogger("stages.baselines")
 
 REPORTED = ("f1_micro", "f1_macro", "precision_micro", "recall_micro")
 
 
-def score(
-    targets: sp.csr_array, decisions: np.ndarray | sp.csr_array, resampling: uncertainty.Resampling
-) -> dict[str, Any]:
+def score(targets: sp.csr_array, decisions: np.ndarray | sp.csr_array, resampling: Resampling) -> dict[str, Any]:
     """The reported metrics of decisions (N, C), and the intervals of the F1."""
     metrics = classification.decision_metrics(targets, decisions)
     statistics = uncertainty.decision_statistics(targets, decisions)
@@ -31,22 +30,22 @@ def score(
 def main() -> None:
     settings = params.load()
     if not settings.baselines.enabled:
-        formats.write_json(paths.BASELINES, {"test": {}})
+        io.write_json(paths.BASELINES, {"test": {}})
         log.info("baselines.enabled is false: nothing done")
         return
     limit(1)
-    codes = files.read_json(paths.LABEL_CODES)
+    codes = io.read_json(paths.LABEL_CODES)
     texts = {part: pd.read_parquet(paths.split(part), columns=["text"])["text"].tolist() for part in PARTS}
-    targets = {part: formats.read_csr(paths.targets(part)) for part in PARTS}
-    lookup = lexical.PhraseLookup(files.read_json(paths.CANDIDATES), codes).predict(texts["test"])
+    targets = {part: io.read_csr(paths.targets(part)) for part in PARTS}
+    lookup = lexical.PhraseLookup(io.read_json(paths.CANDIDATES), codes).predict(texts["test"])
     val, test = lexical.tfidf_probabilities(texts["train"], targets["train"], [texts["val"], texts["test"]])
-    tuned = thresholds.shared_threshold(targets["val"], val)
-    decisions = {"lookup": lookup, "tfidf": test > thresholds.PAPER, "tfidf_tuned": test > tuned}
+    tuned = tuning.shared_threshold(targets["val"], val)
+    decisions = {"lookup": lookup, "tfidf": test > tuning.PAPER, "tfidf_tuned": test > tuned}
     documents = pd.read_parquet(paths.LABEL_DOCUMENTS, columns=["part", "subject_id"])
     patients = documents.subject_id[documents.part == "test"].to_numpy()
-    resampling = uncertainty.Resampling(patients, settings.evaluate.bootstrap, settings.evaluate.seed)
+    resampling = Resampling(patients, settings.evaluate.bootstrap, settings.evaluate.seed)
     measured = {name: score(targets["test"], decided, resampling) for name, decided in decisions.items()}
-    formats.write_json(paths.BASELINES, {"test": measured})
+    io.write_json(paths.BASELINES, {"test": measured})
     for name, metrics in measured.items():
         log.info("%s: micro-F1 %.3f, macro-F1 %.3f", name, metrics["f1_micro"], metrics["f1_macro"])
 

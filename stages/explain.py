@@ -1,4 +1,4 @@
-"""Stage explain: which words made the codes, whether people marked these words, and whether the model needs them.
+"""Which words made the codes, whether they are those that humans annotated, and whether the model needs them.
 
 Plausibility takes gold spans (data/splits/evidence.parquet), faithfulness takes none; both are of test documents.
 Scores drawn at random stand beside every attribution as the floor. Nothing of a text is written.
@@ -12,26 +12,22 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from accelerate import Accelerator
+from scipy.special import expit
 
-from stages.encoder.chunking import SpecialIds
-from stages.encoder.encoder import load_tokenizer, special_ids
-from stages.evaluation import thresholds, uncertainty
-from stages.evaluation.classification import sigmoid
+from stages.common import io, params, paths
+from stages.common.runner import progress_bar, run
+from stages.corpus.document import SCORED
+from stages.encoder.tokenizer import SpecialIds, load_tokenizer, special_ids
+from stages.evaluation import tuning, uncertainty
 from stages.evaluation.uncertainty import Statistic, document_ratio
-from stages.evidence import faithfulness, plausibility
-from stages.evidence.attribution import attribute, methods_of
-from stages.evidence.faithfulness import Case
-from stages.evidence.plausibility import Pair
-from stages.evidence.words import Words
-from stages.handover.logits import read_logits
-from stages.handover.trained import model_folder, predictions_folder
+from stages.explanation import faithfulness, plausibility
+from stages.explanation.attribution import attribute, methods_for
+from stages.explanation.faithfulness import Case
+from stages.explanation.plausibility import Pair
+from stages.explanation.words import Words
 from stages.modeling import devices
 from stages.modeling.model import CodingModel, load_model
-from stages.project import files, formats, params, paths
-from stages.project.durations import WHERE_TO_LOOK
-from stages.project.parts import SCORED
-from stages.project.progress import Bar
-from stages.project.stage import run
+from stages.modeling.predictions import model_folder, predictions_folder, read_logits
 
 log = logging.getLogger("stages.explain")
 
@@ -57,42 +53,43 @@ class Explainer:
         yield RANDOM, self.rng.random((len(codes), len(words.ids))) * real
 
 
-def pairs_of(
+def collect_pairs(
     explainer: Explainer, texts: Mapping[str, str], spans: pd.DataFrame, codes: Sequence[str]
 ) -> dict[str, list[Pair]]:
     """Method -> the pairs of a document, numbered as `texts` are, and a code that has spans there."""
-    column = {code: at for at, code in enumerate(codes)}
-    found: dict[str, list[Pair]] = {}
-    for number, (document_id, text) in enumerate(Bar(texts.items(), desc="marked documents", unit="document")):
-        words = Words.of(text, explainer.tokenizer)
-        own = spans[spans["document_id"] == document_id]
-        named = sorted(own["code"].unique())
+    column = {code: i for i, code in enumerate(codes)}
+    pairs: dict[str, list[Pair]] = {}
+    bar = progress_bar(texts.items(), desc="annotated documents", unit="document")
+    for number, (document_id, text) in enumerate(bar):
+        words = Words.from_text(text, explainer.tokenizer)
+        in_document = spans[spans["document_id"] == document_id]
+        named = sorted(in_document["code"].unique())
         gold = np.zeros((len(named), len(words.ids)), dtype=bool)
-        for code, begin, end in zip(own["code"], own["begin"], own["end"], strict=True):
+        for code, begin, end in zip(in_document["code"], in_document["begin"], in_document["end"], strict=True):
             gold[named.index(code)] |= (words.offsets[:, 0] < end) & (begin < words.offsets[:, 1])
         for method, scores in explainer.token_scores(words, [column[code] for code in named]):
-            pairs = found.setdefault(method, [])
-            normal = plausibility.normalised(scores)
-            pairs += [Pair(number, *both) for both in zip(normal, gold, strict=True) if both[1].any()]
-    return found
+            rows = zip(plausibility.normalise(scores), gold, strict=True)
+            pairs.setdefault(method, []).extend(Pair(number, *row) for row in rows if row[1].any())
+    return pairs
 
 
-def cases_of(
+def collect_cases(
     explainer: Explainer, texts: Mapping[str, str], predicted: Mapping[str, np.ndarray]
 ) -> dict[str, list[tuple[int, Case]]]:
     """Method -> document's number and case, of every code that is predicted for one of the documents."""
-    found: dict[str, list[tuple[int, Case]]] = {}
-    for number, (document_id, text) in enumerate(Bar(texts.items(), desc="assigned codes", unit="document")):
+    cases: dict[str, list[tuple[int, Case]]] = {}
+    bar = progress_bar(texts.items(), desc="assigned codes", unit="document")
+    for number, (document_id, text) in enumerate(bar):
         codes = predicted[document_id].tolist()
         if codes:
-            words = Words.of(text, explainer.tokenizer)
+            words = Words.from_text(text, explainer.tokenizer)
             for method, scores in explainer.token_scores(words, codes):
-                cases = [Case(words, *both) for both in zip(codes, words.sums(scores), strict=True)]
-                found.setdefault(method, []).extend((number, case) for case in cases)
-    return found
+                rows = zip(codes, words.sums(scores), strict=True)
+                cases.setdefault(method, []).extend((number, Case(words, *row)) for row in rows)
+    return cases
 
 
-def drawn(texts: pd.Series, at_most: int, seed: int) -> dict[str, str]:
+def sample_documents(texts: pd.Series, at_most: int, seed: int) -> dict[str, str]:
     """At most so many of the texts (by document id), in their order."""
     chosen = np.random.default_rng(seed).permutation(len(texts))[:at_most]
     return texts.iloc[np.sort(chosen)].to_dict()
@@ -108,28 +105,28 @@ def figures(
     return values | {"intervals": intervals}
 
 
-def plausible(
+def measure_plausibility(
     explainer: Explainer, texts: dict[str, pd.Series], spans: pd.DataFrame, codes: list[str], settings: params.Params
 ) -> tuple[dict[str, Any], int]:
     """The plausibility of each method on test documents, cut off where it is best on validation ones; their number."""
     pairs: dict[str, dict[str, list[Pair]]] = {}
     chosen: dict[str, dict[str, str]] = {}
     for part in SCORED:
-        own = spans[spans["part"] == part]
-        marked = texts["all"].loc[texts["all"].index.isin(own["document_id"])]
-        chosen[part] = drawn(marked, settings.explain.documents, settings.explain.seed)
-        pairs[part] = pairs_of(explainer, chosen[part], own, codes)
+        in_part = spans[spans["part"] == part]
+        annotated = texts["all"].loc[texts["all"].index.isin(in_part["document_id"])]
+        chosen[part] = sample_documents(annotated, settings.explain.documents, settings.evaluate.seed)
+        pairs[part] = collect_pairs(explainer, chosen[part], in_part, codes)
     patients = texts["patients"].loc[list(chosen["test"])].to_numpy()
     measured = {}
-    for method, of_test in pairs["test"].items():
-        cutoff = plausibility.best_cutoff(pairs["val"].get(method, of_test))
-        statistics = plausibility.statistics(of_test, len(patients), cutoff)
+    for method, test_pairs in pairs["test"].items():
+        cutoff = plausibility.best_cutoff(pairs["val"].get(method, test_pairs))
+        statistics = plausibility.statistics(test_pairs, len(patients), cutoff)
         measured[method] = figures(statistics, patients, settings.evaluate)
         measured[method]["cutoff"] = float(plausibility.CUTOFFS[cutoff])
     return measured, len(patients)
 
 
-def faithful(
+def measure_faithfulness(
     explainer: Explainer,
     texts: dict[str, pd.Series],
     predicted: Mapping[str, np.ndarray],
@@ -137,35 +134,36 @@ def faithful(
     accelerator: Accelerator,
 ) -> tuple[dict[str, Any], int]:
     """The faithfulness of each method on test documents, and how many there are."""
-    here = texts["all"].loc[texts["all"].index.isin(predicted)]
-    chosen = drawn(here, settings.explain.documents, settings.explain.seed)
+    test = texts["all"].loc[texts["all"].index.isin(predicted)]
+    chosen = sample_documents(test, settings.explain.documents, settings.evaluate.seed)
     patients = texts["patients"].loc[list(chosen)].to_numpy()
     mask = explainer.tokenizer.mask_token_id
     mask = explainer.tokenizer.unk_token_id if mask is None else mask
-    of_methods = cases_of(explainer, chosen, predicted)
-    if not of_methods:
+    by_method = collect_cases(explainer, chosen, predicted)
+    if not by_method:
         return {}, len(patients)  # nothing is predicted for any of them
-    cases = [case for numbered in of_methods.values() for _, case in numbered]
+    cases = [case for numbered in by_method.values() for _, case in numbered]
     budget = settings.train.chunk_budget
-    fallen = np.stack(faithfulness.drops(explainer.model, cases, mask, explainer.special, budget, accelerator))
-    ends = np.cumsum([len(numbered) for numbered in of_methods.values()])
+    drops = np.stack(faithfulness.drops(explainer.model, cases, mask, explainer.special, budget, accelerator))
+    ends = np.cumsum([len(numbered) for numbered in by_method.values()])
     measured = {}
-    for (method, numbered), own in zip(of_methods.items(), np.split(fallen, ends[:-1], axis=1), strict=True):
-        number = np.array([at for at, _ in numbered])
+    for (method, numbered), values in zip(by_method.items(), np.split(drops, ends[:-1], axis=1), strict=True):
+        number = np.array([document for document, _ in numbered])
         statistics = {
-            name: document_ratio(number, values, len(patients))
-            for name, values in zip(("comprehensiveness", "sufficiency"), own, strict=True)
+            name: document_ratio(number, value, len(patients), least=-np.inf)
+            for name, value in zip(("comprehensiveness", "sufficiency"), values, strict=True)
         }
         measured[method] = figures(statistics, patients, settings.evaluate)
     return measured, len(patients)
 
 
-def traps(spans: pd.DataFrame, predicted: Mapping[str, np.ndarray], codes: list[str]) -> dict[str, int]:
+def count_traps(spans: pd.DataFrame, predicted: Mapping[str, np.ndarray], codes: list[str]) -> dict[str, int]:
     """How many codes test documents name without having them, and how many of those the model assigns."""
-    own = spans[spans["trap"] & spans["document_id"].isin(predicted)]
-    named = own[["document_id", "code"]].drop_duplicates()
+    in_test = spans[spans["trap"] & spans["document_id"].isin(predicted)]
+    named = in_test[["document_id", "code"]].drop_duplicates()
     assigned = [
-        codes.index(code) in predicted[one] for one, code in zip(named["document_id"], named["code"], strict=True)
+        codes.index(code) in predicted[document]
+        for document, code in zip(named["document_id"], named["code"], strict=True)
     ]
     return {"named": len(named), "assigned": int(sum(assigned))}
 
@@ -173,42 +171,42 @@ def traps(spans: pd.DataFrame, predicted: Mapping[str, np.ndarray], codes: list[
 def main() -> None:
     settings = params.load()
     if not settings.explain.documents:
-        formats.write_json(paths.EXPLANATIONS, {"test": {}})
+        io.write_json(paths.EXPLANATIONS, {"test": {}})
         log.info("explain.documents is 0: nothing done")
         return
-    accelerator = devices.start(settings.compute.device, "float32", settings.compute.threads)
+    accelerator = devices.start(settings.compute, "float32")
     folder = model_folder()
     model = load_model(folder).to(accelerator.device)
     tokenizer = load_tokenizer(folder, model.architecture.lowercase_documents)
-    methods = tuple(one for one in methods_of(model) if one in settings.explain.methods)
-    rng = np.random.default_rng(settings.explain.seed)
-    explainer = Explainer(model, tokenizer, special_ids(tokenizer), methods, rng)
-    codes = files.read_json(paths.LABEL_CODES)
+    rng = np.random.default_rng(settings.evaluate.seed)
+    explainer = Explainer(model, tokenizer, special_ids(tokenizer), methods_for(model), rng)
+    codes = io.read_json(paths.LABEL_CODES)
     parts = {part: pd.read_parquet(paths.split(part)).set_index("document_id") for part in SCORED}
     table = pd.concat(parts.values())
     texts = {"all": table["text"], "patients": table["subject_id"]}
     logits = read_logits(paths.predictions(predictions_folder(), "test"))
-    above = sigmoid(logits) > thresholds.PAPER
-    predicted = {one: np.flatnonzero(row) for one, row in zip(parts["test"].index, above, strict=True)}
+    above = expit(logits) > tuning.PAPER
+    predicted = {document: np.flatnonzero(row) for document, row in zip(parts["test"].index, above, strict=True)}
 
     spans = pd.read_parquet(paths.EVIDENCE)
     spans = spans[spans["code"].isin(codes)]
-    found: dict[str, Any] = {}
-    marked = spans[~spans["trap"]]
-    if (marked["part"] == "test").any():
-        found["plausibility"], found["marked_documents"] = plausible(explainer, texts, marked, codes, settings)
-        for method, measured in found["plausibility"].items():
-            log.info("%s: token F1 %.3f, AUPRC %.3f, IoU %.3f", method, *(measured[k] for k in ("f1", "auprc", "iou")))
+    measured: dict[str, Any] = {}
+    annotated = spans[~spans["trap"]]
+    if (annotated["part"] == "test").any():
+        plausible, n_documents = measure_plausibility(explainer, texts, annotated, codes, settings)
+        measured |= {"plausibility": plausible, "annotated_documents": n_documents}
+        for method, values in plausible.items():
+            log.info("%s: token F1 %.3f, AUPRC %.3f, IoU %.3f", method, *(values[k] for k in ("f1", "auprc", "iou")))
     else:
-        log.info("no test document has evidence that people marked: plausibility is left out")
-    found["faithfulness"], found["masked_documents"] = faithful(explainer, texts, predicted, settings, accelerator)
-    for method, measured in found["faithfulness"].items():
-        shown = (measured["comprehensiveness"], measured["sufficiency"])
+        log.info("no test document has gold spans: plausibility is left out")
+    faithful, n_documents = measure_faithfulness(explainer, texts, predicted, settings, accelerator)
+    measured |= {"faithfulness": faithful, "masked_documents": n_documents}
+    for method, values in faithful.items():
+        shown = (values["comprehensiveness"], values["sufficiency"])
         log.info("%s: comprehensiveness %.3f, sufficiency %.3f", method, *shown)
     if spans["trap"].any():
-        found["traps"] = traps(spans, predicted, codes)
-    formats.write_json(paths.EXPLANATIONS, {"test": found})
-    log.info("%s", WHERE_TO_LOOK)
+        measured["traps"] = count_traps(spans, predicted, codes)
+    io.write_json(paths.EXPLANATIONS, {"test": measured})
 
 
 if __name__ == "__main__":

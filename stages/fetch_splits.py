@@ -8,20 +8,21 @@ import logging
 import shutil
 from pathlib import Path
 
-from stages.corpus import published
-from stages.project import files, formats, params, paths
-from stages.project.stage import run
+from stages.common import io, params, paths
+from stages.common.runner import run
+from stages.corpus import corpora, split_files
 
 log = logging.getLogger("stages.fetch_splits")
 
 
 def main() -> None:
     data = params.load().data
-    names = published.files_of(data.subset) if data.split == "published" else []
-    with files.whole_directory(paths.SPLIT_FILES) as folder:
+    _, subset = corpora.describe(data)
+    names = subset.split_files if data.split == "published" else ()
+    with io.whole_directory(paths.SPLIT_FILES) as folder:
         for name in names:
-            shutil.copyfile(published.fetch(Path(data.published_dir), name), folder / name)
-        formats.write_json(folder / "files.json", names)
+            shutil.copyfile(split_files.fetch(Path(data.published_dir), name), folder / name)
+        io.write_json(folder / "files.json", list(names))
     log.info("%d split files: %s", len(names), ", ".join(names) or f"data.split is {data.split}")
 
 

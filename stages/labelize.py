@@ -10,11 +10,11 @@ import numpy as np
 import pandas as pd
 import scipy.sparse as sp
 
-from stages.handover.model_type import architecture_of, model_of
-from stages.project import files, formats, params, paths
-from stages.project.errors import InputError
-from stages.project.parts import PARTS
-from stages.project.stage import run
+from stages.common import io, params, paths
+from stages.common.io import InputError
+from stages.common.runner import run
+from stages.corpus.document import PARTS
+from stages.modeling.model_type import ModelType, architecture_of
 
 log = logging.getLogger("stages.labelize")
 
@@ -36,31 +36,31 @@ def one_hot(code_lists: list[list[str]], codes: list[str]) -> sp.csr_array:
 
 def main() -> None:
     settings = params.load()
-    codes = sorted(files.read_json(paths.CODES))
-    selected = files.read_json(paths.SELECTED)
+    codes = sorted(io.read_json(paths.CODES))
+    selected = io.read_json(paths.SELECTED)
     if missing := [code for code in codes if code not in selected]:
         raise InputError(f"{paths.SELECTED} lacks {len(missing)} codes, the first is {missing[0]}")
     if other := [code for code in codes if len(selected[code]) != settings.synonyms.M]:
         wrong = f"{paths.SELECTED} has {len(selected[other[0]])} synonyms for {other[0]}, not synonyms.M = "
-        raise InputError(f"{wrong}{settings.synonyms.M}; `dvc repro select_synonyms` makes it anew")
-    built = architecture_of(settings)
-    with files.whole_directory(paths.LABELS) as folder:
+        raise InputError(f"{wrong}{settings.synonyms.M}; `dvc repro select_synonyms` makes it again")
+    model, architecture = ModelType.parse(settings.model.type), architecture_of(settings)
+    with io.whole_directory(paths.LABELS) as folder:
         rows = []
         for part in PARTS:
             documents = pd.read_parquet(paths.split(part), columns=["document_id", "subject_id", "codes"])
             targets = one_hot(documents["codes"].tolist(), codes)
-            formats.write_csr(folder / paths.targets(part).name, targets)
+            io.write_csr(folder / paths.targets(part).name, targets)
             rows.append(documents[["document_id", "subject_id"]].assign(part=part))
             log.info("%s: %d documents, %d codes, %d assignments", part, *targets.shape, targets.nnz)
-        formats.write_parquet(folder / paths.LABEL_DOCUMENTS.name, pd.concat(rows, ignore_index=True))
-        formats.write_json(folder / paths.LABEL_CODES.name, codes)
-        formats.write_json(folder / paths.ARCHITECTURE.name, built.to_dict())
-        synonyms = {code: selected[code] for code in codes} if built.head == "msam" else {}
-        formats.write_json(folder / paths.HEAD_SYNONYMS.name, synonyms)
-        formats.write_json(folder / paths.JOINT.name, {"joint": model_of(settings).joint})
+        io.write_parquet(folder / paths.LABEL_DOCUMENTS.name, pd.concat(rows, ignore_index=True))
+        io.write_json(folder / paths.LABEL_CODES.name, codes)
+        io.write_json(folder / paths.ARCHITECTURE.name, architecture.to_dict())
+        synonyms = {code: selected[code] for code in codes} if model.msam else {}
+        io.write_json(folder / paths.HEAD_SYNONYMS.name, synonyms)
+        io.write_json(folder / paths.JOINT.name, {"joint": model.joint})
         corpus = {"format": settings.data.format, "subset": settings.data.subset}
-        formats.write_json(folder / paths.CORPUS.name, corpus)
-    log.info("%s: %s encoder, %s head", settings.model.type, built.encoder, built.head)
+        io.write_json(folder / paths.CORPUS.name, corpus)
+    log.info("%s: %s encoder, %s head", settings.model.type, architecture.encoder, architecture.head)
 
 
 if __name__ == "__main__":

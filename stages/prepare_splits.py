@@ -11,14 +11,11 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from stages.corpus import codiesp, mimic, published, statistics, stratify, table
-from stages.corpus.document import Corpus, Document, Span
-from stages.project import params, paths
-from stages.project.errors import InputError
-from stages.project.files import whole_directory
-from stages.project.formats import write_json, write_parquet
-from stages.project.parts import PARTS
-from stages.project.stage import run
+from stages.common import io, params, paths
+from stages.common.io import InputError
+from stages.common.runner import run
+from stages.corpus import corpora, mimic, split_files, statistics, stratify
+from stages.corpus.document import PARTS, Corpus, Document, Span, Subset
 
 log = logging.getLogger("stages.prepare_splits")
 
@@ -29,9 +26,9 @@ ROWS_AT_ONCE = 1000
 
 
 def main() -> None:
-    settings = params.load().data
-    corpus, part_of = load(settings)
-    parts = dealt(corpus, part_of)
+    data = params.load().data
+    subset, corpus, part_of = load(data)
+    parts = split_documents(corpus, part_of)
     counts = corpus.counts | {
         "documents_in_no_part": len(corpus.documents) - sum(map(len, parts.values())),
         "split_ids_not_in_data": len(part_of.keys() - {document.document_id for document in corpus.documents}),
@@ -45,46 +42,32 @@ def main() -> None:
                 "data.raw_dir, data.subset, data.split and data.min_documents"
             )
 
-    metrics = describe(parts, counts, settings)
+    metrics = describe(parts, counts, subset, data.split)
     write(parts, corpus)
-    write_json(paths.SPLIT_STATISTICS, metrics)
+    io.write_json(paths.SPLIT_STATISTICS, metrics)
     log.info("codes: %d; %s", metrics["codes"], ", ".join(f"{part}: {len(parts[part])}" for part in parts))
 
 
-def load(settings: params.Data) -> tuple[Corpus, dict[str, str]]:
-    """The corpus, and the part of each of its documents by document id."""
-    folder = Path(settings.raw_dir)
-    if not folder.is_dir():
-        raise InputError(
-            f"data.raw_dir: {settings.raw_dir} is not a folder; it should hold the {settings.format} files"
-        )
-    if settings.format == "codiesp":
-        return codiesp.load(folder, settings.subset, settings.min_documents)
-    if settings.format == "table":
-        corpus, given = table.load(folder, settings.min_documents)
-        if (given is None) != (settings.split == "stratified"):
-            has = "names no parts" if given is None else "names the part of each document"
-            raise InputError(f"data.split: {settings.split}, but the table in {folder} {has}")
-        return corpus, stratified(corpus.documents, settings.seed) if given is None else given
-    # The split files are read first: they are small, and may be wrong.
-    split = published.load(paths.SPLIT_FILES, settings.subset) if settings.split == "published" else None
-    release = mimic.RELEASES[settings.format]
-    if settings.evidence is None and settings.evidence_dir is not None:
+def load(data: params.Data) -> tuple[Subset, Corpus, dict[str, str]]:
+    """The subset, its corpus, and the part of each of its documents by document id."""
+    description, subset = corpora.describe(data)
+    if not Path(data.raw_dir).is_dir():
+        raise InputError(f"data.raw_dir: {data.raw_dir} is not a folder; it should be {description.folder}")
+    if data.evidence_dir is not None and corpora.evidence_folder(data) is None:
         log.warning("data.evidence_dir is the embedded corpus's, and this is another corpus: it is left out")
-    notes_dir = notes_folder(settings)
-    corpus = mimic.load(folder, settings.subset, settings.min_documents, release, notes_dir, settings.evidence)
-    part_of = stratified(corpus.documents, settings.seed) if split is None else of_documents(split, corpus)
-    if number := mimic.SUBSETS[settings.subset].most_frequent:
-        corpus = restricted(corpus, mimic.most_frequent(dealt(corpus, part_of), number))
-    return corpus, part_of
+    # The split files are read first: they are small, and may be wrong.
+    published = split_files.load(paths.SPLIT_FILES, subset.split_files) if data.split == "published" else None
+    corpus, part_of = description.load(data, subset)
+    if published is not None:
+        part_of = split_by_admission(published, corpus)
+    elif part_of is None:
+        part_of = stratify_documents(corpus.documents, data.seed)
+    if subset.most_frequent:
+        corpus = keep_codes(corpus, mimic.most_frequent(split_documents(corpus, part_of), subset.most_frequent))
+    return subset, corpus, part_of
 
 
-def notes_folder(settings: params.Data) -> Path | None:
-    """Where the notes lie, if they are a download of their own."""
-    return Path(settings.notes_dir) if settings.format == "mimic4" else None
-
-
-def of_documents(split: dict[str, str], corpus: Corpus) -> dict[str, str]:
+def split_by_admission(split: dict[str, str], corpus: Corpus) -> dict[str, str]:
     """The part of each document by that of its admission, and of each admission that has none here.
 
     Raises InputError for a split of other admissions.
@@ -100,7 +83,7 @@ def of_documents(split: dict[str, str], corpus: Corpus) -> dict[str, str]:
     return part_of | {admission: part for admission, part in split.items() if admission not in met}
 
 
-def restricted(corpus: Corpus, kept: set[str]) -> Corpus:
+def keep_codes(corpus: Corpus, kept: set[str]) -> Corpus:
     """The corpus with some of its codes alone, and without the documents that have none of them."""
     cut = (one._replace(codes=[code for code in one.codes if code in kept]) for one in corpus.documents)
     documents = [document for document in cut if document.codes]
@@ -110,7 +93,7 @@ def restricted(corpus: Corpus, kept: set[str]) -> Corpus:
     return replace(corpus, documents=documents, codes=known, counts=counts)
 
 
-def dealt(corpus: Corpus, part_of: dict[str, str]) -> dict[str, list[Document]]:
+def split_documents(corpus: Corpus, part_of: dict[str, str]) -> dict[str, list[Document]]:
     """The documents of each part, each code once."""
     return {
         part: [
@@ -122,7 +105,7 @@ def dealt(corpus: Corpus, part_of: dict[str, str]) -> dict[str, list[Document]]:
     }
 
 
-def stratified(documents: list[Document], seed: int) -> dict[str, str]:
+def stratify_documents(documents: list[Document], seed: int) -> dict[str, str]:
     """Document -> part, by stratification over subjects, so that no subject is in two parts."""
     subjects: dict[str, list[str]] = {}
     for document in documents:
@@ -131,21 +114,20 @@ def stratified(documents: list[Document], seed: int) -> dict[str, str]:
     return {document.document_id: part_of_subject[document.subject_id] for document in documents}
 
 
-def describe(parts: dict[str, list[Document]], counts: dict[str, int], settings: params.Data) -> dict[str, Any]:
+def describe(parts: dict[str, list[Document]], counts: dict[str, int], subset: Subset, split: str) -> dict[str, Any]:
     """The statistics of all parts; for a published split, the published sizes beside them."""
     whole = statistics.code_counts(document for documents in parts.values() for document in documents)
     metrics: dict[str, Any] = {"codes": len(whole), "counts": counts}
-    if settings.subset.startswith("top50_"):
+    if subset.most_frequent:
         metrics["most_frequent"] = sorted(whole)
     metrics |= {part: statistics.describe(documents, whole) for part, documents in parts.items()}
-    if settings.split == "published":
-        expected = published.DOCUMENTS.get(settings.subset, {})
-        for part in expected:
-            metrics[part]["documents_published"] = expected[part]
-            _compare(f"{part} documents", len(parts[part]), expected[part])
-        if settings.subset in published.CODES:
-            metrics["codes_published"] = published.CODES[settings.subset]
-            _compare("codes", len(whole), metrics["codes_published"])
+    if split == "published":
+        for part, expected in subset.documents.items():
+            metrics[part]["documents_published"] = expected
+            _compare(f"{part} documents", len(parts[part]), expected)
+        if subset.n_codes:
+            metrics["codes_published"] = subset.n_codes
+            _compare("codes", len(whole), subset.n_codes)
     return metrics
 
 
@@ -157,18 +139,18 @@ def _compare(what: str, found: int, expected: int) -> None:
 def write(parts: dict[str, list[Document]], corpus: Corpus) -> None:
     """Write the parts and the label set (the codes that their documents carry), all or nothing."""
     carried = {code for documents in parts.values() for document in documents for code in document.codes}
-    with whole_directory(paths.SPLITS) as folder:
+    with io.whole_directory(paths.SPLITS) as folder:
         for part, documents in parts.items():
             path = folder / paths.split(part).name
             with pq.ParquetWriter(path, SCHEMA, compression="zstd", use_dictionary=False) as writer:
                 for batch in _batches(documents):
                     writer.write_batch(batch)
-        write_json(folder / paths.CODES.name, {code: corpus.codes[code]._asdict() for code in carried})
-        write_json(folder / paths.GOLD.name, corpus.gold)
-        write_parquet(folder / paths.EVIDENCE.name, evidence_of(corpus, parts))
+        io.write_json(folder / paths.CODES.name, {code: corpus.codes[code]._asdict() for code in carried})
+        io.write_json(folder / paths.GOLD.name, corpus.gold)
+        io.write_parquet(folder / paths.EVIDENCE.name, evidence_table(corpus, parts))
 
 
-def evidence_of(corpus: Corpus, parts: dict[str, list[Document]]) -> pd.DataFrame:
+def evidence_table(corpus: Corpus, parts: dict[str, list[Document]]) -> pd.DataFrame:
     """Where the codes of the label set are named in which documents, and the part that each counts for.
 
     A training document counts for none but train, whatever a list says: a model knows it.

@@ -9,50 +9,43 @@ import numpy as np
 import pandas as pd
 from safetensors.numpy import load_file
 
-from stages.project import params, paths
-from stages.project.errors import InputError
-from stages.project.files import read_json, whole_file
-from stages.project.formats import write_csv, write_json
-from stages.project.stage import run
-from stages.project.threads import limit
+from stages.common import io, params, paths, threads
+from stages.common.io import InputError
+from stages.common.runner import run
 from stages.synonyms import mdp, selection
 
 log = logging.getLogger("stages.select_synonyms")
 
 PLOTTED = (1, 2, 4, 8)  # the values of M in the paper
+CURVE_SECONDS = 30.0  # of search for each of them, whatever synonyms.solver
 
 
 def main() -> None:
-    config = params.load()
-    wanted, n_workers = config.synonyms, config.compute.threads
-    limit(1)  # processes, not threads, share the work
-    candidates = read_json(paths.CANDIDATES)
-    titles = {code: next(iter(entry["titles"]), "") for code, entry in read_json(paths.CODES).items()}
+    settings = params.load()
+    synonyms, n_workers = settings.synonyms, settings.compute.threads
+    threads.limit(1)  # processes, not threads, share the work
+    candidates = io.read_json(paths.CANDIDATES)
+    titles = {code: next(iter(entry["titles"]), "") for code, entry in io.read_json(paths.CODES).items()}
     problems = distances(candidates, load_file(paths.EMBEDDINGS)["embeddings"])
     solutions: dict[str, mdp.Solution] = {}
-    if wanted.criterion == "MDP":
-        solutions = selection.choose_all(problems, wanted.M, wanted.time_limit, n_workers, wanted.total_time_limit)
+    if synonyms.criterion == "MDP":
+        solutions = selection.choose_all(problems, synonyms.M, synonyms.time_limit, n_workers, synonyms.solver)
         report(solutions)
-        chosen = {code: found.chosen for code, found in solutions.items()}
+        chosen = {code: solution.chosen for code, solution in solutions.items()}
     else:
-        chosen = {code: selection.draw(len(problems[code]), wanted.M, wanted.seed, code) for code in problems}
+        chosen = {code: selection.draw(len(problems[code]), synonyms.M, synonyms.seed, code) for code in problems}
     selected = {
-        code: [phrases[i] for i in chosen[code]] if phrases else [selection.UNKNOWN] * wanted.M
+        code: [phrases[i] for i in chosen[code]] if phrases else [selection.UNKNOWN] * synonyms.M
         for code, phrases in candidates.items()
     }
     sizes = {code: len(phrases) for code, phrases in candidates.items()}
-    most_diverse = {M: selection.choose_all_quickly(problems, M, n_workers) for M in PLOTTED if M != wanted.M}
-    if solutions:
-        most_diverse[wanted.M] = chosen
 
-    write_json(paths.SELECTED, selected)
+    io.write_json(paths.SELECTED, selected)
     write_table(paths.SELECTED_TABLE, selected, titles)
-    write_csv(
-        paths.SELECTION,
-        pd.DataFrame(solution_rows(solutions, sizes), columns=["code", "candidates", *SOLUTION]),
-    )
-    write_csv(paths.DIVERSITY, pd.DataFrame(curve(problems, most_diverse), columns=["M", "method", "diversity"]))
-    write_json(paths.SYNONYM_STATISTICS, statistics(problems, chosen, solutions, wanted.M, sizes))
+    rows = pd.DataFrame(solution_rows(solutions, sizes), columns=["code", "candidates", *SOLUTION])
+    io.write_csv(paths.SELECTION, rows)
+    io.write_csv(paths.DIVERSITY, pd.DataFrame(curve(problems, n_workers), columns=["M", "method", "diversity"]))
+    io.write_json(paths.SYNONYM_STATISTICS, statistics(problems, chosen, solutions, synonyms.M, sizes))
 
 
 def distances(candidates: dict[str, list[str]], embeddings: np.ndarray) -> selection.Problems:
@@ -67,12 +60,12 @@ def distances(candidates: dict[str, list[str]], embeddings: np.ndarray) -> selec
 
 
 def report(solutions: dict[str, mdp.Solution]) -> None:
-    """Say how many answers are proven, and which are not."""
-    unproven = sorted(code for code, found in solutions.items() if not found.proven)
+    """Log how many answers are proven, and which are not."""
+    unproven = sorted(code for code, solution in solutions.items() if not solution.proven)
     log.info("%d of %d answers are proven optimal", len(solutions) - len(unproven), len(solutions))
     if unproven:
         shown = ", ".join(unproven[:20]) + (", ..." if len(unproven) > 20 else "")
-        log.warning("not proven within synonyms.time_limit and total_time_limit: %s", shown)
+        log.warning("not proven within synonyms.time_limit: %s", shown)
 
 
 def statistics(
@@ -83,22 +76,23 @@ def statistics(
     sizes: dict[str, int],
 ) -> dict:
     """What metrics/synonyms.json says. What is said of proofs is null where there was nothing to prove (rand)."""
-    found = solutions.values()
+    proofs = solutions.values()
     return {
         "codes": len(sizes),
         "codes_without_candidates": sum(size == 0 for size in sizes.values()),
         "codes_with_fewer_than_M": sum(size < M for size in sizes.values()),
         "mean_diversity": selection.mean_diversity(problems, chosen, M),
-        "share_proven": sum(one.proven for one in found) / len(found) if found else None,
-        "worst_gap": max((one.gap for one in found), default=None),
-        "closed_by": dict(Counter(one.method for one in found)),
+        "share_proven": sum(solution.proven for solution in proofs) / len(proofs) if proofs else None,
+        "worst_gap": max((solution.gap for solution in proofs), default=None),
+        "closed_by": dict(Counter(solution.method for solution in proofs)),
     }
 
 
-def curve(problems: selection.Problems, most_diverse: Mapping[int, Mapping[str, Sequence[int]]]) -> Iterable[tuple]:
+def curve(problems: selection.Problems, n_workers: int) -> Iterable[tuple]:
     """Mean diversity against M: of the most diverse synonyms, of random ones, of the first ones."""
-    for M in sorted(most_diverse):
-        mean = selection.mean_diversity(problems, most_diverse[M], M)
+    for M in PLOTTED:
+        solutions = selection.choose_all(problems, M, CURVE_SECONDS, n_workers)
+        mean = selection.mean_diversity(problems, {code: found.chosen for code, found in solutions.items()}, M)
         yield from ((M, name, mean[key]) for name, key in (("MDP", "chosen"), ("rand", "rand"), ("first", "first")))
 
 
@@ -108,7 +102,8 @@ SOLUTION = ("objective", "bound", "gap", "proven", "method")
 def solution_rows(solutions: dict[str, mdp.Solution], sizes: dict[str, int]) -> Iterable[tuple]:
     """What is known of every answer."""
     return (
-        (code, sizes[code], *(getattr(found, name) for name in SOLUTION)) for code, found in sorted(solutions.items())
+        (code, sizes[code], *(getattr(solution, name) for name in SOLUTION))
+        for code, solution in sorted(solutions.items())
     )
 
 
@@ -116,7 +111,7 @@ def write_table(path: Path, selected: dict[str, list[str]], titles: dict[str, st
     """Write what was chosen as a table to be read."""
     lines = ["| code | title | synonyms |", "|---|---|---|"]
     lines += [f"| {code} | {titles[code]} | {' · '.join(selected[code])} |" for code in sorted(selected)]
-    with whole_file(path) as partial:
+    with io.whole_file(path) as partial:
         partial.write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 

@@ -4,17 +4,15 @@ import numpy as np
 import pandas as pd
 import torch
 
+from stages.common import io, params, paths
+from stages.common.runner import run
+from stages.corpus.document import LEARNT
 from stages.encoder.architecture import Architecture
-from stages.handover import documents, starting_point
-from stages.modeling import devices
-from stages.modeling.checkpoints import CheckpointFolder, run_key, shared_folder
+from stages.modeling import devices, warm_start
+from stages.modeling.checkpoints import open_run
+from stages.modeling.data import load_documents
 from stages.modeling.model import CodingModel, build_model, save_model
-from stages.modeling.objectives import BinaryCrossEntropy
-from stages.modeling.training import Goal, Settings, Training, micro_f1
-from stages.project import files, formats, params, paths
-from stages.project.live import curves
-from stages.project.parts import LEARNT
-from stages.project.stage import run
+from stages.modeling.training import BinaryCrossEntropy, Goal, Training, live_curves, micro_f1
 
 INPUTS = [
     *map(paths.split, LEARNT),
@@ -32,8 +30,8 @@ def metrics(logits: np.ndarray, targets: np.ndarray) -> dict[str, float]:
 
 
 def initial_model(architecture: Architecture, seed: int, device: torch.device | str) -> CodingModel:
-    """The model that training begins with, upon models/encoder, for the codes and synonyms in data/labels."""
-    codes, synonyms = files.read_json(paths.LABEL_CODES), files.read_json(paths.HEAD_SYNONYMS)
+    """The model that training begins with, on models/encoder, for the codes and synonyms in data/labels."""
+    codes, synonyms = io.read_json(paths.LABEL_CODES), io.read_json(paths.HEAD_SYNONYMS)
     phrases = [synonyms[code] for code in codes] if architecture.head == "msam" else None
     torch.manual_seed(seed)
     return build_model(paths.ENCODER, architecture, len(codes), phrases, device)
@@ -41,53 +39,46 @@ def initial_model(architecture: Architecture, seed: int, device: torch.device | 
 
 def main() -> None:
     settings = params.load()
-    accelerator = devices.start(**settings.compute.of_a_process())
-    training = Settings(**settings.train.model_dump(exclude={"start_from"}))
-    architecture = Architecture.from_dict(files.read_json(paths.ARCHITECTURE))
+    accelerator = devices.start(settings.compute)
+    architecture = Architecture.parse(io.read_json(paths.ARCHITECTURE))
     start = None
     if settings.train.start_from is not None:
         with accelerator.main_process_first():
-            start = starting_point.located(settings.train.start_from, fetch=accelerator.is_main_process)
+            start = warm_start.locate(settings.train.start_from, fetch=accelerator.is_main_process)
 
     inputs = INPUTS if start is None else [*INPUTS, start]
-    checkpoints = CheckpointFolder(
-        shared_folder() / run_key({**training.to_dict(), **devices.described(accelerator)}, inputs, "train_classifier"),
-        training.keep_checkpoints,
-    )
-    if accelerator.is_main_process:
-        checkpoints.hold("train_classifier")
-        checkpoints.tidy()
+    checkpoints = open_run("train_classifier", settings.train, {}, inputs, accelerator)
     with accelerator.main_process_first():
         train, val = (
-            documents.load(part, paths.ENCODER, architecture, cache=checkpoints.folder / "tokens") for part in LEARNT
+            load_documents(part, paths.ENCODER, architecture, cache=checkpoints.folder / "tokens") for part in LEARNT
         )
-    model = initial_model(architecture, training.seed, accelerator.device)
+    model = initial_model(architecture, settings.train.seed, accelerator.device)
     if start is not None:
-        starting_point.start(model, start)
+        warm_start.load_weights(model, start)
 
     history = Training(
         model=model,
         objective=BinaryCrossEntropy(),
         train=train,
         val=val,
-        settings=training,
+        settings=settings.train,
         goal=Goal("f1_micro", higher_is_better=True),
         metrics=metrics,
         accelerator=accelerator,
         checkpoints=checkpoints,
-        on_epoch=curves("train_classifier") if accelerator.is_main_process else lambda row: None,
+        on_epoch=live_curves("train_classifier") if accelerator.is_main_process else lambda row: None,
     ).run()
 
     if accelerator.is_main_process:
-        with files.whole_directory(paths.CLASSIFIER) as partial:
+        with io.whole_directory(paths.CLASSIFIER) as partial:
             save_model(model, partial)
-            formats.write_json(partial / "history.json", history)
-            formats.write_json(partial / starting_point.PROVENANCE, starting_point.provenance())
-        formats.write_csv(paths.PLOTS / "training.csv", pd.DataFrame(history))
+            io.write_json(partial / "history.json", history)
+            io.write_json(partial / warm_start.PROVENANCE, warm_start.provenance())
+        io.write_csv(paths.PLOTS / "training.csv", pd.DataFrame(history))
         checkpoints.finish(paths.CLASSIFIER)
-        starting_point.forget()
+        warm_start.forget()
     devices.finish(accelerator)
 
 
 if __name__ == "__main__":
-    run(main, memory="train.chunk_budget, or model.max_tokens and model.max_positions")
+    run(main, memory="train.chunk_budget, or model.max_tokens and model.max_positions", launch=True)

@@ -7,21 +7,21 @@ import logging
 
 import numpy as np
 from safetensors.torch import save_file
+from scipy.special import expit
 from torch import nn
 
+from stages.common import io, params, paths
+from stages.common.runner import is_first_process, run
+from stages.corpus.document import LEARNT
 from stages.evaluation.calibration import mece
-from stages.evaluation.classification import sigmoid
-from stages.handover import documents
 from stages.modeling import devices
-from stages.modeling.checkpoints import CheckpointFolder, run_key, shared_folder
+from stages.modeling.checkpoints import open_run
 from stages.modeling.clq import GroupSums, JointLoss
+from stages.modeling.data import Documents, load_documents
+from stages.modeling.inference import predict_parts
 from stages.modeling.model import load_model, save_model
-from stages.modeling.training import Goal, Settings, Training, micro_f1
-from stages.predict import predictions, write_predictions
-from stages.project import files, formats, params, paths
-from stages.project.live import curves
-from stages.project.parts import LEARNT
-from stages.project.stage import first_process, run
+from stages.modeling.predictions import write_logits
+from stages.modeling.training import Goal, Training, live_curves, micro_f1
 from stages.quantification.quantifiers import load_mlp
 
 log = logging.getLogger("stages.train_joint")
@@ -31,34 +31,26 @@ INPUTS = [*map(paths.split, LEARNT), *map(paths.targets, LEARNT), paths.CLASSIFI
 
 def metrics(logits: np.ndarray, targets: np.ndarray) -> dict[str, float]:
     """What is looked at after every epoch."""
-    return {"f1_micro": micro_f1(logits, targets), "mece": mece(targets, sigmoid(logits))}
+    return {"f1_micro": micro_f1(logits, targets), "mece": mece(targets, expit(logits))}
 
 
-def training_settings(settings: params.Params) -> Settings:
+def training_settings(settings: params.Params) -> params.Train:
     """The settings of joint training: those of `clq`, and of `train` where `clq` says nothing."""
-    own = settings.clq.model_dump(include={"learning_rate", "epochs", "patience", "seed"})
-    new_models_only = {"start_from", "warmup", "output_learning_rate"}
-    return Settings(**settings.train.model_dump(exclude={*new_models_only, *own}), **own)
+    only_new_models = {"start_from": None, "warmup": 0.0, "output_learning_rate": None}
+    joint = settings.clq.model_dump(include={"learning_rate", "epochs", "patience", "seed"})
+    return settings.train.model_copy(update=only_new_models | joint)
 
 
 def train_both(settings: params.Params) -> None:
     """Train both, write the better model, its quantifier and its predictions into models/joint."""
-    accelerator = devices.start(**settings.compute.of_a_process())
+    accelerator = devices.start(settings.compute)
     training = training_settings(settings)
     loss = settings.clq.model_dump(include={"lambda_", "delta", "memory"})
-
-    checkpoints = CheckpointFolder(
-        shared_folder()
-        / run_key({**training.to_dict(), **loss, **devices.described(accelerator)}, INPUTS, "train_joint"),
-        training.keep_checkpoints,
-    )
-    if accelerator.is_main_process:
-        checkpoints.hold("train_joint")
-        checkpoints.tidy()
+    checkpoints = open_run("train_joint", training, loss, INPUTS, accelerator)
     model, quantifier = load_model(paths.CLASSIFIER), load_mlp(paths.QUANTIFIER)
     with accelerator.main_process_first():
         train, val = (
-            documents.load(part, paths.CLASSIFIER, model.architecture, cache=checkpoints.folder / "tokens")
+            load_documents(part, paths.CLASSIFIER, model.architecture, cache=checkpoints.folder / "tokens")
             for part in LEARNT
         )
     history = Training(
@@ -71,25 +63,25 @@ def train_both(settings: params.Params) -> None:
         metrics=metrics,
         accelerator=accelerator,
         checkpoints=checkpoints,
-        on_epoch=curves("train_joint") if accelerator.is_main_process else lambda row: None,
+        on_epoch=live_curves("train_joint") if accelerator.is_main_process else lambda row: None,
     ).run()
 
-    logits = predictions(model, paths.CLASSIFIER, training.chunk_budget, accelerator)
+    logits = predict_parts(model, paths.CLASSIFIER, training.chunk_budget, accelerator)
     if accelerator.is_main_process:
-        with files.whole_directory(paths.JOINT_MODEL) as partial:
-            formats.write_json(partial / "joint.json", {"joint": True})
+        with io.whole_directory(paths.JOINT_MODEL) as partial:
+            io.write_json(partial / "joint.json", {"joint": True})
             save_model(model, partial)
             save_file(
                 {name: weight.cpu() for name, weight in quantifier.state_dict().items()},
                 partial / "quantifier.safetensors",
             )
-            write_predictions(partial, logits)
-            formats.write_json(partial / "history.json", history)
+            write_logits(partial, logits)
+            io.write_json(partial / "history.json", history)
         checkpoints.finish(paths.JOINT_MODEL)
     devices.finish(accelerator)
 
 
-def joint_loss(quantifier: nn.Module, train: documents.Documents, clq: params.Clq, process: int) -> JointLoss:
+def joint_loss(quantifier: nn.Module, train: Documents, clq: params.Clq, process: int) -> JointLoss:
     """The loss of joint training, with the running sums of one process's groups."""
     assert train.targets is not None
     groups = GroupSums(len(train), train.targets.shape[1], clq.seed, process)
@@ -98,13 +90,13 @@ def joint_loss(quantifier: nn.Module, train: documents.Documents, clq: params.Cl
 
 def main() -> None:
     settings = params.load()
-    if files.read_json(paths.JOINT)["joint"]:
+    if io.read_json(paths.JOINT)["joint"]:
         train_both(settings)
-    elif first_process():
-        with files.whole_directory(paths.JOINT_MODEL) as partial:
-            formats.write_json(partial / "joint.json", {"joint": False})
+    elif is_first_process():
+        with io.whole_directory(paths.JOINT_MODEL) as partial:
+            io.write_json(partial / "joint.json", {"joint": False})
         log.info("not a CLQ model: nothing to train")
 
 
 if __name__ == "__main__":
-    run(main, memory="train.chunk_budget, or model.max_tokens and model.max_positions")
+    run(main, memory="train.chunk_budget, or model.max_tokens and model.max_positions", launch=True)

@@ -7,8 +7,8 @@ import pytest
 import yaml
 
 from stages import check_params
-from stages.project import files, params, paths, workspace
-from stages.project.errors import InputError
+from stages.common import io, params, paths, workspace
+from stages.common.io import InputError
 
 ROOT = Path(__file__).parents[1]
 
@@ -51,7 +51,7 @@ def test_the_projects_own_parameters_pass(repository: Path):
     check_params.main()
     names = {"settings.json", "encoder.json", "start_from.json", "evidence.json"}
     assert {path.name for path in paths.CHECKED.iterdir()} == names
-    assert files.read_json(paths.CHECKED / "encoder.json") == {}
+    assert io.read_json(paths.CHECKED / "encoder.json") == {}
 
 
 @pytest.mark.parametrize(
@@ -143,12 +143,12 @@ def test_the_fingerprint_follows_the_content_of_an_encoder(repository: Path, tmp
     (folder / "config.json").write_text('{"hidden_size": 16}')
     configure(encoder__source=str(folder))
     check_params.main()
-    first = files.read_json(paths.CHECKED / "encoder.json")
+    first = io.read_json(paths.CHECKED / "encoder.json")
     check_params.main()
-    assert files.read_json(paths.CHECKED / "encoder.json") == first != {}
+    assert io.read_json(paths.CHECKED / "encoder.json") == first != {}
     (folder / "model.safetensors").write_text("trained further")
     check_params.main()
-    assert files.read_json(paths.CHECKED / "encoder.json") != first
+    assert io.read_json(paths.CHECKED / "encoder.json") != first
     configure(encoder__source=str(folder), synonyms__M=3)
     with pytest.raises(InputError, match=f"M: 3 does not divide 16, the hidden size of {folder}"):
         check_params.main()
@@ -158,7 +158,7 @@ def test_the_fingerprint_of_a_revision_is_its_commit(repository: Path):
     git("tag", "earlier")
     configure(train__start_from="earlier")
     check_params.main()
-    assert len(files.read_json(paths.CHECKED / "start_from.json")["commit"]) == 40
+    assert len(io.read_json(paths.CHECKED / "start_from.json")["commit"]) == 40
 
 
 def test_evidence_that_changes_is_another_fingerprint(repository: Path, tmp_path: Path):
@@ -171,9 +171,9 @@ def test_evidence_that_changes_is_another_fingerprint(repository: Path, tmp_path
         (folder / "100-ICD-9.json").write_text(content)
         configure(data__evidence_dir=str(folder))
         check_params.main()
-        seen.append(files.read_json(paths.CHECKED / "evidence.json"))
+        seen.append(io.read_json(paths.CHECKED / "evidence.json"))
     assert seen[0] != seen[1]
     configure(data__evidence_dir="data/demo/mimic/evidence", data__raw_dir=str(tmp_path))
     assert params.load().data.evidence is None
     check_params.main()
-    assert files.read_json(paths.CHECKED / "evidence.json") == {}
+    assert io.read_json(paths.CHECKED / "evidence.json") == {}

@@ -10,9 +10,9 @@ from dvc.repo.metrics.show import _extract_metrics
 from safetensors.numpy import save_file
 
 from stages import evaluate
+from stages.common import io, params, paths
+from stages.common.io import InputError
 from stages.evaluation import calibration, classification
-from stages.project import formats, params, paths
-from stages.project.errors import InputError
 from stages.quantification.quantifiers import PrevalenceMLP, save_mlp
 
 SETTINGS = paths.PARAMS.read_text(encoding="utf-8")
@@ -44,20 +44,20 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     rows = []
     for part, count in DOCUMENTS.items():
         targets = rng.random((count, len(CODES))) < 0.3
-        formats.write_csr(paths.targets(part), sp.csr_array(targets.astype(np.uint8)))
+        io.write_csr(paths.targets(part), sp.csr_array(targets.astype(np.uint8)))
         write_logits(part, 3.0 * targets - 2 + rng.standard_normal(targets.shape))
         patients = rng.integers(0, count // 2, count)
         rows += [{"part": part, "document_id": f"{part}{i}", "subject_id": str(p)} for i, p in enumerate(patients)]
-    formats.write_parquet(paths.LABEL_DOCUMENTS, pd.DataFrame(rows))
-    formats.write_json(paths.LABEL_CODES, CODES)
+    io.write_parquet(paths.LABEL_DOCUMENTS, pd.DataFrame(rows))
+    io.write_json(paths.LABEL_CODES, CODES)
     kinds = ("procedure" if code in ("36.15", "96.04") else "diagnosis" for code in CODES)
-    formats.write_json(
+    io.write_json(
         paths.CODES, {code: {"kind": kind, "titles": []} for code, kind in zip(CODES, kinds, strict=True)}
     )
-    formats.write_json(paths.JOINT, {"joint": False})
-    formats.write_json(paths.GOLD, {})
+    io.write_json(paths.JOINT, {"joint": False})
+    io.write_json(paths.GOLD, {})
     texts = [" ".join(["word"] * (at + 1)) for at in range(DOCUMENTS["test"])]
-    formats.write_parquet(paths.split("test"), pd.DataFrame({"text": texts}))
+    io.write_parquet(paths.split("test"), pd.DataFrame({"text": texts}))
     paths.QUANTIFIER.mkdir()
     torch.manual_seed(0)
     save_mlp(PrevalenceMLP(len(CODES), 4), paths.QUANTIFIER)
@@ -107,7 +107,7 @@ def test_metrics_and_plots(project: Path):
 
     table = pd.read_csv(paths.PLOTS / "codes.csv", dtype={"code": str})
     assert table.code.tolist() == CODES
-    assert table.training_documents.tolist() == formats.read_csr(paths.targets("train")).sum(axis=0).tolist()
+    assert table.training_documents.tolist() == io.read_csr(paths.targets("train")).sum(axis=0).tolist()
     assert table.f1.mean() == pytest.approx(metrics["classification"]["test"]["f1_macro"], rel=1e-5)
     for name in PLOTS:
         assert len(pd.read_csv(paths.PLOTS / name)) > 0, name
@@ -140,9 +140,9 @@ def test_the_same_inputs_give_the_same_bytes(project: Path):
 def test_a_joint_model_is_evaluated_by_its_own_predictions(project: Path):
     evaluate.main()
     separate = json.loads(paths.CLASSIFICATION.read_text())
-    formats.write_json(paths.JOINT, {"joint": True})
+    io.write_json(paths.JOINT, {"joint": True})
     for part in ("val", "test"):
-        write_logits(part, 20.0 * formats.read_csr(paths.targets(part)).toarray() - 10, paths.JOINT_MODEL)
+        write_logits(part, 20.0 * io.read_csr(paths.targets(part)).toarray() - 10, paths.JOINT_MODEL)
     network = PrevalenceMLP(len(CODES), 4).state_dict()
     save_file({name: weight.numpy() for name, weight in network.items()}, paths.JOINT_MODEL / "quantifier.safetensors")
     evaluate.main()
@@ -183,14 +183,14 @@ def test_codiesp_is_scored_against_all_gold_codes(project: Path):
     documents = pd.read_parquet(paths.LABEL_DOCUMENTS)
     gold = {}
     for part in ("val", "test"):
-        targets = formats.read_csr(paths.targets(part)).toarray()
+        targets = io.read_csr(paths.targets(part)).toarray()
         cases = documents.document_id[documents.part == part]
         gold[part] = {
             case: [*(code for code, own in zip(CODES, row, strict=True) if own), "Z99"]
             for case, row in zip(cases, targets, strict=True)
         } | {"unseen": ["Z99"]}
         write_logits(part, 20.0 * targets - 10)
-    formats.write_json(paths.GOLD, gold)
+    io.write_json(paths.GOLD, gold)
     evaluate.main()
     found = json.loads(paths.CLASSIFICATION.read_text())["test"]["official"]
     n_gold = sum(len(codes) for codes in gold["test"].values())
@@ -229,7 +229,7 @@ def test_the_submission_scores_as_the_metrics_say(project: Path):
         cases = documents.document_id[documents.part == part]
         gold[part] = {case: ["Z99", *rng.choice(CODES, 2, replace=False)] for case in cases}
         write_logits(part, rng.normal(size=(len(cases), len(CODES))))
-    formats.write_json(paths.GOLD, gold)
+    io.write_json(paths.GOLD, gold)
     evaluate.main()
     for part in ("val", "test"):
         found = json.loads(paths.CLASSIFICATION.read_text())[part]["official"]
@@ -251,8 +251,8 @@ def test_logits_that_are_no_numbers_name_the_file_and_the_stage(project: Path, n
 
 
 def test_a_code_of_every_validation_document_is_defined(project: Path):
-    targets = formats.read_csr(paths.targets("val")).toarray()
+    targets = io.read_csr(paths.targets("val")).toarray()
     targets[:, 0] = 1
-    formats.write_csr(paths.targets("val"), sp.csr_array(targets))
+    io.write_csr(paths.targets("val"), sp.csr_array(targets))
     evaluate.main()
     assert "nan" not in paths.QUANTIFICATION.read_text().lower()

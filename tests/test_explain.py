@@ -6,13 +6,13 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-
-from stages.encoder.encoder import special_ids
-from stages.evidence import faithfulness
-from stages.explain import RANDOM, Explainer, cases_of, faithful
-from stages.modeling import devices
-from stages.project import params
 from tests.evidence.test_attribution import TEXT, made
+
+from stages.common import params
+from stages.encoder.encoder import special_ids
+from stages.explain import RANDOM, Explainer, cases_of, faithful
+from stages.explanation import faithfulness
+from stages.modeling import devices
 
 METHODS = ("contribution", "attention")
 TEXTS = pd.Series({"a": TEXT, "b": " ".join(reversed(TEXT.split()))})

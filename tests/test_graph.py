@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from stages.dependencies import FILES, rewritten
-from stages.project.code import NEUTRAL, code_of_stage
+from stages.common.code import NEUTRAL, code_of_stage
+from tools.dependencies import FILES, rewritten
 
 STAGES = {
     name: stage for path in FILES for name, stage in yaml.safe_load(path.read_text(encoding="utf-8"))["stages"].items()
@@ -16,7 +16,7 @@ STAGES = {
 @pytest.mark.parametrize("path", FILES, ids=str)
 def test_dependencies_on_code_are_the_imports(path: Path):
     text = path.read_text(encoding="utf-8")
-    assert rewritten(text) == text, "the imports are others than dvc.yaml says: run `python -m stages.dependencies`"
+    assert rewritten(text) == text, "the imports are others than dvc.yaml says: run `python -m tools.dependencies`"
 
 
 def test_rewriting_keeps_all_but_the_code():

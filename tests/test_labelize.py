@@ -6,9 +6,9 @@ import pandas as pd
 import pytest
 
 from stages import labelize
-from stages.project import files, formats, params, paths
-from stages.project.errors import InputError
-from stages.project.parts import PARTS
+from stages.common import io, params, paths
+from stages.common.io import InputError
+from stages.corpus.document import PARTS
 
 
 def test_one_hot():
@@ -30,28 +30,28 @@ def test_main(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str, phrase
     content["synonyms"]["M"] = 2
     monkeypatch.chdir(tmp_path)
     paths.PARAMS.write_text(json.dumps(content))
-    formats.write_json(paths.CODES, {"486": {}, "401.9": {}})
-    formats.write_json(paths.SELECTED, {"486": ["a", "b"], "401.9": ["c", "d"]})
+    io.write_json(paths.CODES, {"486": {}, "401.9": {}})
+    io.write_json(paths.SELECTED, {"486": ["a", "b"], "401.9": ["c", "d"]})
     for part, code in zip(PARTS, ("486", "401.9", "486"), strict=True):
         row = {"document_id": [part], "subject_id": ["1"], "text": ["x"], "codes": [[code]]}
-        formats.write_parquet(paths.split(part), pd.DataFrame(row))
+        io.write_parquet(paths.split(part), pd.DataFrame(row))
     labelize.main()
-    assert files.read_json(paths.LABEL_CODES) == ["401.9", "486"]
-    assert formats.read_csr(paths.targets("val")).toarray().tolist() == [[1, 0]]
+    assert io.read_json(paths.LABEL_CODES) == ["401.9", "486"]
+    assert io.read_csr(paths.targets("val")).toarray().tolist() == [[1, 0]]
     assert pd.read_parquet(paths.LABEL_DOCUMENTS)["part"].tolist() == list(PARTS)
-    assert {len(s) for s in files.read_json(paths.HEAD_SYNONYMS).values()} == ({phrases} if phrases else set())
-    assert files.read_json(paths.JOINT) == {"joint": joint}
-    formats.write_json(paths.SELECTED, {"486": ["a", "b"]})
+    assert {len(s) for s in io.read_json(paths.HEAD_SYNONYMS).values()} == ({phrases} if phrases else set())
+    assert io.read_json(paths.JOINT) == {"joint": joint}
+    io.write_json(paths.SELECTED, {"486": ["a", "b"]})
     with pytest.raises(InputError, match=r"lacks 1 codes, the first is 401\.9"):
         labelize.main()
-    assert files.read_json(paths.LABEL_CODES) == ["401.9", "486"]
+    assert io.read_json(paths.LABEL_CODES) == ["401.9", "486"]
 
 
 def test_synonyms_of_another_number_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     content = paths.PARAMS.read_text(encoding="utf-8")
     monkeypatch.chdir(tmp_path)
     paths.PARAMS.write_text(content)
-    formats.write_json(paths.CODES, {"486": {}})
-    formats.write_json(paths.SELECTED, {"486": ["a", "b"]})
+    io.write_json(paths.CODES, {"486": {}})
+    io.write_json(paths.SELECTED, {"486": ["a", "b"]})
     with pytest.raises(InputError, match=r"has 2 synonyms for 486, not synonyms\.M = 4"):
         labelize.main()

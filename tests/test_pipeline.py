@@ -15,9 +15,9 @@ import pandas as pd
 import pytest
 import yaml
 
-from stages import preset
-from stages.project import params, paths
-from stages.project.parts import PARTS
+from stages.common import params, paths
+from stages.corpus.document import PARTS
+from tools import preset
 
 SMALL = (
     "compute.device=cpu",
@@ -319,7 +319,7 @@ def test_an_earlier_revision_s_model_codes_notes(base: Project):
     """From DVC's cache, while the workspace has another model; and one without a model is told."""
     base.commit()
     (base.root.parent / "note.txt").write_text("History of atrial fibrillation, on coumadin. Acute renal failure.")
-    command = (sys.executable, "-m", "stages.code_notes", "../note.txt", "--json", "../coded.json")
+    command = (sys.executable, "-m", "tools.code_notes", "../note.txt", "--json", "../coded.json")
 
     def coded(*options: str) -> list[dict]:
         done = base.run(*command, *options)

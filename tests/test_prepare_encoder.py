@@ -31,11 +31,11 @@ from transformers import (
 )
 
 from stages import prepare_encoder
+from stages.common import io, paths
+from stages.common.io import InputError
 from stages.encoder import pretrained
 from stages.encoder.architecture import Architecture
 from stages.encoder.encoder import load_encoder, load_tokenizer
-from stages.project import formats, paths
-from stages.project.errors import InputError
 
 ROOT = Path(__file__).parents[1]
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
@@ -59,8 +59,8 @@ def workspace(tmp_path, monkeypatch):
         yaml.dump(content, paths.PARAMS)
 
     set_encoder()
-    formats.write_parquet(paths.split("train"), pd.DataFrame({"text": TEXTS}))
-    formats.write_json(paths.CANDIDATES, {"486": ["cough", "fevers"], "780.6": ["fever", "coughs"]})
+    io.write_parquet(paths.split("train"), pd.DataFrame({"text": TEXTS}))
+    io.write_json(paths.CANDIDATES, {"486": ["cough", "fevers"], "780.6": ["fever", "coughs"]})
     return set_encoder
 
 
@@ -418,8 +418,8 @@ def test_a_full_disk_is_not_the_users_mistake(workspace, megatron, monkeypatch):
 
 def test_the_builtin_encoder(workspace):
     texts = ["Admitted with fever and cough.", "Pneumonia ruled out; fever settled."] * 5
-    formats.write_parquet(paths.split("train"), pd.DataFrame({"text": texts}))
-    formats.write_json(paths.CANDIDATES, {"486": ["pneumonia", "lung infection"], "780.6": ["fever", "pyrexia"]})
+    io.write_parquet(paths.split("train"), pd.DataFrame({"text": texts}))
+    io.write_json(paths.CANDIDATES, {"486": ["pneumonia", "lung infection"], "780.6": ["fever", "pyrexia"]})
     prepare_encoder.main()
     encoder = AutoModel.from_pretrained(paths.ENCODER, local_files_only=True)
     tokenizer = AutoTokenizer.from_pretrained(paths.ENCODER, local_files_only=True)
@@ -448,7 +448,7 @@ def test_the_casing_is_that_of_the_tokenizers_own_file(workspace, megatron, tmp_
 def test_documents_in_another_casing_than_the_encoders(workspace, megatron, caplog, n_capital, said):
     """Of 60 words the capital ones are unknown to an uncased tokenizer that is told to leave them as they are."""
     texts = ["FEVER and cough"] * n_capital + ["fever and cough"] * (20 - n_capital)
-    formats.write_parquet(paths.split("train"), pd.DataFrame({"text": texts}))
+    io.write_parquet(paths.split("train"), pd.DataFrame({"text": texts}))
     workspace(source=str(megatron), lowercase_documents=False)
     if said is None:
         with pytest.raises(InputError, match=r"33\.3 % of the tokens of the training documents are unknown"):

@@ -18,10 +18,10 @@ import pyarrow.parquet as pq
 import pytest
 
 from stages import prepare_splits
-from stages.corpus import published
-from stages.project import files, params, paths
-from stages.project.errors import InputError
-from stages.project.parts import PARTS
+from stages.common import io, params, paths
+from stages.common.io import InputError
+from stages.corpus import split_files
+from stages.corpus.document import PARTS
 
 MARKER = "zyxmarker"
 ROOT = Path(__file__).parents[1]
@@ -36,7 +36,7 @@ def planted(reference: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     notes["TEXT"] = [f"{text} {MARKER}{row} end" for row, text in enumerate(notes["TEXT"])]
     notes.to_csv(folder / NOTES, index=False)
     clean = pd.read_parquet(reference / "preprocess" / "edin_clean.parquet")[["_id", "split"]]
-    clean.to_feather(folder / published.CLEAN_FILE)
+    clean.to_feather(folder / split_files.CLEAN_FILE)
     return folder
 
 
@@ -68,8 +68,8 @@ def test_parts(raw: Path, subset: str, split: str):
     configure(subset=subset, split=split)
     prepare_splits.main()
     tables = {part: pd.read_parquet(paths.split(part)) for part in PARTS}
-    metrics = files.read_json(paths.SPLIT_STATISTICS)
-    codes = files.read_json(paths.CODES)
+    metrics = io.read_json(paths.SPLIT_STATISTICS)
+    codes = io.read_json(paths.CODES)
     carried = set()
     for part, table in tables.items():
         assert list(table) == ["document_id", "subject_id", "text", "codes"]
@@ -88,7 +88,7 @@ def test_parts(raw: Path, subset: str, split: str):
 
 
 def test_a_published_split_of_other_admissions_is_told(raw: Path):
-    path = raw / published.CLEAN_FILE
+    path = raw / split_files.CLEAN_FILE
     split = pd.read_feather(path)
     split["_id"] += 10**6
     split.to_feather(path)
@@ -100,20 +100,20 @@ def test_a_published_split_of_other_admissions_is_told(raw: Path):
 def test_published_sizes_stand_beside_the_measured(raw: Path, caplog: pytest.LogCaptureFixture):
     configure(subset="clean", split="published")
     prepare_splits.main()
-    metrics = files.read_json(paths.SPLIT_STATISTICS)
+    metrics = io.read_json(paths.SPLIT_STATISTICS)
     assert (metrics["codes_published"], metrics["test"]["documents_published"]) == (3681, 8734)
     warned = [record.getMessage() for record in caplog.records if record.levelno == logging.WARNING]
     assert any(f"test documents: {metrics['test']['documents']}, but 8734 were published" in line for line in warned)
 
 
 def test_what_no_part_lists_is_dropped_and_counted(raw: Path):
-    for name in published.FILES["full"].values():
+    for name in split_files.FILES["full"].values():
         lines = (raw / name).read_text().split()
         (raw / name).write_text("\n".join([*lines[2:], f"99{len(lines)}"]))
     configure(subset="full", split="published")
     prepare_splits.main()
-    metrics = files.read_json(paths.SPLIT_STATISTICS)
-    listed = published.load(raw, "full")
+    metrics = io.read_json(paths.SPLIT_STATISTICS)
+    listed = split_files.load(raw, "full")
     documents = [own for part in PARTS for own in pd.read_parquet(paths.split(part))["document_id"]]
     assert set(documents) <= set(listed)
     assert metrics["counts"]["split_ids_not_in_data"] == len(listed) - len(documents) >= 3
@@ -201,7 +201,7 @@ def test_bad_input_leaves_the_outputs_and_tells_no_text(raw: Path, caplog: pytes
 
 def test_an_empty_part(raw: Path):
     configure(subset="top50", split="published")
-    (raw / published.FILES["top50"]["val"]).write_text("")
+    (raw / split_files.FILES["top50"]["val"]).write_text("")
     with pytest.raises(InputError, match="no document is left for the val part"):
         prepare_splits.main()
     configure(subset="clean", min_documents=10_000)
@@ -252,7 +252,7 @@ def test_codiesp(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
         "val": ["c"],
         "test": ["d"],
     }
-    assert files.read_json(paths.CODES) == {"N44.8": {"kind": "diagnosis", "titles": []}}
-    metrics = files.read_json(paths.SPLIT_STATISTICS)
+    assert io.read_json(paths.CODES) == {"N44.8": {"kind": "diagnosis", "titles": []}}
+    metrics = io.read_json(paths.SPLIT_STATISTICS)
     assert metrics["counts"]["documents_without_kept_code"] == 1
     assert "documents_published" not in metrics["test"]

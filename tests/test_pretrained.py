@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from stages.project import paths
-from stages.project.effects import TYPES
+from stages.common import paths
+from stages.modeling.model_type import TYPES
 from tests.test_pipeline import Project
 
 FOLDER = os.environ.get("PRETRAINED_DIR")
@@ -42,5 +42,5 @@ def test_every_type_learns_predicts_counts_and_explains(project: Project, model_
     curves = (project.root / "metrics/plots/training.csv").read_text().splitlines()
     assert math.isfinite(float(dict(zip(curves[0].split(","), curves[1].split(","), strict=True))["train_loss"]))
     assert "random" in project.read(paths.EXPLANATIONS)["test"]["plausibility"]
-    assert project.run("python", "-m", "stages.report").returncode == 0
+    assert project.run("python", "-m", "tools.report").returncode == 0
     assert (project.root / "report/index.html").exists()

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from stages.corpus import codiesp, mimic, published
-from stages.project.errors import InputError
+from stages.common.io import InputError
+from stages.corpus import codiesp, mimic, split_files
 from stages.synonyms import pools
 
 MARKER = "zyxmarker"
@@ -117,11 +117,11 @@ def test_codiesp(tmp_path: Path, caplog: pytest.LogCaptureFixture, line: str):
 
 
 def test_splits_and_pools(tmp_path: Path, caplog: pytest.LogCaptureFixture):
-    for name in published.FILES["top50"].values():
+    for name in split_files.FILES["top50"].values():
         (tmp_path / name).write_text(f"1\n{MARKER} was seen\n")
-    silent(published.load, tmp_path, "top50", caplog=caplog)
-    pd.DataFrame({"_id": [1], "split": [f"{MARKER} was seen"]}).to_feather(tmp_path / published.CLEAN_FILE)
-    silent(published.load, tmp_path, "clean", caplog=caplog)
+    silent(split_files.load, tmp_path, "top50", caplog=caplog)
+    pd.DataFrame({"_id": [1], "split": [f"{MARKER} was seen"]}).to_feather(tmp_path / split_files.CLEAN_FILE)
+    silent(split_files.load, tmp_path, "clean", caplog=caplog)
     for content in (f'["{MARKER}"]', f'{{"{MARKER} was seen": "x"}}', f'{{"486": "{MARKER}"}}', f'{{"486": ["{MARKER}'):
         (tmp_path / pools.FILES["umls"]).write_text(content)
         silent(pools.read_pool, "umls", tmp_path, caplog=caplog)

@@ -7,11 +7,9 @@ from safetensors.numpy import load_file, save_file
 from scipy.special import expit
 
 from stages import train_quantifier
-from stages.project import paths
-from stages.project.errors import InputError
-from stages.project.files import read_json
-from stages.project.formats import write_csr
-from stages.project.params import load
+from stages.common import io, paths
+from stages.common.io import InputError
+from stages.common.params import load
 from stages.quantification.quantifiers import load_mlp
 
 
@@ -25,7 +23,7 @@ def workspace(tmp_path, monkeypatch):
     (tmp_path / "params.yaml").write_text(yaml.safe_dump(settings))
     rng = np.random.default_rng(0)
     logits = rng.normal(-1, 2, (40, 5)).astype(np.float32)
-    write_csr(paths.targets("val"), sp.csr_array((rng.random((40, 5)) < expit(logits)).astype(np.uint8)))
+    io.write_csr(paths.targets("val"), sp.csr_array((rng.random((40, 5)) < expit(logits)).astype(np.uint8)))
     path = paths.predictions(paths.PREDICTIONS, "val")
     path.parent.mkdir(parents=True)
     save_file({"logits": logits}, path)
@@ -45,9 +43,9 @@ def test_writes_the_network_and_its_losses(workspace, early_stopping):
     weights = load_file(paths.QUANTIFIER / "model.safetensors")
     shapes = {name: weight.shape for name, weight in weights.items()}
     assert shapes == {"hidden.weight": (3, 5), "hidden.bias": (3,), "output.weight": (5, 3), "output.bias": (5,)}
-    assert read_json(paths.QUANTIFIER / "config.json") == {"codes": 5, "hidden": 3}
+    assert io.read_json(paths.QUANTIFIER / "config.json") == {"codes": 5, "hidden": 3}
     assert load_mlp(paths.QUANTIFIER).estimate(np.zeros((2, 5))).shape == (2, 5)
-    history = read_json(paths.QUANTIFIER / "history.json")
+    history = io.read_json(paths.QUANTIFIER / "history.json")
     assert [losses["epoch"] for losses in history] == [0, 1, 2, 3]
     assert ("val_loss" in history[0]) == (early_stopping == "validation")
 

@@ -18,9 +18,9 @@ from safetensors.torch import load, load_file
 from transformers import BertConfig, BertModel, BertTokenizerFast
 
 from stages import predict, train_classifier, train_joint
-from stages.handover import starting_point
-from stages.project import files, formats, paths
-from stages.project.errors import InputError
+from stages.common import io, paths
+from stages.common.io import InputError
+from stages.modeling import warm_start
 from stages.quantification.quantifiers import PrevalenceMLP, save_mlp
 
 ROOT = Path(__file__).parents[1]
@@ -64,14 +64,14 @@ def workspace(tmp_path, monkeypatch) -> Path:
         codes = [[code for at, code in enumerate(CODES) if WORDS[at] in text.split()] for text in texts]
         ids = [f"{part}{number}" for number in range(size)]
         table = pd.DataFrame({"document_id": ids, "subject_id": ids, "text": texts, "codes": codes})
-        formats.write_parquet(paths.split(part), table)
+        io.write_parquet(paths.split(part), table)
         targets = np.array([[code in of_document for code in CODES] for of_document in codes], dtype=np.uint8)
-        formats.write_csr(paths.targets(part), sp.csr_array(targets))
-    formats.write_json(paths.LABEL_CODES, CODES)
-    formats.write_json(paths.ARCHITECTURE, ARCHITECTURE)
-    formats.write_json(paths.HEAD_SYNONYMS, {code: [WORDS[at], WORDS[at + 5]] for at, code in enumerate(CODES)})
-    formats.write_json(paths.JOINT, {"joint": False})
-    formats.write_json(paths.CORPUS, {"format": "mimic3", "subset": "top50"})
+        io.write_csr(paths.targets(part), sp.csr_array(targets))
+    io.write_json(paths.LABEL_CODES, CODES)
+    io.write_json(paths.ARCHITECTURE, ARCHITECTURE)
+    io.write_json(paths.HEAD_SYNONYMS, {code: [WORDS[at], WORDS[at + 5]] for at, code in enumerate(CODES)})
+    io.write_json(paths.JOINT, {"joint": False})
+    io.write_json(paths.CORPUS, {"format": "mimic3", "subset": "top50"})
     vocabulary = {word: number for number, word in enumerate(["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *WORDS])}
     torch.manual_seed(0)
     config = BertConfig(
@@ -96,14 +96,14 @@ def content(folder: Path) -> dict[str, bytes]:
 def test_classifier_and_predictions(workspace):
     train_classifier.main()
     predict.main()
-    history = files.read_json(paths.CLASSIFIER / "history.json")
+    history = io.read_json(paths.CLASSIFIER / "history.json")
     curve = pd.read_csv(paths.PLOTS / "training.csv")
     assert list(curve.columns) == ["epoch", "train_loss", "val_f1_micro", "val_loss"]
     assert curve.to_dict("records") == history
     for part in ("val", "test"):
         logits = load_file(paths.predictions(paths.PREDICTIONS, part))["logits"]
         assert logits.shape == (PART_SIZES[part], len(CODES))
-    targets = torch.from_numpy(formats.read_csr(paths.targets("val")).toarray()).float()
+    targets = torch.from_numpy(io.read_csr(paths.targets("val")).toarray()).float()
     best = max(history, key=lambda row: row["val_f1_micro"])
     logits = load_file(paths.predictions(paths.PREDICTIONS, "val"))["logits"]
     loss = torch.nn.functional.binary_cross_entropy_with_logits(logits, targets)
@@ -145,9 +145,9 @@ def test_bf16_learns_and_predicts_what_float32_does(workspace, kind):
     """On the CPU's own bfloat16 autocast, through training, prediction and joint training; logits take many values."""
     no_size = {name: None for sizes in SIZES.values() for name in sizes}
     head = {"head": "msam", "heads": 2} if "MSAM" in kind else {"head": "plain", "heads": None}
-    formats.write_json(paths.ARCHITECTURE, ARCHITECTURE | no_size | SIZES[kind[:2]] | {"encoder": kind[:2]} | head)
+    io.write_json(paths.ARCHITECTURE, ARCHITECTURE | no_size | SIZES[kind[:2]] | {"encoder": kind[:2]} | head)
     if "MSAM" not in kind:
-        formats.write_json(paths.HEAD_SYNONYMS, {})
+        io.write_json(paths.HEAD_SYNONYMS, {})
     logits = {}
     for precision in ("float32", "bf16"):
         set_params(compute__precision=precision)
@@ -190,18 +190,18 @@ def test_start_from_a_folder(workspace, caplog):
 @pytest.mark.parametrize(
     ("change", "reason"),
     [
-        (lambda: formats.write_json(paths.CORPUS, {"format": "mimic3", "subset": "full"}), "another corpus or subset"),
-        (lambda: formats.write_json(paths.LABEL_CODES, [*CODES[:2], "004"]), "another list of codes"),
-        (lambda: formats.write_json(paths.HEAD_SYNONYMS, dict.fromkeys(CODES, WORDS[:2])), "other synonyms"),
+        (lambda: io.write_json(paths.CORPUS, {"format": "mimic3", "subset": "full"}), "another corpus or subset"),
+        (lambda: io.write_json(paths.LABEL_CODES, [*CODES[:2], "004"]), "another list of codes"),
+        (lambda: io.write_json(paths.HEAD_SYNONYMS, dict.fromkeys(CODES, WORDS[:2])), "other synonyms"),
         (lambda: swap_parts("train", "val"), "other documents"),
         (lambda: forget_a_word(), "another encoder or tokenizer"),
     ],
 )
 def test_start_from_refuses_what_does_not_fit(workspace, change, reason):
-    formats.write_json(Path("earlier") / starting_point.PROVENANCE, starting_point.provenance())
+    io.write_json(Path("earlier") / warm_start.PROVENANCE, warm_start.provenance())
     change()
     with pytest.raises(InputError, match=rf"train\.start_from: .*{reason}"):
-        starting_point.start(torch.nn.Linear(1, 1), Path("earlier"))
+        warm_start.start(torch.nn.Linear(1, 1), Path("earlier"))
 
 
 def swap_parts(first: str, second: str) -> None:
@@ -217,12 +217,12 @@ def forget_a_word() -> None:
 
 def test_start_from_nowhere(workspace):
     with pytest.raises(InputError, match=r"train\.start_from: 'nowhere' is no folder, and no git revision"):
-        starting_point.located("nowhere")
+        warm_start.located("nowhere")
 
 
 def test_an_empty_part_is_refused(workspace):
     table = pd.read_parquet(paths.split("val"))
-    formats.write_parquet(paths.split("val"), table[:0])
+    io.write_parquet(paths.split("val"), table[:0])
     with pytest.raises(InputError, match=r"val\.parquet has no document"):
         train_classifier.main()
     assert not paths.CLASSIFIER.exists()
@@ -241,7 +241,7 @@ def joint_workspace(workspace) -> torch.nn.Module:
     quantifier = PrevalenceMLP(len(CODES), 4)
     paths.QUANTIFIER.mkdir()
     save_mlp(quantifier, paths.QUANTIFIER)
-    formats.write_json(paths.JOINT, {"joint": True})
+    io.write_json(paths.JOINT, {"joint": True})
     return quantifier
 
 
@@ -250,7 +250,7 @@ def test_joint_training(joint_workspace):
     written = content(paths.JOINT_MODEL)
     assert json.loads(written["joint.json"]) == {"joint": True}
     assert {"model.safetensors", "quantifier.safetensors", "val.safetensors", "test.safetensors"} <= written.keys()
-    assert set(files.read_json(paths.JOINT_MODEL / "history.json")[0]) == {
+    assert set(io.read_json(paths.JOINT_MODEL / "history.json")[0]) == {
         *("epoch", "train_loss", "val_loss", "val_f1_micro", "val_mece")
     }
     for name, weight in load_file(paths.JOINT_MODEL / "quantifier.safetensors").items():
@@ -279,13 +279,13 @@ def test_two_processes_learn_what_one_learns(workspace):
     """
     launch("train_classifier")
     alone = load_file(paths.CLASSIFIER / "model.safetensors")
-    history = files.read_json(paths.CLASSIFIER / "history.json")
+    history = io.read_json(paths.CLASSIFIER / "history.json")
     set_params(compute__threads=2)
     launch("train_classifier", processes=2)
     together = load_file(paths.CLASSIFIER / "model.safetensors")
     for name in alone:
         torch.testing.assert_close(together[name], alone[name], rtol=0, atol=1e-5)
-    for one, two in zip(history, files.read_json(paths.CLASSIFIER / "history.json"), strict=True):
+    for one, two in zip(history, io.read_json(paths.CLASSIFIER / "history.json"), strict=True):
         assert two == pytest.approx(one, rel=1e-4)
     assert len(checkpoints_left()) == 1
     launch("predict")
@@ -328,8 +328,8 @@ def test_start_from_the_revision_of_an_experiment(workspace):
     shell(f"git init && {dvc} init && {dvc} add {paths.CLASSIFIER} && git add .dvc models/.gitignore models/*.dvc")
     shell("git -c user.name=a -c user.email=a@b.c commit -m earlier && git tag earlier")
     (paths.CLASSIFIER / "weights").write_text("later")
-    folder = starting_point.located("earlier")
+    folder = warm_start.located("earlier")
     assert (folder / "weights").read_text() == "earlier"
-    assert starting_point.located("earlier", fetch=False) == folder
-    starting_point.forget()
+    assert warm_start.located("earlier", fetch=False) == folder
+    warm_start.forget()
     assert not folder.exists()

@@ -3,25 +3,20 @@
 from collections import Counter
 from pathlib import Path
 
+from stages.common.io import InputError
 from stages.corpus import icd, text
 from stages.corpus.delimited import is_id, quoted
-from stages.corpus.document import Code, Corpus, Document
-from stages.corpus.icd import Kind, NotACode
-from stages.project.errors import InputError
+from stages.corpus.document import Code, Corpus, Document, Kind, Subset
+from stages.corpus.icd import NotACode
 
 FOLDERS = {"train": "train", "val": "dev", "test": "test"}
-KINDS: dict[str, tuple[Kind, ...]] = {
-    "diagnoses": ("diagnosis",),
-    "procedures": ("procedure",),
-    "both": ("diagnosis", "procedure"),
-}
 CODE_FILES: dict[Kind, str] = {"diagnosis": "D", "procedure": "P"}
 SOURCE = "download CodiEsp from Zenodo, DOI 10.5281/zenodo.3625746"
 NOT_THE_CORPUS = ("__MACOSX",)  # beside files that begin with a dot: what a Mac adds to an archive
 
 
-def load(folder: Path, subset: str, min_documents: int) -> tuple[Corpus, dict[str, str]]:
-    """The documents of a subset (`diagnoses`, `procedures` or `both`), and the part of each by the official split.
+def load(folder: Path, subset: Subset, min_documents: int) -> tuple[Corpus, dict[str, str]]:
+    """The documents of a subset, and the part of each by the official split.
 
     Codes are upper-case. Kept are those of at least `min_documents` training documents. Raises InputError where the
     files are at fault.
@@ -33,7 +28,7 @@ def load(folder: Path, subset: str, min_documents: int) -> tuple[Corpus, dict[st
     n_texts = 0
     for part, name in FOLDERS.items():
         codes: dict[str, set[str]] = {}
-        for kind in KINDS[subset]:
+        for kind in subset.kinds:
             for document_id, own in _read_codes(folder / name / f"{name}{CODE_FILES[kind]}.tsv", kind).items():
                 codes.setdefault(document_id, set()).update(own)
                 kinds.update(dict.fromkeys(own, kind))

@@ -20,7 +20,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pyarrow import csv
 
-from stages.project.errors import InputError
+from stages.common.io import InputError
 
 WHOLE_NUMBER = re.compile(r"[0-9]{1,15}(\.0+)?")
 ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._\-]{0,39}")  # what an id looks like; anything else may be text

@@ -1,9 +1,17 @@
-"""What every corpus is read into."""
+"""What every corpus is read into, and what is kept of it."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
-from stages.corpus.icd import Kind
+from stages.corpus import text
+
+PARTS = ("train", "val", "test")  # the one order in which every table and every count goes through them
+LEARNT = PARTS[:2]  # what training sees: it learns from the first and is steered by the second
+SCORED = PARTS[1:]  # what is predicted and evaluated
+
+Kind = Literal["diagnosis", "procedure"]
+Revision = Literal[9, 10]  # of ICD-CM
 
 
 class Document(NamedTuple):
@@ -23,7 +31,7 @@ class Code(NamedTuple):
 
 
 class Span(NamedTuple):
-    """Characters [begin, end) of a document that name a code: one of its own, or in a trap one that it has not."""
+    """Characters [begin, end) of a document that name a code: one of its own, or, in a trap, another one."""
 
     document_id: str
     code: str
@@ -36,10 +44,9 @@ class Span(NamedTuple):
 class Corpus:
     """Documents in their fixed order, what is known of their codes, and what was counted on the way.
 
-    `gold`, part -> document -> codes, has all codes, also those that the subset leaves out, and all coded documents; it
-    is empty for a corpus whose evaluation does not ask for them. `admission_of` names the admission of each document
-    that is one of several of it, and so has another id. `evidence` says where codes are named, and `evidence_part_of`
-    which part an annotated document counts for where that is not its own.
+    gold: part -> document -> every annotated code, including those outside the label set; empty unless the corpus has
+    an official evaluation. admission_of: maps a note's document id to its admission id (MIMIC-IV only). evidence: where
+    codes are named; evidence_part_of: the part that an annotated document counts for where that is not its own.
     """
 
     documents: list[Document]
@@ -49,3 +56,24 @@ class Corpus:
     admission_of: dict[str, str] = field(default_factory=dict)
     evidence: list[Span] = field(default_factory=list)
     evidence_part_of: dict[str, str] | None = None
+
+
+@dataclass(frozen=True)
+class Subset:
+    """What is kept of a corpus.
+
+    revision: of ICD; None where the corpus does not say. kinds: of codes. fixed: the codes, where a list fixes them.
+    rare: whether codes of fewer than data.min_documents documents stay. most_frequent: that many codes of the training
+    part stay, once documents have their parts. split_files: of the published split, one per part in the order of PARTS
+    or one for all; documents and n_codes: how many the publication has.
+    """
+
+    revision: Revision | None
+    clean: text.Cleaner = text.fold_white_space
+    kinds: tuple[Kind, ...] = ("diagnosis", "procedure")
+    fixed: frozenset[str] | None = None
+    rare: bool = True
+    most_frequent: int | None = None
+    split_files: tuple[str, ...] = ()
+    documents: Mapping[str, int] = field(default_factory=dict)
+    n_codes: int | None = None

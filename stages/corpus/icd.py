@@ -5,10 +5,8 @@ The one place where a code is read, whatever table, pool or split it comes from.
 
 import re
 from dataclasses import dataclass
-from typing import Literal
 
-Kind = Literal["diagnosis", "procedure"]
-Revision = Literal[9, 10]
+from stages.corpus.document import Kind, Revision
 
 # The fixed list of Mullenbach et al. (2018).
 # fmt: off
@@ -86,7 +84,7 @@ def read(text: str, kind: Kind, revision: Revision = 9) -> str | None:
 
     White space around it, small letters, a dot or none, a dot with nothing behind it (`I10.`) and Excel's ways of
     saying "text" (`="0389"`, `'0389`) are all understood. Raises NotACode for what no code of this kind can be: other
-    characters, or a dot at another place, which is how a code looks that went through a column of numbers.
+    characters, or a misplaced dot, the usual trace of codes parsed as floats.
     """
     spelled = text.strip()
     if spelled.startswith('="') and spelled.endswith('"'):

@@ -11,12 +11,12 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from stages.common.io import InputError
+from stages.common.runner import progress_bar
 from stages.corpus import delimited, icd, text
-from stages.corpus.document import Code, Corpus, Document, Span
-from stages.corpus.evidence import Evidence, carried
-from stages.corpus.icd import MIMIC_50, Kind, NotACode, Revision
-from stages.project.errors import InputError
-from stages.project.progress import Bar
+from stages.corpus.document import Code, Corpus, Document, Kind, Revision, Span, Subset
+from stages.corpus.gold_spans import Evidence, carried
+from stages.corpus.icd import NotACode
 
 log = logging.getLogger(__name__)
 
@@ -76,29 +76,6 @@ MIMIC_IV = Release(
     notes_folder="note",
     merged=False,
 )
-RELEASES = {"mimic3": MIMIC_III, "mimic4": MIMIC_IV}
-
-
-@dataclass(frozen=True)
-class Subset:
-    """What is kept of a release."""
-
-    revision: Revision
-    clean: text.Cleaner
-    fixed: frozenset[str] | None = None  # the codes, where a list fixes them
-    rare: bool = True  # whether codes of fewer than data.min_documents documents stay
-    most_frequent: int | None = None  # of the training part, once documents are dealt: that many codes stay
-
-
-SUBSETS = {
-    "top50": Subset(9, text.fold_white_space, fixed=frozenset(MIMIC_50)),
-    "full": Subset(9, text.fold_white_space),
-    "clean": Subset(9, text.lower_alphanumeric, rare=False),
-    "icd9": Subset(9, text.lower_alphanumeric, rare=False),
-    "icd10": Subset(10, text.lower_alphanumeric, rare=False),
-    "top50_icd9": Subset(9, text.lower_alphanumeric, rare=False, most_frequent=50),
-    "top50_icd10": Subset(10, text.lower_alphanumeric, rare=False, most_frequent=50),
-}
 
 
 class Admission(NamedTuple):
@@ -113,7 +90,7 @@ Notes = dict[Admission, list[tuple[str, str]]]  # each note's id and cleaned tex
 
 def load(
     folder: Path,
-    subset: str,
+    subset: Subset,
     min_documents: int,
     release: Release = MIMIC_III,
     notes_dir: Path | None = None,
@@ -126,21 +103,21 @@ def load(
     has several documents. Codes that depend on the training part (`Subset.most_frequent`) are not chosen here. Raises
     InputError where the files are at fault.
     """
-    kept_of = SUBSETS[subset]
+    assert subset.revision is not None, "a release is coded in a revision of ICD"
     annotated = Evidence.of(evidence_dir, subset) if evidence_dir is not None else Evidence({}, None)
     folder = _inside(folder, release.hospital)
-    codes, kinds = read_codes(folder, release, kept_of.revision)
-    titles = read_titles(folder, release, kept_of.revision)
-    _warn_of_lost_zeros(kinds, release, kept_of.revision)
+    codes, kinds = read_codes(folder, release, subset.revision)
+    titles = read_titles(folder, release, subset.revision)
+    _warn_of_lost_zeros(kinds, release, subset.revision)
     notes_dir = _inside(notes_dir or folder, release.notes_folder)
     raw: Notes = {one: [] for one in codes if one.admission in annotated.files}
-    notes, counts = read_notes(notes_dir, codes.keys(), kept_of.clean, release, raw)
+    notes, counts = read_notes(notes_dir, codes.keys(), subset.clean, release, raw)
     _check_agreement(folder, release, notes.keys(), codes.keys())
     admissions = sorted(notes.keys() & codes.keys())
     counts |= {"admissions_with_notes": len(notes), "admissions_without_codes": len(notes) - len(admissions)}
 
     n_notes = {admission: 1 if release.merged else len(notes[admission]) for admission in admissions}
-    kept = kept_codes((codes[one] for one in admissions for _ in range(n_notes[one])), kept_of, min_documents)
+    kept = kept_codes((codes[one] for one in admissions for _ in range(n_notes[one])), subset, min_documents)
     documents = []
     admission_of: dict[str, str] = {}
     evidence: list[Span] = []
@@ -151,13 +128,13 @@ def load(
         if not own:
             n_uncoded += n_notes[admission]
             continue
-        for document_id, joined in _documents(admission, notes.pop(admission), kept_of.clean, release.merged):
+        for document_id, joined in _documents(admission, notes.pop(admission), subset.clean, release.merged):
             documents.append(Document(document_id, str(admission.subject), joined, own))
             if document_id != str(admission.admission):
                 admission_of[document_id] = str(admission.admission)
             if admission in raw:
                 spans = list(annotated.spans(admission.admission))
-                evidence += carried(spans, raw.pop(admission), kept_of.clean, document_id, told)
+                evidence += carried(spans, raw.pop(admission), subset.clean, document_id, told)
     counts |= told
     counts["documents_without_kept_code"] = n_uncoded
     _warn_of_absent(kept, documents)
@@ -223,7 +200,7 @@ def _raw_notes(path: Path, release: Release, counts: dict[str, int]) -> Iterator
     column, kinds = release.category
     columns = (release.note_id, release.column("subject_id"), release.column("hadm_id"), column, release.column("text"))
     n_empty = n_repeated = 0
-    with Bar(desc="reading notes", unit=" notes", unit_scale=True) as bar:
+    with progress_bar(desc="reading notes", unit=" notes", unit_scale=True) as bar:
         for batch in delimited.read(path, columns):
             bar.update(batch.num_rows)
             counts["notes"] += batch.num_rows

@@ -11,11 +11,9 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from stages.common.io import InputError
 from stages.corpus import delimited, text
-from stages.corpus.document import Code, Corpus, Document
-from stages.corpus.icd import Kind
-from stages.project.errors import InputError
-from stages.project.parts import PARTS
+from stages.corpus.document import PARTS, Code, Corpus, Document, Kind
 
 log = logging.getLogger(__name__)
 

@@ -6,22 +6,21 @@ same bytes for the same seed. A corpus of more admissions begins with the same p
 
 import datetime as dt
 import gzip
-import io
 import random
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from io import BufferedWriter
 from pathlib import Path
 from typing import IO
 
 import yaml
 
+from stages.common import io
+from stages.common.io import InputError
 from stages.demo.conditions import OUTSIDE, is_procedure
 from stages.demo.notes import Lexicon, Mark, addendum, discharge_summary, other_note
 from stages.demo.patients import Admission, admissions
-from stages.project.errors import InputError
-from stages.project.files import whole_directory
-from stages.project.formats import write_json
 
 COLUMNS = {
     "NOTEEVENTS": (
@@ -129,7 +128,7 @@ def mimic_writer(folder: Path, level: int = 6) -> Iterator[MimicWriter]:
         for name in COLUMNS:
             raw = stack.enter_context((folder / f"{name}.csv.gz").open("wb"))
             packed = gzip.GzipFile(filename="", mode="wb", fileobj=raw, compresslevel=level, mtime=0)
-            files[name] = stack.enter_context(io.BufferedWriter(packed, 1 << 18))
+            files[name] = stack.enter_context(BufferedWriter(packed, 1 << 18))
         yield MimicWriter(files)
 
 
@@ -150,7 +149,7 @@ def undotted(code: str) -> str:
 def write_corpus(folder: Path, count: int, seed: int, phrases: dict[str, dict]) -> dict[str, int]:
     """Write a corpus of `count` admissions, whole or not at all; return the number of rows of each file."""
     lexicon = Lexicon(phrases)
-    with whole_directory(folder) as partial, mimic_writer(partial) as writer:
+    with io.whole_directory(folder) as partial, mimic_writer(partial) as writer:
         (partial / EVIDENCE).mkdir()
         write_titles(writer, phrases)
         block: list[tuple[float, Note]] = []
@@ -257,4 +256,4 @@ def write_evidence(folder: Path, notes: Iterable[tuple[int, Note]]) -> None:
             entry = {"note_id": row_id, "category": note.category, "annotations": told[True], "traps": told[False]}
             of_admission.setdefault(note.hadm_id, []).append(entry)
     for hadm_id, entries in of_admission.items():
-        write_json(folder / f"{hadm_id}-ICD-9.json", {"hadm_id": hadm_id, "notes": entries})
+        io.write_json(folder / f"{hadm_id}-ICD-9.json", {"hadm_id": hadm_id, "notes": entries})

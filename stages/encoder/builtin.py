@@ -18,8 +18,9 @@ from tokenizers import normalizers, pre_tokenizers
 from torch import Tensor, nn
 from transformers import BertConfig, BertModel, BertTokenizerFast, PreTrainedTokenizerBase
 
-from stages.project.errors import InputError
-from stages.project.progress import Bar
+from stages.common.io import InputError
+from stages.common.runner import progress_bar
+from stages.encoder.families import HIDDEN, POSITIONS
 
 SPECIAL = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
 ASCII = [chr(code) for code in range(33, 127)]
@@ -31,19 +32,19 @@ POSITION_STD = 0.01
 
 
 @dataclass(frozen=True)
-class Settings:
+class Recipe:
     """Size of the built-in encoder, and how it is pre-trained."""
 
-    layers: int
-    hidden: int
-    heads: int
-    vocabulary: int
-    positions: int
-    chunk_length: int  # tokens of a training chunk, [CLS] and [SEP] included
-    steps: int
-    batch_size: int  # chunks per step, and synonym pairs per step
-    learning_rate: float
-    seed: int
+    layers: int = 2
+    hidden: int = HIDDEN
+    heads: int = 4
+    vocabulary: int = 4000
+    positions: int = POSITIONS
+    chunk_length: int = 32  # tokens of a training chunk, [CLS] and [SEP] included, as the demo's model.chunk_length
+    steps: int = 600
+    batch_size: int = 32  # chunks per step, and synonym pairs per step
+    learning_rate: float = 1e-2
+    seed: int = 888
 
 
 def count_words(texts: Sequence[str], lowercase: bool) -> Counter[str]:
@@ -95,7 +96,7 @@ def frequent_pieces(counts: Mapping[str, int], number: int, known: Set[str]) -> 
     while len(pieces) < number and queue:
         times, pair = heapq.heappop(queue)
         if times == 0 or -times != met[pair]:
-            continue  # has been counted anew since
+            continue  # has been counted again since
         piece = pair[0] + pair[1][2:]
         if piece not in known:
             pieces.append(piece)
@@ -128,7 +129,7 @@ def build_tokenizer(vocabulary: Sequence[str], n_positions: int, lowercase: bool
     return BertTokenizerFast(vocab=ids, do_lower_case=lowercase, model_max_length=n_positions)
 
 
-def new_encoder(settings: Settings, vocabulary: int) -> BertModel:
+def new_encoder(recipe: Recipe, vocabulary: int) -> BertModel:
     """A BERT of the given size at its random start, drawn from torch's generator.
 
     Position embeddings are small, the pooler starts as the identity, and there is no dropout: on attention weights it
@@ -136,11 +137,11 @@ def new_encoder(settings: Settings, vocabulary: int) -> BertModel:
     """
     config = BertConfig(
         vocab_size=vocabulary,
-        hidden_size=settings.hidden,
-        num_hidden_layers=settings.layers,
-        num_attention_heads=settings.heads,
-        intermediate_size=2 * settings.hidden,
-        max_position_embeddings=settings.positions,
+        hidden_size=recipe.hidden,
+        num_hidden_layers=recipe.layers,
+        num_attention_heads=recipe.heads,
+        intermediate_size=2 * recipe.hidden,
+        max_position_embeddings=recipe.positions,
         hidden_dropout_prob=0.0,
         attention_probs_dropout_prob=0.0,
         initializer_range=INITIAL_STD,
@@ -277,38 +278,38 @@ def pretrain(
     tokenizer: PreTrainedTokenizerBase,
     documents: Sequence[Sequence[int]],
     synonyms: Mapping[str, Sequence[str]],
-    settings: Settings,
+    recipe: Recipe,
 ) -> None:
     """Train `encoder` in place on the sum of three losses.
 
     (1) `[CLS]` predicts the bag of words of its chunk, weighted by inverse document frequency; (2) masked words are
     predicted; (3) the `[CLS]` vectors of two synonyms of one code are pulled together, away from other codes'.
     The learning rate rises over the first tenth of the steps and falls linearly to nothing. Everything random comes
-    from `settings.seed`.
+    from `recipe.seed`.
     """
-    rng = np.random.default_rng(settings.seed)
-    chunks = Chunks(documents, settings.chunk_length, tokenizer)
-    pairs = SynonymPairs(synonyms, settings.chunk_length, tokenizer)
+    rng = np.random.default_rng(recipe.seed)
+    chunks = Chunks(documents, recipe.chunk_length, tokenizer)
+    pairs = SynonymPairs(synonyms, recipe.chunk_length, tokenizer)
     words = word_tokens(tokenizer)
     weights = chunks.inverse_document_frequencies(len(tokenizer)) * words
     summary, cloze = (WordPrediction(encoder.embeddings.word_embeddings) for _ in range(2))
     modules = nn.ModuleList([encoder, summary, cloze])
     trained = [weight for name, weight in modules.named_parameters() if ".pooler." not in name]
-    optimizer = torch.optim.AdamW(trained, lr=settings.learning_rate, weight_decay=0.01)
-    warm = max(1, settings.steps // 10)
+    optimizer = torch.optim.AdamW(trained, lr=recipe.learning_rate, weight_decay=0.01)
+    warm = max(1, recipe.steps // 10)
     schedule = torch.optim.lr_scheduler.LambdaLR(
-        optimizer, lambda step: min((step + 1) / warm, (settings.steps - step) / max(1, settings.steps - warm))
+        optimizer, lambda step: min((step + 1) / warm, (recipe.steps - step) / max(1, recipe.steps - warm))
     )
     encoder.train()
-    bar = Bar(range(settings.steps), desc="pre-training the encoder", unit="step")
+    bar = progress_bar(range(recipe.steps), desc="pre-training the encoder", unit="step")
     for step in bar:
-        tokens = chunks.sample(settings.batch_size, rng)
+        tokens = chunks.sample(recipe.batch_size, rng)
         masked, chosen = mask_words(tokens, words, tokenizer.mask_token_id, rng)
         states = encoder(masked, attention_mask=tokens != tokenizer.pad_token_id).last_hidden_state
         loss = bag_of_words_loss(summary(states[:, 0]), tokens, weights)
         loss = loss + masked_word_loss(cloze(states[chosen]), tokens[chosen])
         if len(pairs) > 1:
-            phrases = pairs.sample(settings.batch_size, rng)
+            phrases = pairs.sample(recipe.batch_size, rng)
             vectors = encoder(phrases, attention_mask=phrases != tokenizer.pad_token_id).last_hidden_state[:, 0]
             loss = loss + synonym_contrast_loss(*vectors.chunk(2))
             loss = loss + bag_of_words_loss(summary(vectors), phrases, weights)
@@ -325,7 +326,7 @@ def pretrain(
 def train_builtin_encoder(
     documents: Sequence[str],
     synonyms: Mapping[str, Sequence[str]],
-    settings: Settings,
+    recipe: Recipe,
     lowercase_documents: bool | None,
 ) -> tuple[BertModel, BertTokenizerFast]:
     """A tokenizer and a pre-trained encoder from the training documents and the synonyms of the codes.
@@ -340,13 +341,13 @@ def train_builtin_encoder(
     if not any(map(str.isalpha, "".join(counts))):
         raise InputError("no training document has a word; the built-in encoder needs text to learn from")
     counts.update(count_words([phrase for _, phrases in sorted(synonyms.items()) for phrase in phrases], True))
-    vocabulary = build_vocabulary(counts, settings.vocabulary)
-    tokenizer = build_tokenizer(vocabulary, settings.positions)
-    reader = build_tokenizer(vocabulary, settings.positions, lowercase)
+    vocabulary = build_vocabulary(counts, recipe.vocabulary)
+    tokenizer = build_tokenizer(vocabulary, recipe.positions)
+    reader = build_tokenizer(vocabulary, recipe.positions, lowercase)
     encoded = reader(list(documents), add_special_tokens=False, verbose=False)["input_ids"]
     encoded = [document for document in encoded if document]
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(settings.seed)
-        encoder = new_encoder(settings, len(tokenizer))
-        pretrain(encoder, tokenizer, encoded, synonyms, settings)
+        torch.manual_seed(recipe.seed)
+        encoder = new_encoder(recipe, len(tokenizer))
+        pretrain(encoder, tokenizer, encoded, synonyms, recipe)
     return encoder, tokenizer

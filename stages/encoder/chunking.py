@@ -8,20 +8,11 @@ buckets are 512, 1021, 1531, ... and the stride is 255.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 
 from stages.encoder.architecture import Architecture
-
-
-@dataclass(frozen=True)
-class SpecialIds:
-    """The tokenizer's own ids of [CLS], [SEP] and [PAD]."""
-
-    cls: int
-    sep: int
-    pad: int
+from stages.encoder.tokenizer import SpecialIds
 
 
 def document_rows(
@@ -48,6 +39,22 @@ def document_rows(
         with_text = 1 + _stride(architecture.chunk_length) * np.arange(len(rows)) < len(tokens) - 1
         return rows[with_text], mask[with_text]
     return rows, mask
+
+
+def document_shape(n_tokens: int, architecture: Architecture) -> tuple[int, int]:
+    """The rows and their length (B, T) that `document_rows` makes of a text of so many tokens."""
+    masked = architecture.padding == "masked"
+    if architecture.encoder == "LE":
+        length = min(n_tokens, architecture.max_positions)
+        return 1, length if masked else _multiple(length, architecture.window)
+    chunk_length = architecture.chunk_length
+    length = bucket(n_tokens, chunk_length, architecture.max_tokens)
+    if length == chunk_length:
+        return 1, min(n_tokens, length) if masked else length
+    stride = _stride(chunk_length)
+    n_chunks = 1 + (length - chunk_length + 1) // stride
+    n_with_text = -(-(min(n_tokens, length) - 2) // stride)  # chunk k begins at position 1 + k stride, before [SEP]
+    return min(n_chunks, n_with_text) if masked else n_chunks, chunk_length
 
 
 def bucket(n_tokens: int, chunk_length: int, max_tokens: int) -> int:
@@ -81,7 +88,7 @@ def _chunks(tokens: np.ndarray, length: int, chunk_length: int, special: Special
 
 
 def _stride(chunk_length: int) -> int:
-    """How far a chunk starts behind the one before: half of the tokens that it holds besides [CLS] and [SEP]."""
+    """How far a chunk starts after the one before: half of the tokens that it holds besides [CLS] and [SEP]."""
     return (chunk_length - 2) // 2
 
 

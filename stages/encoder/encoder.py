@@ -1,33 +1,23 @@
-"""The pre-trained encoder, of one of the accepted families, with this project's own self-attention put in."""
+"""The pre-trained encoder, of one of the accepted families, with our self-attention swapped in."""
 
 import logging
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
 from safetensors import SafetensorError
-from tokenizers import normalizers
 from torch import Tensor, nn
 from torch.nn import functional
 from torch.nn.utils.rnn import pad_sequence
-from transformers import (
-    AutoConfig,
-    AutoModel,
-    AutoTokenizer,
-    PreTrainedConfig,
-    PreTrainedModel,
-    PreTrainedTokenizerBase,
-)
-from transformers import logging as transformers_logging
+from transformers import AutoConfig, AutoModel, PreTrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
 
+from stages.common.io import InputError
+from stages.common.runner import progress_bar
 from stages.encoder.architecture import Architecture
 from stages.encoder.attention import WHOLE_ROW, SelfAttention
-from stages.encoder.chunking import SpecialIds
 from stages.encoder.families import FAMILIES, Family, family_of
 from stages.encoder.sliding_window import SLIDING_WINDOW, position_source
-from stages.project.errors import InputError
-from stages.project.progress import Bar
+from stages.encoder.tokenizer import first_sentence, quiet_transformers
 
 log = logging.getLogger(__name__)
 
@@ -40,47 +30,6 @@ DROPOUTS = (  # the encoders' own, by the names that their families give them
     "embedding_dropout",
     "mlp_dropout",
 )
-
-
-def load_tokenizer(folder: Path, lowercase: bool | None = None) -> PreTrainedTokenizerBase:
-    """The tokenizer in `folder`; `lowercase` overrides its own casing (documents: `architecture.lowercase_documents`).
-
-    Raises InputError where there is none or [CLS], [SEP] or [PAD] is missing.
-    """
-    try:
-        tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
-    except (OSError, ValueError) as error:
-        raise InputError(f"{folder}: no tokenizer can be read there ({one_line(error)})") from None
-    for name in ("cls", "sep", "pad"):
-        if getattr(tokenizer, f"{name}_token_id") is None:
-            raise InputError(f"{folder}: the tokenizer has no [{name.upper()}] token; the classifiers need one")
-    if lowercase is not None:
-        set_lowercase(tokenizer, lowercase, folder)
-    return tokenizer
-
-
-def set_lowercase(tokenizer: PreTrainedTokenizerBase, lowercase: bool, where: Path | str) -> None:
-    """Switch lower-casing (and with it the stripping of accents, as BERT couples them) on or off.
-
-    Raises InputError for a tokenizer that has no such switch.
-    """
-    backend = tokenizer.backend_tokenizer
-    if not isinstance(backend.normalizer, normalizers.BertNormalizer):
-        raise InputError(
-            f"{where}: the casing of this tokenizer cannot be set, as it has not BERT's normalizer; set "
-            "encoder.lowercase_documents to null"
-        )
-    backend.normalizer = normalizers.BertNormalizer(
-        clean_text=backend.normalizer.clean_text,
-        handle_chinese_chars=backend.normalizer.handle_chinese_chars,
-        strip_accents=backend.normalizer.strip_accents,
-        lowercase=lowercase,
-    )
-
-
-def special_ids(tokenizer: PreTrainedTokenizerBase) -> SpecialIds:
-    """The ids of [CLS], [SEP] and [PAD]."""
-    return SpecialIds(tokenizer.cls_token_id, tokenizer.sep_token_id, tokenizer.pad_token_id)
 
 
 def load_encoder(folder: Path, architecture: Architecture) -> tuple[PreTrainedModel, nn.Linear | None]:
@@ -101,7 +50,7 @@ def load_encoder(folder: Path, architecture: Architecture) -> tuple[PreTrainedMo
                 output_loading_info=True,
             )
     except (OSError, ValueError, RuntimeError, SafetensorError) as error:
-        raise InputError(f"{folder}: the encoder's weights cannot be read ({one_line(error)})") from None
+        raise InputError(f"{folder}: the encoder's weights cannot be read ({first_sentence(error)})") from None
     missing = sorted(report["missing_keys"])
     lacking = [name for name in missing if not name.startswith("pooler.")]
     if lacking:
@@ -111,7 +60,7 @@ def load_encoder(folder: Path, architecture: Architecture) -> tuple[PreTrainedMo
         weight.data = weight.data.clone()
     pooler = None if missing or getattr(encoder, "pooler", None) is None else encoder.pooler.dense
     encoder.pooler = None
-    return fitted(encoder, architecture, folder), pooler
+    return adapt(encoder, architecture, folder), pooler
 
 
 def _config(folder: Path, architecture: Architecture) -> PreTrainedConfig:
@@ -122,7 +71,7 @@ def _config(folder: Path, architecture: Architecture) -> PreTrainedConfig:
     try:
         config = AutoConfig.from_pretrained(folder, local_files_only=True)
     except (OSError, ValueError) as error:
-        raise InputError(f"{folder}: no encoder can be read there ({one_line(error)})") from None
+        raise InputError(f"{folder}: no encoder can be read there ({first_sentence(error)})") from None
     family_of(config.model_type, f"{folder}: the encoder")
     if architecture.encoder_dropout is not None:
         for name in DROPOUTS:
@@ -137,11 +86,11 @@ def bare_encoder(folder: Path, architecture: Architecture) -> PreTrainedModel:
     with torch.random.fork_rng(devices=[]):
         encoder = AutoModel.from_config(config, dtype=torch.float32)
     encoder.pooler = None
-    return fitted(encoder, architecture, folder)
+    return adapt(encoder, architecture, folder)
 
 
-def fitted(encoder: PreTrainedModel, architecture: Architecture, folder: Path) -> PreTrainedModel:
-    """The encoder with this project's attention, and for LE with a position table as long as the texts may be."""
+def adapt(encoder: PreTrainedModel, architecture: Architecture, folder: Path) -> PreTrainedModel:
+    """The encoder with our attention, and for LE with a position table as long as the texts may be."""
     family = FAMILIES[encoder.config.model_type]
     positions = family.positions(encoder.config.max_position_embeddings)
     if architecture.encoder == "CE" and architecture.chunk_length > positions:
@@ -211,10 +160,10 @@ def cls_embeddings(
     phrases: Sequence[str],
     device: torch.device | str = "cpu",
 ) -> Tensor:
-    """The last hidden state at [CLS] of every phrase: float32 (n, d) on the CPU. The encoder is left as it was met.
+    """The last hidden state at [CLS] of every phrase: float32 (n, d) on the CPU.
 
-    The tokenizer's own casing holds. Phrases of like length are encoded together, which changes the result by rounding
-    alone.
+    Restores the encoder's mode and device. The tokenizer's own casing holds. Phrases of like length are encoded
+    together, which changes the result by rounding alone.
     """
     was_training, home = encoder.training, next(encoder.parameters()).device
     encoder.eval().to(device)
@@ -227,7 +176,7 @@ def cls_embeddings(
     by_length = sorted(range(len(ids)), key=lambda index: len(ids[index]))
     embeddings = torch.empty(len(ids), encoder.config.hidden_size)
     starts = range(0, len(ids), PHRASES_AT_ONCE)
-    for start in Bar(starts, desc="label embeddings", unit="batch", delay=2):
+    for start in progress_bar(starts, desc="label embeddings", unit="batch", delay=2):
         chosen = by_length[start : start + PHRASES_AT_ONCE]
         rows = [torch.tensor(ids[index]) for index in chosen]
         mask = pad_sequence([torch.ones_like(row) for row in rows], batch_first=True)
@@ -235,22 +184,3 @@ def cls_embeddings(
         embeddings[chosen] = token_states(encoder, rows.to(device), mask.to(device))[:, 0].float().cpu()
     encoder.train(was_training).to(home)
     return embeddings
-
-
-def one_line(error: Exception) -> str:
-    """The first sentence of what a library says."""
-    return str(error).strip().split("\n")[0].split(". ")[0] or type(error).__name__
-
-
-@contextmanager
-def quiet_transformers() -> Iterator[None]:
-    """Silence transformers' progress bar and its report on missing weights: this module judges them itself."""
-    level, bar = transformers_logging.get_verbosity(), transformers_logging.is_progress_bar_enabled()
-    transformers_logging.set_verbosity_error()
-    transformers_logging.disable_progress_bar()
-    try:
-        yield
-    finally:
-        transformers_logging.set_verbosity(level)
-        if bar:
-            transformers_logging.enable_progress_bar()

@@ -2,7 +2,10 @@
 
 from dataclasses import dataclass
 
-from stages.project.errors import InputError
+from stages.common.io import InputError
+
+BUILTIN = "builtin"  # encoder.source of the small encoder that is trained on the training split (builtin.py)
+HIDDEN, POSITIONS = 64, 512  # its sizes
 
 
 @dataclass(frozen=True)
@@ -10,9 +13,9 @@ class Family:
     """What the rest of the package asks of a kind of encoder.
 
     first_row: the row of the position table that a text's first token reads (RoBERTa counts from padding_idx + 1); None
-    where there is no table. own_attention: the kind reads a text of its full length by attention of its own, which is
-    left as it is; else it is told this project's attention, for LE that in a sliding window. by_name: the kind takes
-    attention by name; else its attention modules are replaced.
+    where there is no table. own_attention: keep the model's own attention, which reads a text of its full length;
+    otherwise we install ours (for LE the sliding window). by_name: the kind supports transformers' attention
+    registry; otherwise its attention modules are replaced.
     """
 
     first_row: int | None = 0

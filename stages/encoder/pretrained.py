@@ -3,19 +3,16 @@
 import errno
 import logging
 import os
-import pickle
 import re
 from pathlib import Path
 
 import torch
-from safetensors import SafetensorError
-from transformers import AutoConfig, AutoModel, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
+from transformers import AutoConfig, AutoModel, PreTrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
 from transformers.utils import cached_file
 
-from stages.encoder import trial
-from stages.encoder.encoder import one_line, quiet_transformers
+from stages.common.io import InputError
 from stages.encoder.families import family_of
-from stages.project.errors import InputError
+from stages.encoder.tokenizer import first_sentence, follow_tokenizer_json, quiet_transformers, read_tokenizer
 
 log = logging.getLogger(__name__)
 
@@ -23,7 +20,6 @@ log = logging.getLogger(__name__)
 os.environ.setdefault("DISABLE_SAFETENSORS_CONVERSION", "1")
 
 IN_A_LAYER = re.compile(r"(^|\.)layers?\.\d+\.")  # a weight of a numbered layer
-UNREADABLE = (OSError, ValueError, KeyError, RuntimeError, SafetensorError, pickle.UnpicklingError)
 
 
 def load_pretrained(source: str, revision: str | None) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
@@ -34,8 +30,7 @@ def load_pretrained(source: str, revision: str | None) -> tuple[PreTrainedModel,
     loading), nothing else in the pickle is run. A pooler that `source` lacks is left out.
 
     Raises InputError where there is no such folder or model, the hub cannot be reached, the encoder is of no accepted
-    family (families.py), weights are missing, or the tokenizer lacks [CLS], [SEP] or [PAD] or has more tokens than the
-    encoder has embeddings.
+    family (families.py), weights are missing, or the tokenizer does not fit the classifiers or the encoder.
     """
     where = f"encoder.source: {source}"
     folder = Path(source).expanduser()
@@ -51,34 +46,44 @@ def load_pretrained(source: str, revision: str | None) -> tuple[PreTrainedModel,
             else:
                 home = Path(str(cached_file(source, "config.json", **place))).parent
                 place["revision"] = home.name
-            trial.check_files(home, where)
             config = AutoConfig.from_pretrained(source, **place)
-            family_of(config.model_type, where)
+            _check_config(config, where)
             encoder, report = AutoModel.from_pretrained(
                 source, config=config, dtype=torch.float32, weights_only=True, output_loading_info=True, **place
             )
-            tokenizer = AutoTokenizer.from_pretrained(source, **place)
-    except UNREADABLE as error:
+    except InputError:
+        raise
+    except Exception as error:  # the libraries raise everything, bare exceptions too
         if getattr(error, "errno", None) == errno.ENOSPC:
             raise
-        wanted = "the folder must hold config.json, weights and a tokenizer"
+        needed = "the folder must hold config.json, weights and a tokenizer"
         if not folder.is_dir():
-            wanted = "check the name, encoder.revision and the network, or give a folder"
-        raise InputError(f"{where} cannot be loaded ({one_line(error)}); {wanted}") from None
-    _check(encoder, tokenizer, report, where)
-    trial.as_its_files_say(home, tokenizer, where)
-    trial.check_special_tokens(tokenizer, where)
+            needed = "check the name, encoder.revision and the network, or give a folder"
+        raise InputError(f"{where} cannot be loaded ({first_sentence(error)}); {needed}") from None
+    tokenizer = read_tokenizer(source, where, **place)
+    _check_weights(encoder, report, where)
+    if len(tokenizer) > encoder.config.vocab_size:
+        counts = f"{len(tokenizer)} tokens, the encoder only {encoder.config.vocab_size} embeddings"
+        raise InputError(f"{where}: its tokenizer has {counts}; they do not belong together")
+    follow_tokenizer_json(home, tokenizer, where)
     if not folder.is_dir() and revision is None:
         log.warning("encoder.revision is not set; taken is the newest commit of %s, %s", source, place["revision"])
     return encoder.eval(), tokenizer
 
 
-def _check(encoder: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, report: dict, where: str) -> None:
+def _check_config(config: PreTrainedConfig, where: str) -> None:
+    """Raise InputError for a family that is not accepted, or positions that would be read as absolute ones."""
+    family_of(config.model_type, where)
+    if (kind := getattr(config, "position_embedding_type", "absolute")) != "absolute":
+        raise InputError(f"{where}: its position_embedding_type is {kind}; only absolute positions are built here")
+
+
+def _check_weights(encoder: PreTrainedModel, report: dict, where: str) -> None:
     """Raise InputError where weights are missing, or in a layer that takes none; leave out a pooler without weights."""
     missing: set[str] = report["missing_keys"]
     if unused := sorted(name for name in report["unexpected_keys"] if IN_A_LAYER.search(name)):
         raise InputError(
-            f"{where} has {len(unused)} weights inside of its layers that a {encoder.config.model_type} does not take, "
+            f"{where} has {len(unused)} weights in its layers that a {encoder.config.model_type} does not take, "
             f"such as {unused[0]}; it is another kind of model"
         )
     lacking = sorted(name for name in missing if not name.startswith("pooler."))
@@ -87,11 +92,6 @@ def _check(encoder: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, report:
     if missing:
         log.warning("%s has no pooler; a plain head starts with a new one", where)
         encoder.pooler = None
-    if not set(tokenizer.get_vocab()).difference(tokenizer.all_special_tokens):
-        raise InputError(f"{where} has no tokenizer; it must have a tokenizer.json or a vocab.txt")
-    if len(tokenizer) > encoder.config.vocab_size:
-        counts = f"{len(tokenizer)} tokens, the encoder only {encoder.config.vocab_size} embeddings"
-        raise InputError(f"{where}: its tokenizer has {counts}; they do not belong together")
 
 
 def save_pretrained(encoder: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, folder: Path) -> None:

@@ -25,7 +25,7 @@ class Bins:
     positives: np.ndarray
 
     @classmethod
-    def of(cls, targets: np.ndarray | sp.csr_array, probabilities: np.ndarray, bins: int) -> "Bins":
+    def count(cls, targets: np.ndarray | sp.csr_array, probabilities: np.ndarray, bins: int) -> "Bins":
         """Sort every cell into `bins` bins of equal width on [0, 1], closed on the left."""
         shape = (probabilities.shape[1], bins + 1)
         positives = probabilities[cells := ranking.positive_cells(targets, probabilities.shape)]
@@ -60,42 +60,12 @@ def calibration_errors(bins: Bins) -> np.ndarray:
 
 def mece(targets: np.ndarray | sp.csr_array, probabilities: np.ndarray, bins: int = 20) -> float:
     """The mean over all codes of the expected calibration error of the positive probability (the paper's MECE)."""
-    return mean(calibration_errors(Bins.of(targets, probabilities, bins)))
+    return mean(calibration_errors(Bins.count(targets, probabilities, bins)))
 
 
 def ece(targets: np.ndarray | sp.csr_array, probabilities: np.ndarray, bins: int = 20) -> float:
     """The expected calibration error of the positive probability over all decisions, codes pooled."""
-    return mean(calibration_errors(Bins.of(targets, probabilities, bins).pooled()))
-
-
-def equal_mass_error(scores: np.ndarray, positives: np.ndarray, bins: int) -> float:
-    """Expected calibration error over bins of equally many cells; equal scores stay in one bin.
-
-    `scores` of all cells, `positives` those of the positive ones, both ascending.
-    """
-    if not len(scores):
-        return 0.0
-    firsts = equal_mass_firsts(scores, bins)
-    probability = np.add.reduceat(scores, firsts, dtype=np.float64)
-    found = np.searchsorted(scores[firsts], positives, "right") - 1
-    return float(np.abs(probability - np.bincount(found, minlength=len(firsts))).sum() / len(scores))
-
-
-def equal_mass_firsts(scores: np.ndarray, bins: int) -> np.ndarray:
-    """Where in the ascending `scores` each bin of equally many cells begins; (b,), as many as `bins` at most."""
-    edges = scores[np.arange(bins) * len(scores) // bins]
-    return np.unique(np.searchsorted(scores, edges, "left"))
-
-
-def mece_equal_mass(targets: np.ndarray | sp.csr_array, probabilities: np.ndarray, bins: int = 20) -> float:
-    """MECE with bins of equally many documents, code by code."""
-    curves = ranking.scores_by_code(targets, probabilities)
-    return mean(np.array([equal_mass_error(scores, positives, bins) for scores, positives in curves]))
-
-
-def ece_equal_mass(targets: np.ndarray | sp.csr_array, probabilities: np.ndarray, bins: int = 20) -> float:
-    """Expected calibration error over all decisions, with bins of equally many cells."""
-    return equal_mass_error(*ranking.pooled_scores(targets, probabilities), bins)
+    return mean(calibration_errors(Bins.count(targets, probabilities, bins).pooled()))
 
 
 def brier(targets: np.ndarray | sp.csr_array, probabilities: np.ndarray) -> float:
@@ -111,25 +81,18 @@ def log_loss(targets: np.ndarray | sp.csr_array, logits: np.ndarray) -> float:
     """Mean over cells of -log P(y) = (sum of log(1 + exp z) - sum over positives of z) / cells, from logits z."""
     total = -logits[ranking.positive_cells(targets, logits.shape)].sum(dtype=np.float64)
     for rows in ranking.row_blocks(logits.shape):
-        total += softplus(logits[rows]).sum(dtype=np.float64)
+        total += np.logaddexp(0, logits[rows]).sum(dtype=np.float64)
     return float(ratio(total, logits.size))
-
-
-def softplus(logits: np.ndarray) -> np.ndarray:
-    """log(1 + exp z) without overflow."""
-    return np.maximum(logits, 0) + np.log1p(np.exp(-np.abs(logits)))
 
 
 def calibration_metrics(
     targets: np.ndarray | sp.csr_array, logits: np.ndarray, probabilities: np.ndarray, bins: int
 ) -> dict[str, float]:
     """All calibration metrics of one set of predictions: `probabilities` is the sigmoid of `logits`."""
-    binned = Bins.of(targets, probabilities, bins)
+    binned = Bins.count(targets, probabilities, bins)
     return {
         "mece": mean(calibration_errors(binned)),
-        "mece_equal_mass": mece_equal_mass(targets, probabilities, bins),
         "ece": mean(calibration_errors(binned.pooled())),
-        "ece_equal_mass": ece_equal_mass(targets, probabilities, bins),
         "brier": brier(targets, probabilities),
         "log_loss": log_loss(targets, logits),
     }

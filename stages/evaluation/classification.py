@@ -4,7 +4,6 @@ Whatever is undefined (no positives, no predictions, no documents) is 0, never N
 Targets are `(N, C)`, dense or sparse; decisions `(N, C)` boolean, dense or sparse; probabilities `(N, C)`.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,17 +11,13 @@ import scipy.sparse as sp
 
 from stages.evaluation import ranking
 
+KS = (5, 8, 15)  # of precision, recall and F1 at k, as in the paper
+
 
 def ratio(numerator: np.ndarray | float, denominator: np.ndarray | float) -> np.ndarray:
     """numerator / denominator, 0 where the denominator is 0."""
     numerator, denominator = np.broadcast_arrays(np.asarray(numerator, float), np.asarray(denominator, float))
     return np.divide(numerator, denominator, out=np.zeros(numerator.shape), where=denominator != 0)
-
-
-def sigmoid(logits: np.ndarray) -> np.ndarray:
-    """1 / (1 + exp(-logit)), in the precision of `logits`."""
-    with np.errstate(over="ignore"):
-        return 1 / (1 + np.exp(-logits))
 
 
 @dataclass(frozen=True)
@@ -37,7 +32,7 @@ class Counts:
         """The counts over all codes together: what micro averages are made of."""
         return Counts(self.true_positives.sum(), self.false_positives.sum(), self.false_negatives.sum())
 
-    def of(self, chosen: np.ndarray) -> "Counts":
+    def select(self, chosen: np.ndarray) -> "Counts":
         """The counts of some codes, by index or mask."""
         return Counts(self.true_positives[chosen], self.false_positives[chosen], self.false_negatives[chosen])
 
@@ -153,7 +148,7 @@ class RankedDocuments:
     true_codes: np.ndarray
 
     @classmethod
-    def of(cls, targets: np.ndarray | sp.csr_array, probabilities: np.ndarray) -> "RankedDocuments":
+    def rank(cls, targets: np.ndarray | sp.csr_array, probabilities: np.ndarray) -> "RankedDocuments":
         """Rank each document's codes by probability; of equal ones the lower column goes first."""
         documents, ranks = ranking.positive_ranks(targets, probabilities)
         return cls(documents, ranks, np.bincount(documents, minlength=probabilities.shape[0]))
@@ -185,16 +180,14 @@ def average_precisions(ranked: RankedDocuments) -> np.ndarray:
     return ratio(ranked.sums(found / ranked.ranks), ranked.true_codes)
 
 
-def ranking_metrics(
-    targets: np.ndarray | sp.csr_array, probabilities: np.ndarray, k: Sequence[int]
-) -> dict[str, float]:
-    """AUC, precision, recall and F1 at each k, R-precision and mean average precision.
+def ranking_metrics(targets: np.ndarray | sp.csr_array, probabilities: np.ndarray) -> dict[str, float]:
+    """AUC, precision, recall and F1 at each of KS, R-precision and mean average precision.
 
     F1 at k is the harmonic mean of the mean precision and the mean recall at k (as in CAML).
     """
     metrics = {"auc_micro": auc_micro(targets, probabilities), "auc_macro": auc_macro(targets, probabilities)}
-    ranked = RankedDocuments.of(targets, probabilities)
-    for cut in k:
+    ranked = RankedDocuments.rank(targets, probabilities)
+    for cut in KS:
         metrics[f"precision_at_{cut}"] = mean(precisions_at(ranked, cut))
         metrics[f"recall_at_{cut}"] = mean(recalls_at(ranked, cut))
         metrics[f"f1_at_{cut}"] = float(harmonic_mean(metrics[f"precision_at_{cut}"], metrics[f"recall_at_{cut}"]))

@@ -8,7 +8,7 @@ import scipy.sparse as sp
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import LogisticRegression
 
-from stages.project.progress import Bar
+from stages.common.runner import progress_bar
 
 WORD = re.compile(r"[a-z0-9]+")
 
@@ -59,7 +59,7 @@ def tfidf_probabilities(
     unseen = [vectorizer.transform(texts) for texts in parts]
     carried = targets.toarray().astype(bool)
     probabilities = [np.tile(carried.mean(axis=0), (len(texts), 1)) for texts in parts]
-    for column in Bar(range(carried.shape[1]), desc="logistic regression", unit="code"):
+    for column in progress_bar(range(carried.shape[1]), desc="logistic regression", unit="code"):
         if carried[:, column].any() and not carried[:, column].all():
             model = LogisticRegression(C=100, solver="liblinear", random_state=0).fit(features, carried[:, column])
             for filled, part in zip(probabilities, unseen, strict=True):

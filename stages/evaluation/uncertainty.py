@@ -4,16 +4,16 @@ Every metric here is a function of sums over documents. A resample gives each do
 together are a few matrix products. Documents of one patient are drawn, or exchanged, together.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from typing import NamedTuple
 
 import numpy as np
 import scipy.sparse as sp
 
-from stages.evaluation import classification, ranking, thresholds
-from stages.evaluation.calibration import bin_of, equal_mass_firsts, softplus
+from stages.evaluation import classification, ranking, tuning
+from stages.evaluation.calibration import bin_of
 from stages.evaluation.classification import Counts, RankedDocuments, harmonic_mean, ratio
+from stages.evaluation.scored import Resampling
 
 LEVEL = 0.95
 BLOCK_NUMBERS = 1 << 23  # sums held at once
@@ -26,13 +26,13 @@ class Statistic:
     `sums`: weights (R, N) of the documents in R resamples -> weighted sums over documents (R, ...), linear in them.
     `value`: those sums -> the metric (R,) of each resample.
     `size`: how many numbers one resample's sums are.
-    `most`: no value is above it.
+    `least`: no value is below it.
     """
 
     sums: Callable[[np.ndarray], np.ndarray]
     value: Callable[[np.ndarray], np.ndarray]
     size: int
-    most: float = 1.0
+    least: float = 0.0
 
     def at(self, weights: np.ndarray) -> np.ndarray:
         """The metric (R,) for weights (R, N), worked through in blocks of resamples."""
@@ -45,19 +45,20 @@ class Statistic:
             yield slice(start, start + step)
 
 
-def document_mean(values: np.ndarray, most: float = 1.0) -> Statistic:
+def document_mean(values: np.ndarray) -> Statistic:
     """The mean over documents of one value per document (N,)."""
     columns = np.column_stack([values, np.ones(len(values))])
-    return replace(of_columns(columns, lambda sums: ratio(sums[:, 0], sums[:, 1])), most=most)
+    return from_columns(columns, lambda sums: ratio(sums[:, 0], sums[:, 1]))
 
 
-def document_ratio(document: np.ndarray, values: np.ndarray, n_documents: int) -> Statistic:
+def document_ratio(document: np.ndarray, values: np.ndarray, n_documents: int, least: float = 0.0) -> Statistic:
     """The mean of values (n,), several or none of which belong to each document (n,), 0 to N - 1."""
     sums = [np.bincount(document, part, minlength=n_documents) for part in (values, np.ones(len(values)))]
-    return of_columns(np.column_stack(sums), lambda sums: ratio(sums[:, 0], sums[:, 1]))
+    mean = from_columns(np.column_stack(sums), lambda sums: ratio(sums[:, 0], sums[:, 1]))
+    return replace(mean, least=least)
 
 
-def of_columns(columns: np.ndarray, value: Callable[[np.ndarray], np.ndarray]) -> Statistic:
+def from_columns(columns: np.ndarray, value: Callable[[np.ndarray], np.ndarray]) -> Statistic:
     """A statistic of the sums of some values per document (N, K)."""
     return Statistic(lambda weights: weights @ columns, value, columns.shape[1])
 
@@ -66,7 +67,7 @@ def f1_micro(targets: sp.csr_array, decisions: np.ndarray) -> Statistic:
     """Micro-F1 of decisions (N, C)."""
     counts = classification.counts_by_document(targets, decisions)
     columns = np.column_stack([counts.true_positives, counts.false_positives, counts.false_negatives]).astype(float)
-    return of_columns(columns, lambda sums: classification.f1(Counts(*sums.T)))
+    return from_columns(columns, lambda sums: classification.f1(Counts(*sums.T)))
 
 
 def by_code_counts(targets: sp.csr_array, decisions: np.ndarray, average: Callable[[Counts], np.ndarray]) -> Statistic:
@@ -97,13 +98,6 @@ def f1_macro_mullenbach(counts: Counts) -> np.ndarray:
     return harmonic_mean(precision, recall)
 
 
-def f1_at(ranked: RankedDocuments, k: int) -> Statistic:
-    """F1 at k: the harmonic mean of the mean precision and the mean recall at k."""
-    parts = classification.precisions_at(ranked, k), classification.recalls_at(ranked, k)
-    columns = np.column_stack([*parts, np.ones(len(parts[0]))])
-    return of_columns(columns, lambda sums: harmonic_mean(*ratio(sums[:, :2].T, sums[:, 2])))
-
-
 def mece(targets: sp.csr_array, probabilities: np.ndarray, bins: int) -> Statistic:
     """MECE of probabilities (N, C).
 
@@ -129,61 +123,6 @@ def mece(targets: sp.csr_array, probabilities: np.ndarray, bins: int) -> Statist
         return ratio(np.abs(sums[:, :-1]).sum(axis=1), n_codes * sums[:, -1])
 
     return Statistic(sums, value, n_codes * (bins + 1) + 1)
-
-
-def mece_equal_mass(targets: sp.csr_array, probabilities: np.ndarray, bins: int) -> Statistic:
-    """MECE of probabilities (N, C) over bins of equally many documents, which stay where they are in every resample."""
-    n_documents, n_codes = probabilities.shape
-    bin_numbers = np.empty((n_documents, n_codes), dtype=np.int32)
-    for code, column in enumerate(ranking.columns(probabilities) if n_documents else ()):
-        scores = np.sort(column)
-        lowest = scores[equal_mass_firsts(scores, bins)]
-        bin_numbers[:, code] = code * bins + np.searchsorted(lowest, column, "right") - 1
-    gaps = probabilities.copy()
-    gaps[ranking.positive_cells(targets, gaps.shape)] -= 1
-    ends = n_codes * np.arange(n_documents + 1)
-    binned = sp.csr_array((gaps.ravel(), bin_numbers.ravel(), ends), shape=(n_documents, n_codes * bins)).astype(float)
-
-    def sums(weights: np.ndarray) -> np.ndarray:
-        return np.concatenate([(binned.T @ weights.T).T, weights.sum(axis=1, keepdims=True)], axis=1)
-
-    def value(sums: np.ndarray) -> np.ndarray:
-        return ratio(np.abs(sums[:, :-1]).sum(axis=1), n_codes * sums[:, -1])
-
-    return Statistic(sums, value, n_codes * bins + 1)
-
-
-def ece(targets: sp.csr_array, probabilities: np.ndarray, bins: int) -> Statistic:
-    """Expected calibration error over all decisions (N, C)."""
-    n_documents, n_codes = probabilities.shape
-    columns = np.zeros((n_documents, bins + 1))
-    for rows in ranking.row_blocks(probabilities.shape):
-        block = probabilities[rows]
-        flat = bin_of(block, bins) + np.arange(len(block))[:, None] * (bins + 1)
-        sums = np.bincount(flat.ravel(), block.ravel(), minlength=len(block) * (bins + 1))
-        columns[rows] = sums.reshape(len(block), bins + 1)
-    cells = ranking.positive_cells(targets, probabilities.shape)
-    np.subtract.at(columns, (cells[0], bin_of(probabilities[cells], bins)), 1)
-    columns = np.column_stack([columns, np.ones(n_documents)])
-    return of_columns(columns, lambda sums: ratio(np.abs(sums[:, :-1]).sum(axis=1), n_codes * sums[:, -1]))
-
-
-def brier_by_document(targets: sp.csr_array, probabilities: np.ndarray) -> np.ndarray:
-    """Brier score of each document (N,): the mean over codes of (p - y)^2."""
-    scores = np.einsum("nc,nc->n", probabilities, probabilities, dtype=np.float64)
-    cells = ranking.positive_cells(targets, probabilities.shape)
-    scores += np.bincount(cells[0], 1 - 2 * probabilities[cells].astype(float), minlength=len(scores))
-    return ratio(scores, probabilities.shape[1])
-
-
-def log_loss_by_document(targets: sp.csr_array, logits: np.ndarray) -> np.ndarray:
-    """Log loss of each document (N,): the mean over codes of -log P(y)."""
-    losses = np.zeros(len(logits))
-    for rows in ranking.row_blocks(logits.shape):
-        losses[rows] = softplus(logits[rows]).sum(axis=1, dtype=np.float64)
-    cells = ranking.positive_cells(targets, logits.shape)
-    losses -= np.bincount(cells[0], logits[cells].astype(float), minlength=len(losses))
-    return ratio(losses, logits.shape[1])
 
 
 def _at(targets: sp.csr_array, cells: tuple[np.ndarray, np.ndarray]) -> np.ndarray:
@@ -256,37 +195,16 @@ def decision_statistics(targets: sp.csr_array, decisions: np.ndarray) -> dict[st
 
 
 def classification_statistics(
-    targets: sp.csr_array, probabilities: np.ndarray, k: Sequence[int], threshold: float = thresholds.PAPER
+    targets: sp.csr_array, probabilities: np.ndarray, threshold: float = tuning.PAPER
 ) -> dict[str, Statistic]:
     """The headline figures of classification, by the names that they have among the metrics."""
-    decisions = probabilities > threshold
-    ranked = RankedDocuments.of(targets, probabilities)
-    statistics = decision_statistics(targets, decisions) | {
+    ranked = RankedDocuments.rank(targets, probabilities)
+    return decision_statistics(targets, probabilities > threshold) | {
         "auc_micro": document_mean(auc_micro_pseudo_values(targets, probabilities)),
         "auc_macro": document_mean(auc_macro_pseudo_values(targets, probabilities)),
         "r_precision": document_mean(classification.r_precisions(ranked)),
         "mean_average_precision": document_mean(classification.average_precisions(ranked)),
-    }
-    for cut in k:
-        statistics[f"precision_at_{cut}"] = document_mean(classification.precisions_at(ranked, cut))
-        statistics[f"recall_at_{cut}"] = document_mean(classification.recalls_at(ranked, cut))
-        statistics[f"f1_at_{cut}"] = f1_at(ranked, cut)
-    return statistics
-
-
-def calibration_statistics(
-    targets: sp.csr_array, logits: np.ndarray, probabilities: np.ndarray, bins: int
-) -> dict[str, Statistic]:
-    """The headline figures of calibration, by the names that they have among the metrics.
-
-    `probabilities` (N, C) is the sigmoid of `logits`.
-    """
-    return {
-        "mece": mece(targets, probabilities, bins),
-        "mece_equal_mass": mece_equal_mass(targets, probabilities, bins),
-        "ece": ece(targets, probabilities, bins),
-        "brier": document_mean(brier_by_document(targets, probabilities)),
-        "log_loss": document_mean(log_loss_by_document(targets, logits), most=np.inf),
+        **{f"precision_at_{k}": document_mean(classification.precisions_at(ranked, k)) for k in classification.KS},
     }
 
 
@@ -314,29 +232,21 @@ def spread(estimate: float, resampled: np.ndarray) -> list[float]:
 def intervals(
     statistics: Mapping[str, Statistic], groups: np.ndarray, resamples: int, seed: int
 ) -> dict[str, list[float]]:
-    """95 % bootstrap intervals [low, high], from 0 up to each metric's most; none at all without resamples."""
+    """95 % bootstrap intervals [low, high], from each metric's least value up to 1; none at all without resamples."""
     if not resamples:
         return {}
     weights = bootstrap_weights(groups, resamples, seed)
     once = np.ones((1, len(groups)))
     return {
-        name: np.clip(spread(float(statistic.at(once)[0]), statistic.at(weights)), 0, statistic.most).tolist()
+        name: np.clip(spread(float(statistic.at(once)[0]), statistic.at(weights)), statistic.least, 1).tolist()
         for name, statistic in statistics.items()
     }
 
 
-class Resampling(NamedTuple):
-    """What intervals are drawn by: the patient of each document (N,), how many resamples, the seed."""
-
-    patients: np.ndarray
-    resamples: int
-    seed: int
-
-
 def f1_micro_interval(targets: sp.csr_array, decisions: np.ndarray, resampling: Resampling) -> dict[str, float]:
     """The interval of the micro-F1 of decisions (N, C), as columns of a table; NaN without resamples."""
-    found = intervals({"f1_micro": f1_micro(targets, decisions)}, *resampling)
-    low, high = found.get("f1_micro", (np.nan, np.nan))
+    ends = intervals({"f1_micro": f1_micro(targets, decisions)}, *resampling)
+    low, high = ends.get("f1_micro", (np.nan, np.nan))
     return {"f1_micro_low": low, "f1_micro_high": high}
 
 
@@ -367,18 +277,18 @@ def compare(
     once = np.ones((1, len(groups)))
     patients, patient = np.unique(groups, return_inverse=True)
     kept = np.random.default_rng([seed, 1]).integers(0, 2, (resamples, len(patients)))[:, patient].astype(float)
-    found = {}
+    differences = {}
     for name in first:
-        one, other = first[name], second[name]
-        difference = float(one.at(once)[0] - other.at(once)[0])
-        exchanged = np.concatenate([_exchanged_difference(one, other, kept[rows]) for rows in one.blocks(resamples)])
+        a, b = first[name], second[name]
+        difference = float(a.at(once)[0] - b.at(once)[0])
+        exchanged = np.concatenate([_exchanged_difference(a, b, kept[rows]) for rows in a.blocks(resamples)])
         as_far = np.count_nonzero(np.abs(exchanged) >= abs(difference) - 1e-12)
-        found[name] = {
+        differences[name] = {
             "difference": difference,
-            "interval": spread(difference, one.at(weights) - other.at(weights)),
+            "interval": spread(difference, a.at(weights) - b.at(weights)),
             "p": (1 + as_far) / (1 + resamples),
         }
-    return found
+    return differences
 
 
 def _exchanged_difference(first: Statistic, second: Statistic, kept: np.ndarray) -> np.ndarray:

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import IO, Any, NamedTuple
 
 import yaml
+from accelerate import Accelerator
 from dvc.config import Config, ConfigError
 from dvc.exceptions import NotDvcRepoError
 from dvc.repo import Repo
@@ -24,11 +25,11 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from stages.project import paths
-from stages.project.code import ROOT, code_of_stage
-from stages.project.errors import InputError
-from stages.project.files import digest, read_json, whole_directory
-from stages.project.formats import write_json
+from stages.common import io, paths
+from stages.common.code import ROOT, code_of_stage
+from stages.common.io import InputError
+from stages.common.params import Train
+from stages.modeling.devices import describe
 
 log = logging.getLogger(__name__)
 
@@ -61,11 +62,23 @@ def run_key(settings: dict[str, Any], inputs: Iterable[Path], stage: str) -> str
     """
     content = {
         "settings": settings,
-        "inputs": [digest(path) for path in inputs],
-        "code": {file.as_posix(): digest(ROOT / file) for file in code_of_stage(stage)},
+        "inputs": [io.digest(path) for path in inputs],
+        "code": {file.as_posix(): io.digest(ROOT / file) for file in code_of_stage(stage)},
         "libraries": {name: version(name) for name in LIBRARIES},
     }
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def open_run(
+    stage: str, settings: Train, others: dict[str, Any], inputs: Iterable[Path], accelerator: Accelerator
+) -> "CheckpointFolder":
+    """The checkpoints of the run that `settings`, `others` and the content of `inputs` define; held by this process."""
+    defining = settings.model_dump(exclude={"keep_checkpoints", "start_from"}) | others | describe(accelerator)
+    folder = CheckpointFolder(shared_folder() / run_key(defining, inputs, stage), settings.keep_checkpoints)
+    if accelerator.is_main_process:
+        folder.hold(stage)
+        folder.tidy()
+    return folder
 
 
 class CheckpointFolder:
@@ -79,8 +92,7 @@ class CheckpointFolder:
     def hold(self, stage: str) -> None:
         """Keep other processes out of the run's folder until this one ends; of two equal runs the second waits.
 
-        Where the run had ended before, its checkpoints count only if DVC never recorded what `stage` wrote, that is, if
-        the outputs were lost; a run that is asked for again is run again.
+        If this run already finished, resume only when DVC did not record its outputs; otherwise start over.
         """
         self.folder.parent.mkdir(parents=True, exist_ok=True)
         lock = _lock_of(self.folder).open("ab")
@@ -98,12 +110,12 @@ class CheckpointFolder:
 
     def save(self, step: int, checkpoint: Checkpoint) -> None:
         """Write the checkpoint of `step`, then remove those too old to be kept."""
-        with whole_directory(self.folder / f"step-{step:08d}") as partial:
+        with io.whole_directory(self.folder / f"step-{step:08d}") as partial:
             for name, tensors in checkpoint.tensors.items():
                 contiguous = {key: tensor.detach().cpu().contiguous() for key, tensor in tensors.items()}
                 save_file(contiguous, partial / f"{name}.safetensors")
-            checksums = {name: digest(partial / f"{name}.safetensors") for name in checkpoint.tensors}
-            write_json(partial / "state.json", {"state": checkpoint.state, "checksums": checksums}, digits=EXACT)
+            checksums = {name: io.digest(partial / f"{name}.safetensors") for name in checkpoint.tensors}
+            io.write_json(partial / "state.json", {"state": checkpoint.state, "checksums": checksums}, digits=EXACT)
         for old in self._newest_first()[self.keep :]:
             shutil.rmtree(old)
 
@@ -117,7 +129,7 @@ class CheckpointFolder:
         return None
 
     def tidy(self) -> None:
-        """Remove what runs that ended have left, and say how many were left unfinished."""
+        """Remove what runs that ended have left, and log how many did not end."""
         n_unfinished = 0
         for folder in sorted(self.folder.parent.glob("*")):
             if not folder.is_dir() or folder == self.folder or folder.name.startswith("."):
@@ -132,7 +144,7 @@ class CheckpointFolder:
                     n_unfinished += 1
         if n_unfinished:
             where = self.folder.parent
-            log.info("%s: %d other runs were left unfinished; what they keep can be deleted", where, n_unfinished)
+            log.info("%s keeps the checkpoints of %d other runs that did not end", where, n_unfinished)
 
     def finish(self, output: Path) -> None:
         """Mark the run as ended, with `output` written and not yet recorded by DVC.
@@ -186,11 +198,11 @@ def _locked(lock: IO[bytes]) -> bool:
 
 def _read(folder: Path) -> Checkpoint:
     """Read a checkpoint. Raises InputError where a file is not as it was written."""
-    content = read_json(folder / "state.json")
+    content = io.read_json(folder / "state.json")
     tensors = {}
     for name, checksum in content["checksums"].items():
         path = folder / f"{name}.safetensors"
-        if digest(path) != checksum:
+        if io.digest(path) != checksum:
             raise InputError(f"{path.name} is not as it was written")
         tensors[name] = load_file(path)
     return Checkpoint(content["state"], tensors)

@@ -18,7 +18,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from stages.modeling.objectives import BinaryCrossEntropy
+from stages.modeling.training import BinaryCrossEntropy
 
 
 class GroupSums:
@@ -132,7 +132,7 @@ class JointLoss(nn.Module):
 
     @torch.no_grad()
     def evaluate(self, logits: Tensor, targets: Tensor) -> Tensor:
-        """The mean loss over an evaluated part, which is one group whose sums never start anew."""
+        """The mean loss over an evaluated part, which is one group whose sums never restart."""
         part = GroupSums(len(logits), logits.shape[1], self.groups.seed)
         part.size = part.seen + len(logits) + 1
         if self.keep_sums and self.groups.epoch == 0:

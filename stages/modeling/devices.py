@@ -6,22 +6,25 @@ import resource
 import torch
 from accelerate import Accelerator, DistributedDataParallelKwargs
 
-from stages.project.errors import InputError
-from stages.project.threads import limit
+from stages.common.io import InputError
+from stages.common.params import Compute
+from stages.common.threads import limit
 
 log = logging.getLogger(__name__)
 
 
-def start(device: str, precision: str, threads: int) -> Accelerator:
-    """Set up computing: `device` auto, cpu or cuda; `precision` auto, float32 or bf16; `threads` of the CPU.
+def start(compute: Compute, precision: str | None = None, threads: int | None = None) -> Accelerator:
+    """Set up computing as `compute` asks; `precision` and `threads` stand in for its own where given.
 
-    auto is CUDA where there is one, and bf16 autocast (weights stay float32) where that device has it. Started by
-    torchrun or `accelerate launch`, each process gets its device. Raises InputError for a device that is not there.
+    device auto is CUDA where there is one; precision auto is bf16 autocast (weights stay float32) where the GPU has it.
+    Started by torchrun or `accelerate launch`, each process gets its device. Raises InputError for a device that is not
+    there.
     """
-    limit(threads)
-    if device == "cuda" and not torch.cuda.is_available():
+    precision, n_threads = precision or compute.precision, threads or compute.threads
+    limit(n_threads)
+    if compute.device == "cuda" and not torch.cuda.is_available():
         raise InputError("compute.device: cuda, but no CUDA device is found; use auto or cpu")
-    on_cuda = device != "cpu" and torch.cuda.is_available()
+    on_cuda = compute.device != "cpu" and torch.cuda.is_available()
     if precision == "auto":
         precision = "bf16" if on_cuda and torch.cuda.is_bf16_supported(including_emulation=False) else "float32"
     # Under bf16, what stays float32 (MSAM's scores) may take a GPU's TF32, which keeps three more bits than bf16.
@@ -35,14 +38,15 @@ def start(device: str, precision: str, threads: int) -> Accelerator:
             DistributedDataParallelKwargs(find_unused_parameters=True, broadcast_buffers=False)
         ],
     )
-    log.info(", ".join(f"{name} {value}" for name, value in described(accelerator).items()))
+    limit(n_threads)  # again: of several CPU processes, accelerate sets the threads itself
+    log.info(", ".join(f"{name} {value}" for name, value in describe(accelerator).items()))
     return accelerator
 
 
 def finish(accelerator: Accelerator) -> None:
     """Log the most memory that this process has held, and let no process end before the others are done.
 
-    A process that ends while its group is still open may abort, whereupon torchrun stops the one that still writes.
+    Without this barrier torchrun may kill the first process while it is still writing.
     """
     resident = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
     if accelerator.device.type == "cuda":
@@ -54,7 +58,7 @@ def finish(accelerator: Accelerator) -> None:
     accelerator.end_training()
 
 
-def described(accelerator: Accelerator) -> dict[str, str | int]:
+def describe(accelerator: Accelerator) -> dict[str, str | int]:
     """What of the device, the software and the number of processes and threads a result depends on."""
     return {
         "device": accelerator.device.type,

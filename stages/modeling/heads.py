@@ -32,14 +32,15 @@ class PlainHead(nn.Module):
 
 
 class MsamHead(nn.Module):
-    """Scores by multi-synonym attention from fixed synonym vectors Q (C, M, d), a buffer."""
+    """Scores by multi-synonym attention with M heads (the paper) from fixed synonym vectors Q (C, M, d), a buffer."""
 
     Q: Tensor
 
-    def __init__(self, Q: Tensor, n_heads: int, initialisation: str) -> None:
+    def __init__(self, Q: Tensor, initialisation: str) -> None:
         super().__init__()
         self.register_buffer("Q", Q)
-        self.attention = MultiSynonymAttention(Q.shape[-1], n_heads, initialisation)
+        _, M, d = Q.shape
+        self.attention = MultiSynonymAttention(d, n_heads=M, initialisation=initialisation)
 
     def forward(self, H: Tensor, mask: Tensor | None = None, n_documents: int | None = None) -> Tensor:
         """Logits (R, C) from token states (R, T, d); mask (R, T) is true for the tokens attended to, None: all.

@@ -2,15 +2,20 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 from accelerate import Accelerator
+from torch.utils.data import DataLoader
 
-from stages.modeling.batching import Batch, Documents, by_length, n_tokens, prefetched
+from stages.common.io import InputError
+from stages.common.runner import progress_bar
+from stages.corpus.document import SCORED
+from stages.modeling.batching import Batch
+from stages.modeling.data import Documents, load_documents
 from stages.modeling.model import CodingModel
-from stages.project.errors import InputError
-from stages.project.progress import Bar
 
 PREDICTION_BUDGET = 4  # a pass without gradients holds this many times the chunks of a training pass
 
@@ -26,11 +31,11 @@ def predict(
     device = accelerator.device
     was_training = model.training
     model.eval()
-    passes = documents.passes(by_length(documents.shapes), chunk_budget * budget_factor(device))
+    longest_first = np.argsort(-documents.n_tokens, kind="stable")
+    passes = documents.passes(longest_first, chunk_budget * budget_factor(device))
     mine = passes[accelerator.process_index :: accelerator.num_processes]
-    tokens = n_tokens(documents.shapes)
-    bar = Bar(
-        total=sum(tokens[indices].sum() for indices in mine),
+    bar = progress_bar(
+        total=sum(documents.n_tokens[indices].sum() for indices in mine),
         desc=name,
         unit="token",
         unit_scale=True,
@@ -38,11 +43,11 @@ def predict(
         silent=not accelerator.is_main_process,
     )
     results = []
-    with bar, torch.inference_mode(), memory_named(chunk_budget), accelerator.autocast():
+    with bar, torch.inference_mode(), name_memory(chunk_budget), accelerator.autocast():
         # A process without a pass of its own computes the first one for its shape.
-        for indices, batch, _ in loaded(documents, mine or passes[:1], device):
-            results.append(model(*batch).float())
-            bar.update(tokens[indices].sum())
+        for indices, batch, _ in load_batches(documents, mine or passes[:1], device):
+            results.append(model(batch).float())
+            bar.update(documents.n_tokens[indices].sum())
     model.train(was_training)
     logits = torch.zeros(len(documents), results[0].shape[1])
     for indices, result in zip(mine, results, strict=False):
@@ -52,30 +57,49 @@ def predict(
     return logits
 
 
+def predict_parts(
+    model: CodingModel, tokenizer_folder: Path, chunk_budget: int, accelerator: Accelerator
+) -> dict[str, np.ndarray]:
+    """The logits of the validation and of the test documents, float32 (N, C) each, by part."""
+    logits = {}
+    for part in SCORED:
+        documents = load_documents(part, tokenizer_folder, model.architecture, targets=False)
+        logits[part] = predict(model, documents, chunk_budget, accelerator, name=part).numpy()
+    return logits
+
+
 def budget_factor(device: torch.device) -> int:
     """How many times the chunks of a training pass a prediction holds; on a CPU the caches set the limit."""
     return PREDICTION_BUDGET if device.type == "cuda" else 1
 
 
-def loaded(
+def load_batches(
     documents: Documents, passes: list[np.ndarray], device: torch.device
 ) -> Iterator[tuple[np.ndarray, Batch, torch.Tensor | None]]:
-    """Each pass with its batch and targets on `device`.
+    """The documents of each pass with their batch and targets on `device`.
 
-    For a GPU a thread makes them ahead, beside the device's work. The copy itself takes its turn in the device's queue;
-    from pinned memory it does not keep the host waiting.
+    For a GPU another process makes them ahead, in pinned memory, from which the copy does not keep the host waiting.
     """
-    made = ((indices, documents.batch(indices), documents.dense_targets(indices)) for indices in passes)
-    if device.type != "cuda":
-        yield from made
-        return
-    pinned = ((indices, batch.pinned(), None if y is None else y.pin_memory()) for indices, batch, y in made)
-    for indices, batch, targets in prefetched(pinned):
+    ahead = device.type == "cuda"
+    loader = DataLoader(
+        documents,
+        batch_sampler=passes,
+        collate_fn=_as_it_is,
+        num_workers=int(ahead),
+        prefetch_factor=4 if ahead else None,
+        pin_memory=ahead,
+        generator=torch.Generator(),  # else it would draw from the global one
+    )
+    for indices, batch, targets in loader:
         yield indices, batch.to(device), None if targets is None else targets.to(device, non_blocking=True)
 
 
+def _as_it_is(item: Any) -> Any:
+    return item
+
+
 @contextmanager
-def memory_named(chunk_budget: int) -> Iterator[None]:
+def name_memory(chunk_budget: int) -> Iterator[None]:
     """Turn a GPU's lack of memory into an InputError that names the parameter to lower."""
     try:
         yield

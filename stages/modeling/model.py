@@ -7,7 +7,6 @@ logit  = max over the document's rows of s   (C,)
 """
 
 import logging
-from collections.abc import Sequence
 from pathlib import Path
 
 import torch
@@ -16,14 +15,15 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
+from stages.common import io
+from stages.common.io import InputError
 from stages.encoder.architecture import Architecture
 from stages.encoder.attention import only_first_state
-from stages.encoder.encoder import bare_encoder, cls_embeddings, load_encoder, load_tokenizer, token_states
+from stages.encoder.encoder import bare_encoder, cls_embeddings, load_encoder, token_states
+from stages.encoder.tokenizer import load_tokenizer
 from stages.modeling import side_by_side
 from stages.modeling.batching import Batch
 from stages.modeling.heads import MsamHead, PlainHead, document_maximum
-from stages.project import files, formats
-from stages.project.errors import InputError
 
 log = logging.getLogger(__name__)
 
@@ -34,7 +34,7 @@ class CodingModel(nn.Module):
     """Scores every code for every document.
 
     `tokenizer` has its own default casing, which phrases are tokenised with; documents take
-    `encoder.load_tokenizer(folder, architecture.lowercase_documents)`.
+    `load_tokenizer(folder, architecture.lowercase_documents)`.
     """
 
     def __init__(
@@ -52,28 +52,14 @@ class CodingModel(nn.Module):
         if isinstance(head, PlainHead):
             only_first_state(encoder)
 
-    def forward(
-        self,
-        input_ids: Tensor,
-        attention_mask: Tensor,
-        document: Tensor,
-        n_documents: int,
-        groups: Sequence[tuple[int, int]] = (),
-    ) -> Tensor:
-        """Logits (N, C), float32, of N documents.
-
-        input_ids, attention_mask: (R, T), the rows of `chunking.document_rows`, padded to a common T by the padding id
-        and mask 0. document: (R,) int64, the document (0 to N - 1) that a row belongs to. n_documents: N. groups: the
-        rows that the encoder reads together, see `token_states`.
-        The logits of a document do not depend on what it is batched with.
-        """
-        batch = Batch(input_ids, attention_mask, document, n_documents, tuple(groups))
-        n_parts = side_by_side.n_threads(self, input_ids.device)
-        if n_parts == 1 or len(input_ids) == 1:
+    def forward(self, batch: Batch) -> Tensor:
+        """Logits (N, C), float32, of N documents; what a document is batched with does not matter."""
+        n_parts = side_by_side.n_threads(self, batch.input_ids.device)
+        if n_parts == 1 or len(batch.input_ids) == 1:
             logits = self.row_logits(batch)
         else:
             logits = side_by_side.in_threads(self.row_logits, batch.parts(n_parts), self.parameters())
-        return document_maximum(logits, document, n_documents)
+        return document_maximum(logits, batch.document, batch.n_documents)
 
     def row_logits(self, batch: Batch) -> Tensor:
         """The scores of each row (R, C), float32."""
@@ -102,7 +88,7 @@ def build_model(
     synonyms: list[list[str]] | None,
     device: torch.device | str = "cpu",
 ) -> CodingModel:
-    """A new classifier upon a pre-trained encoder, on the CPU; its new weights are drawn from torch's global generator.
+    """A new classifier on a pre-trained encoder, on the CPU; its new weights are drawn from torch's global generator.
 
     synonyms: for an MSAM head the phrases of each code in label order; their [CLS] embeddings are computed once, on
     `device`, with the encoder as it is, and stay fixed. Raises InputError for an encoder that lacks what the
@@ -112,13 +98,14 @@ def build_model(
     encoder, pooler = load_encoder(encoder_folder, architecture)
     hidden = encoder.config.hidden_size
     if architecture.head == "msam":
-        if hidden % architecture.heads:
-            wrong = f"the encoder's hidden size {hidden} is no multiple of {architecture.heads} heads"
-            raise InputError(f"{encoder_folder}: {wrong}; choose a divisor of {hidden} for synonyms.M")
-        served = sum(len(of_code) == architecture.heads for of_code in synonyms or ())
-        if synonyms is None or not len(synonyms) == served == n_codes:
-            wrong = f"an MSAM head needs {architecture.heads} for each of the {n_codes} codes"
-            raise InputError(f"synonyms: {wrong}; {served} codes have them")
+        numbers = {len(phrases) for phrases in synonyms or ()}
+        if synonyms is None or len(synonyms) != n_codes or len(numbers) != 1:
+            raise InputError(
+                f"synonyms: an MSAM head needs equally many for each of the {n_codes} codes; "
+                f"{len(synonyms or ())} codes have {', '.join(map(str, sorted(numbers))) or 'none'}"
+            )
+        if hidden % (M := numbers.pop()):
+            raise InputError(f"{encoder_folder}: synonyms.M: {M} does not divide {hidden}, the encoder's hidden size")
         Q = _synonym_vectors(encoder, tokenizer, synonyms, device)
         return CodingModel(architecture, tokenizer, encoder, _empty_head(architecture, Q, hidden, n_codes))
     head = _empty_head(architecture, None, hidden, n_codes)
@@ -140,16 +127,16 @@ def _synonym_vectors(
     device: torch.device | str,
 ) -> Tensor:
     """Q[c, m], the [CLS] embedding of synonym m of code c: (C, M, d)."""
-    phrases = sorted({phrase for of_code in synonyms for phrase in of_code})
-    place = {phrase: index for index, phrase in enumerate(phrases)}
-    embeddings = cls_embeddings(encoder, tokenizer, phrases, device)
-    return embeddings[torch.tensor([[place[phrase] for phrase in of_code] for of_code in synonyms])]
+    distinct = sorted({phrase for phrases in synonyms for phrase in phrases})
+    place = {phrase: index for index, phrase in enumerate(distinct)}
+    embeddings = cls_embeddings(encoder, tokenizer, distinct, device)
+    return embeddings[torch.tensor([[place[phrase] for phrase in phrases] for phrases in synonyms])]
 
 
 def _empty_head(architecture: Architecture, Q: Tensor | None, hidden: int, n_codes: int) -> PlainHead | MsamHead:
     """The head of an architecture, with new weights."""
     if architecture.head == "msam":
-        return MsamHead(Q, architecture.heads, architecture.initialisation)
+        return MsamHead(Q, architecture.initialisation)
     return PlainHead(hidden, n_codes, architecture.dropout, drop_states=architecture.encoder == "LE")
 
 
@@ -157,15 +144,15 @@ def save_model(model: CodingModel, folder: Path) -> None:
     """Write a model into an existing folder: its architecture, its weights, its encoder's config and tokenizer."""
     model.encoder.config.save_pretrained(folder)
     model.tokenizer.save_pretrained(folder)
-    formats.write_json(folder / ARCHITECTURE, model.architecture.to_dict())
+    io.write_json(folder / ARCHITECTURE, model.architecture.to_dict())
     weights = {name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}
-    with files.whole_file(folder / WEIGHTS) as partial:
+    with io.whole_file(folder / WEIGHTS) as partial:
         save_file(weights, partial)
 
 
 def load_model(folder: Path) -> CodingModel:
     """The model that `save_model` wrote, on the CPU, in evaluation mode. Raises InputError where a file is missing."""
-    architecture = Architecture.from_dict(files.read_json(folder / ARCHITECTURE))
+    architecture = Architecture.parse(io.read_json(folder / ARCHITECTURE))
     if not (folder / WEIGHTS).is_file():
         raise InputError(f"{folder / WEIGHTS} does not exist; `dvc repro` makes it")
     try:

@@ -7,7 +7,7 @@ For a chunk with token states H (T, d), code c, head z of Z, synonym s of S, tok
     a[c,z,s,:]   = softmax_t < k[z,t], q[c,z,s] >
     logit[c]     = sum_z < mean_s sum_t a[c,z,s,t] v[z,t], u[c,z] >
 
-Behind the softmax only the scalar g[c,z,t] = < v[z,t], u[c,z] > is needed, so
+After the softmax only the scalar g[c,z,t] = < v[z,t], u[c,z] > is needed, so
 
     o[c,z,s]     = sum_t a[c,z,s,t] g[c,z,t]          logit[c] = sum_z mean_s o[c,z,s]
 
@@ -30,20 +30,19 @@ from torch.autograd.function import once_differentiable
 
 BLOCK_SCORES = {"cpu": 2**19, "cuda": 2**24}  # scores at a time: 2 MB stay in a cache, 64 MB fill a GPU
 COUNTED_ON_HOST: tuple[str, ...] = ("cpu",)  # devices that nobody waits for
-FUSED: tuple[str, ...] = ()  # devices on which `benchmarks.msam --fused` was faster; it was never run on a GPU
 
 
 class MultiSynonymAttention(nn.Module):
     """The MSAM head: scores of codes for chunks from token states and fixed synonym vectors.
 
-    hidden: d, a multiple of heads (Z; the paper sets it to the number of synonyms). initialisation: of W_Q and W_K,
-    "torch" (torch's own, as the paper) or "identity", with which attention starts as the similarity of tokens and
+    hidden: d, a multiple of n_heads (Z; the paper sets it to M, the number of synonyms). initialisation: of W_Q and
+    W_K, "torch" (torch's own, as the paper) or "identity", with which attention starts as the similarity of tokens and
     synonyms in the encoder's own space.
     """
 
     def __init__(self, hidden: int, n_heads: int, initialisation: str = "torch") -> None:
         super().__init__()
-        self.heads = n_heads
+        self.n_heads = n_heads
         self.W_Q, self.W_K, self.W_V = (nn.Linear(hidden, hidden) for _ in range(3))
         if initialisation == "identity":
             for projection in (self.W_Q, self.W_K):
@@ -72,16 +71,11 @@ class MultiSynonymAttention(nn.Module):
                 barred = H.new_zeros(n_rows * n_tokens)
             else:
                 barred = H.new_zeros(n_rows * n_tokens).masked_fill_(~mask.bool().flatten(), -torch.inf)
-            if H.device.type in FUSED:
-                from stages.modeling import fused_msam  # needs Triton, which comes with torch for CUDA
-
-                if fused_msam.supports(q):
-                    return fused_msam.FusedLogits.apply(q, k, v, u, barred, n_rows)
             return _BlockwiseLogits.apply(q, k, v, u, barred, n_rows, n_rows if n_maxima is None else n_maxima)
 
     def _heads_first(self, vectors: Tensor) -> Tensor:
         """Split vectors (n, d) into heads: (Z, n, d / Z), contiguous."""
-        return vectors.unflatten(-1, (self.heads, -1)).movedim(1, 0).contiguous()
+        return vectors.unflatten(-1, (self.n_heads, -1)).movedim(1, 0).contiguous()
 
 
 class _BlockwiseLogits(torch.autograd.Function):

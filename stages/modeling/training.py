@@ -6,7 +6,7 @@ processes share it, or on whether the run was killed in between and went on from
 
 import logging
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import nullcontext
 from dataclasses import asdict, dataclass, field
 from typing import Any, NamedTuple, Protocol
@@ -14,14 +14,19 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 import torch
 from accelerate import Accelerator
+from dvclive import Live
+from scmrepo.exceptions import SCMError
 from torch import Tensor, nn
+from torch.nn import functional
 
-from stages.modeling.batching import Batch, Documents, epoch_steps, n_tokens
+from stages.common.io import InputError
+from stages.common.params import Train
+from stages.common.runner import progress_bar
+from stages.modeling.batching import Batch, epoch_steps
 from stages.modeling.checkpoints import Checkpoint, CheckpointFolder
-from stages.modeling.inference import loaded, memory_named, predict
+from stages.modeling.data import Documents
+from stages.modeling.inference import load_batches, name_memory, predict
 from stages.modeling.model import CodingModel
-from stages.project.errors import InputError
-from stages.project.progress import Bar
 
 log = logging.getLogger(__name__)
 
@@ -30,28 +35,6 @@ REMEDY = "lower train.learning_rate, raise train.warmup, or set compute.precisio
 CHECK_STEPS = 50  # on a GPU, steps between two looks at the losses, each of which waits for the device
 CHECKPOINT_SECONDS = 30  # at least so long between two checkpoints within an epoch ...
 CHECKPOINT_SHARE = 0.05  # ... and so long that writing them takes at most this share of the time
-
-
-@dataclass(frozen=True)
-class Settings:
-    """How to train; the names are those of the parameter file."""
-
-    learning_rate: float
-    weight_decay: float
-    epochs: int
-    patience: int
-    batch_documents: int
-    chunk_budget: int
-    clip_norm: float | None
-    keep_checkpoints: int
-    compile: bool
-    seed: int
-    warmup: float = 0.0  # share of all steps in which the learning rate rises
-    output_learning_rate: float | None = None  # of a plain head's last layer; None: as the rest
-
-    def to_dict(self) -> dict[str, Any]:
-        """All that defines the run: every field but the number of checkpoints kept."""
-        return {name: value for name, value in asdict(self).items() if name != "keep_checkpoints"}
 
 
 class Goal(NamedTuple):
@@ -66,7 +49,10 @@ class Goal(NamedTuple):
 
 
 class Objective(Protocol):
-    """The loss, as a module: maybe with weights of its own, maybe with sums that run within an epoch."""
+    """The loss, as a module: maybe with weights of its own, maybe with sums that run within an epoch.
+
+    `state` is what has to be kept to go on within an epoch, as one vector, and `restore` goes on there.
+    """
 
     def __call__(self, logits: Tensor, targets: Tensor) -> Tensor: ...
 
@@ -79,6 +65,26 @@ class Objective(Protocol):
     def evaluate(self, logits: Tensor, targets: Tensor) -> Tensor: ...
 
 
+class BinaryCrossEntropy(nn.Module):
+    """Binary cross-entropy with logits, mean over codes: the classifier's loss. It keeps no sums."""
+
+    def forward(self, logits: Tensor, targets: Tensor) -> Tensor:
+        """The loss of each document: logits and targets (n, C) -> (n,)."""
+        return functional.binary_cross_entropy_with_logits(logits, targets, reduction="none").mean(dim=1)
+
+    def begin_epoch(self, epoch: int) -> None: ...
+
+    def state(self) -> Tensor:
+        return torch.zeros(0)
+
+    def restore(self, state: Tensor) -> None: ...
+
+    @torch.no_grad()
+    def evaluate(self, logits: Tensor, targets: Tensor) -> Tensor:
+        """The mean loss over the documents of an evaluated part."""
+        return self(logits, targets).mean()
+
+
 class Learner(nn.Module):
     """A model and its objective as one module, so that data parallelism covers the weights of both."""
 
@@ -89,7 +95,7 @@ class Learner(nn.Module):
 
     def forward(self, batch: Batch, targets: Tensor | None) -> Tensor:
         """The loss of each document (n,); without targets a 0 for a process that has no document in a step."""
-        logits = self.model(*batch).float()
+        logits = self.model(batch).float()
         if targets is None:
             return 0.0 * logits.sum(dim=1)
         with torch.autocast(logits.device.type, enabled=False):
@@ -124,7 +130,7 @@ class Training:
         objective: Objective,
         train: Documents,
         val: Documents,
-        settings: Settings,
+        settings: Train,
         goal: Goal,
         metrics: Metrics,
         accelerator: Accelerator,
@@ -181,13 +187,12 @@ class Training:
     def train_epoch(self) -> None:
         """Take the steps of the epoch that are still to take."""
         progress, settings = self.progress, self.settings
-        steps = epoch_steps(self.train.shapes, settings.batch_documents, settings.seed, progress.epoch)
+        steps = epoch_steps(self.train.n_tokens, settings.batch_documents, settings.seed, progress.epoch)
         if progress.steps == 0:
             self.learner.objective.begin_epoch(progress.epoch)
         self.parallel.train()
-        of_documents = n_tokens(self.train.shapes)
-        tokens = [of_documents[step].sum() for step in steps]
-        bar = Bar(
+        tokens = [self.train.n_tokens[step].sum() for step in steps]
+        bar = progress_bar(
             total=sum(tokens),
             initial=sum(tokens[: progress.steps]),
             desc=f"epoch {progress.epoch + 1}/{settings.epochs}",
@@ -197,11 +202,11 @@ class Training:
             silent=not self.accelerator.is_main_process,
         )
         check_every = CHECK_STEPS if self.device.type == "cuda" else 1
-        with bar, memory_named(settings.chunk_budget):
+        with bar, name_memory(settings.chunk_budget):
             mine = [step[self.accelerator.process_index :: self.accelerator.num_processes] for step in steps]
             remaining = range(progress.steps, len(steps))
             passes = [self._passes(mine[at], steps[at]) for at in remaining]
-            batches = loaded(self.train, [part for step in passes for part in step], self.device)
+            batches = load_batches(self.train, [part for step in passes for part in step], self.device)
             for at, step_passes in zip(remaining, passes, strict=True):
                 self._take_step(at, len(steps[at]), len(mine[at]) == 0, len(step_passes), batches)
                 progress.steps = at + 1
@@ -218,18 +223,21 @@ class Training:
     def _take_step(self, at: int, n_documents: int, idle: bool, n_passes: int, batches: Iterator) -> None:
         """One optimiser step: the mean loss over its documents, in as many passes as they were cut into."""
         # Random numbers follow from the place in the run alone, so nothing of the generators need be kept.
-        torch.manual_seed(hash((self.settings.seed, self.progress.epoch, at, self.accelerator.process_index)))
-        share = self.accelerator.num_processes / n_documents  # gradients are averaged over the processes
+        place = (self.settings.seed, self.progress.epoch, at, self.accelerator.process_index)
+        torch.manual_seed(int(np.random.SeedSequence(place).generate_state(1, np.uint64)[0]))
+        weight = self.accelerator.num_processes / n_documents  # gradients are averaged over the processes
         for number in range(n_passes):
             _, batch, targets = next(batches)
             last = number == n_passes - 1
             with nullcontext() if last else self.accelerator.no_sync(self.parallel):
-                loss = self.parallel(batch, None if idle else targets).sum() * share
+                loss = self.parallel(batch, None if idle else targets).sum() * weight
                 self.accelerator.backward(loss)
-            self.losses[at] += loss.detach() / share
+            self.losses[at] += loss.detach() / weight
         if self.settings.clip_norm is not None:
             nn.utils.clip_grad_norm_(self.learner.parameters(), self.settings.clip_norm)
-        self._schedule_learning_rate(at)
+        share = self._learning_rate_share(self.progress.epoch * self.n_steps + at)
+        for group in self.optimizer.param_groups:
+            group["lr"] = group["peak"] * share
         self.optimizer.step()
         self.optimizer.zero_grad()
 
@@ -237,18 +245,19 @@ class Training:
         """All weights with their highest learning rate, `peak`; a plain head's last layer may have its own."""
         groups: dict[float, list[nn.Parameter]] = {}
         for name, weight in self.learner.named_parameters():
-            own = self.settings.output_learning_rate if name.startswith("model.head.output.") else None
-            groups.setdefault(own or self.settings.learning_rate, []).append(weight)
+            peak = self.settings.output_learning_rate if name.startswith("model.head.output.") else None
+            groups.setdefault(peak or self.settings.learning_rate, []).append(weight)
         return [{"params": weights, "peak": peak} for peak, weights in groups.items()]
 
-    def _schedule_learning_rate(self, at: int) -> None:
-        """Linear rise over the warm-up, then linear decay to 0 over all epochs, whether or not they will be reached."""
-        taken = self.progress.epoch * self.n_steps + at
+    def _learning_rate_share(self, step: int) -> float:
+        """The share of the highest learning rate at the optimiser step `step` of the run.
+
+        Linear rise over the warm-up, then linear decay to 0 over all epochs, whether or not they will be reached. Unlike
+        with transformers' schedule, the first step of a warm-up is not lost to a rate of 0.
+        """
         total = self.settings.epochs * self.n_steps
         warm = self.settings.warmup * total
-        share = min((taken + 1) / max(warm, 1), (total - taken) / (total - warm))
-        for group in self.optimizer.param_groups:
-            group["lr"] = group["peak"] * share
+        return min((step + 1) / max(warm, 1), (total - step) / (total - warm))
 
     def _check_losses(self, steps: list[np.ndarray]) -> None:
         """Stop at a loss that is not a finite number, naming the step and its documents."""
@@ -292,7 +301,7 @@ class Training:
             }
         progress.epoch, progress.steps = progress.epoch + 1, 0
         self.losses.zero_()
-        log.info(", ".join(_shown(name, value) for name, value in row.items()))
+        log.info(", ".join(_format(name, value) for name, value in row.items()))
         self.on_epoch(row)
 
     def _save_now_and_then(self) -> None:
@@ -325,13 +334,9 @@ class Training:
         return self.accelerator.reduce(values, "sum")
 
     def _optimizer_tensors(self) -> dict[str, Tensor]:
-        """The optimiser's state by `weight name:quantity`."""
-        names = {id(parameter): name for name, parameter in self.learner.named_parameters()}
-        return {
-            f"{names[id(parameter)]}:{quantity}": value
-            for parameter, state in self.optimizer.state.items()
-            for quantity, value in state.items()
-        }
+        """The optimiser's state by `parameter:quantity`, in the order of the parameters."""
+        state = self.optimizer.state_dict()["state"]
+        return {f"{at}:{name}": value for at, quantities in state.items() for name, value in quantities.items()}
 
     def _resume(self) -> None:
         """Go on from the newest whole checkpoint, if there is one."""
@@ -341,10 +346,11 @@ class Training:
         self.progress = Progress(**checkpoint.state)
         self.learner.load_state_dict(checkpoint.tensors["weights"])
         self.best_weights = checkpoint.tensors["best"]
-        parameters = dict(self.learner.named_parameters())
+        state: dict[int, dict[str, Tensor]] = {}
         for key, value in checkpoint.tensors["optimizer"].items():
-            name, quantity = key.rsplit(":", 1)
-            self.optimizer.state[parameters[name]][quantity] = value.to(self.device, copy=True)
+            at, name = key.split(":")
+            state.setdefault(int(at), {})[name] = value
+        self.optimizer.load_state_dict({**self.optimizer.state_dict(), "state": state})
         self.losses = checkpoint.tensors["progress"]["losses"].to(self.device)
         if not self.accelerator.is_main_process:
             self.losses.zero_()  # the first process holds the sum over all
@@ -356,6 +362,26 @@ class Training:
         log.info("going on from epoch %d, step %d", self.progress.epoch + 1, self.progress.steps)
 
 
+def live_curves(stage: str) -> Callable[[Mapping[str, float]], None]:
+    """Start the untracked curves of a running `stage`; what is returned adds the metrics of an epoch.
+
+    `dvc plots show dvclive/train_classifier/plots/metrics/*` shows them.
+    """
+    try:
+        live = Live(dir=f"dvclive/{stage}", dvcyaml=None, save_dvc_exp=False)
+    except SCMError:
+        log.info("no live curves: the git repository has no commit yet")
+        return lambda row: None
+
+    def add(row: Mapping[str, float]) -> None:
+        for name, value in row.items():
+            if name != "epoch":
+                live.log_metric(name, value)
+        live.next_step()
+
+    return add
+
+
 def micro_f1(logits: np.ndarray, targets: np.ndarray) -> float:
     """Micro-F1 of the decisions at probability 0.5: 2 tp / (2 tp + fp + fn), 0 where there is nothing to find."""
     decided = logits > 0
@@ -364,5 +390,5 @@ def micro_f1(logits: np.ndarray, targets: np.ndarray) -> float:
     return 2 * found / total if total else 0.0
 
 
-def _shown(name: str, value: float) -> str:
+def _format(name: str, value: float) -> str:
     return f"{name} {value}" if isinstance(value, int) else f"{name} {value:.4f}"

@@ -1,37 +1,30 @@
 """All quantifiers side by side, on the paper's uniform groups and on groups of shifted prevalence."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import scipy.sparse as sp
 
-from stages.quantification import jackknife
-from stages.quantification.deviations import mean_errors, sample_errors
+from stages.evaluation.scored import Predictions
+from stages.quantification import errors
+from stages.quantification.errors import mean_errors, sample_errors
 from stages.quantification.quantifiers import PrevalenceMLP, adjusted, expectation_maximisation, rates
 from stages.quantification.sampling import (
     group_means,
+    group_sizes,
     mean_of_means,
     shifted_groups,
-    sizes_of,
     training_groups,
     uniform_groups,
 )
 
 SIZE_EDGES = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10000)  # lower ends of the bands of group sizes
 SMALLEST_SHOWN = 20  # documents: plots show no smaller group, in which single documents could be told
+Recalibration = Callable[[np.ndarray], np.ndarray]  # of logits (N, C)
 POINTS = 300  # of the plot of true against estimated prevalence
-
-
-class Evidence(NamedTuple):
-    """What a model says of the documents of one part, and what is true of them."""
-
-    probabilities: np.ndarray  # float32 (N, C)
-    targets: sp.csr_array  # (N, C), 0 or 1
-    calibrated: np.ndarray  # (N, C), probabilities recalibrated on validation: EMQ takes them at their word
-    patients: np.ndarray  # (N,), the patient of each document
 
 
 @dataclass(frozen=True)
@@ -45,10 +38,11 @@ class Comparison:
 
 
 def compare(
-    val: Evidence,
-    test: Evidence,
+    val: Predictions,
+    test: Predictions,
     networks: Mapping[str, PrevalenceMLP],
     *,
+    recalibration: Recalibration,
     bands: Mapping[str, np.ndarray],
     train_samples: int,
     test_samples: int,
@@ -58,10 +52,11 @@ def compare(
     """The errors of every quantifier in groups of validation and of test documents, on test with 95 % intervals.
 
     `networks` names the trained networks (`mlp`, and `clq` for a joint model); `bands` are boolean masks (C,) of codes
-    by training frequency. What quantifiers must know of the classifier comes from the validation documents, so their
+    by training frequency; `recalibration` maps logits to those of probabilities that EMQ may take at their word. What
+    quantifiers must know of the classifier comes from the validation documents, so their
     figures on `val` are optimistic, those on `test` are not.
     """
-    known = _Known.of(val, networks, train_samples, seed)
+    known = _Known.learn(val, networks, recalibration, train_samples, seed)
     on_val: dict[str, dict[str, Any]] = {}
     on_test: dict[str, dict[str, Any]] = {}
     by_band, by_size, points = [], [], []
@@ -83,10 +78,10 @@ def compare(
     if intervals:
         for suffix, groups in (("", uniform), ("_shifted", shifted)):
             for method, replicates in _without_each_fold(known, test, groups, seed).items():
-                own = on_test[method]
+                metrics = on_test[method]
                 for error, values in replicates.items():
                     key = f"{error}{suffix}"
-                    own.setdefault("intervals", {})[key] = jackknife.interval(own[key], values)
+                    metrics.setdefault("intervals", {})[key] = errors.interval(metrics[key], values)
 
     tables = (_method_first(tables) for tables in (by_band, by_size, points))
     return Comparison({"val": on_val, "test": on_test}, *tables)
@@ -101,9 +96,17 @@ class _Known:
     probability_rates: tuple[np.ndarray, np.ndarray]
     prior: np.ndarray  # (C,) prevalence among the validation documents
     networks: Mapping[str, PrevalenceMLP]
+    recalibration: Recalibration
 
     @classmethod
-    def of(cls, val: Evidence, networks: Mapping[str, PrevalenceMLP], n_samples: int, seed: int):
+    def learn(
+        cls,
+        val: Predictions,
+        networks: Mapping[str, PrevalenceMLP],
+        recalibration: Recalibration,
+        n_samples: int,
+        seed: int,
+    ) -> "_Known":
         groups = training_groups(len(val.probabilities), n_samples, seed)
         return cls(
             lazy=mean_of_means(groups, val.probabilities),
@@ -111,14 +114,17 @@ class _Known:
             probability_rates=rates(val.probabilities, val.targets),
             prior=np.asarray(val.targets.mean(axis=0, dtype=np.float64)),
             networks=networks,
+            recalibration=recalibration,
         )
 
-    def estimates(self, part: Evidence, groups: np.ndarray) -> Iterator[tuple[str, np.ndarray, np.ndarray, np.ndarray]]:
+    def estimates(
+        self, part: Predictions, groups: np.ndarray
+    ) -> Iterator[tuple[str, np.ndarray, np.ndarray, np.ndarray]]:
         """Each method's name, true prevalences and its estimates, both (S, C), and the sizes of the groups (S,).
 
         One method after the other, so that only one's estimates are in memory.
         """
-        true, sizes = group_means(groups, part.targets), sizes_of(groups)
+        true, sizes = group_means(groups, part.targets), group_sizes(groups)
         pcc = group_means(groups, part.probabilities)
         cc = group_means(groups, decisions(part.probabilities))
         yield "lazy", true, np.broadcast_to(self.lazy, pcc.shape), sizes
@@ -128,22 +134,23 @@ class _Known:
             yield name, true, network.estimate(pcc), sizes
         yield "acc", true, adjusted(cc, *self.decision_rates), sizes
         yield "pacc", true, adjusted(pcc, *self.probability_rates), sizes
-        yield "emq", true, expectation_maximisation(groups, part.calibrated, self.prior), sizes
+        calibrated = part.recalibrate(self.recalibration).probabilities
+        yield "emq", true, expectation_maximisation(groups, calibrated, self.prior), sizes
 
 
 def _without_each_fold(
-    known: _Known, part: Evidence, groups: np.ndarray, seed: int
+    known: _Known, part: Predictions, groups: np.ndarray, seed: int
 ) -> dict[str, dict[str, np.ndarray]]:
     """Method -> `ae` and `rae` (F,) without each fold of patients; nothing where no group spans two folds."""
-    replicates = jackknife.without_each_fold(groups, jackknife.folds_of(part.patients, seed))
+    replicates = errors.without_each_fold(groups, errors.deal_folds(part.patients, seed))
     n_folds, n_groups, n_documents = replicates.shape
     if n_folds < 2 or not n_groups:
         return {}
-    found = {}
+    errors_of = {}
     for method, *sample in known.estimates(part, replicates.reshape(-1, n_documents)):
-        means = (errors.reshape(n_folds, n_groups).mean(axis=1) for errors in sample_errors(*sample))
-        found[method] = dict(zip(("ae", "rae"), means, strict=True))
-    return found
+        means = (values.reshape(n_folds, n_groups).mean(axis=1) for values in sample_errors(*sample))
+        errors_of[method] = dict(zip(("ae", "rae"), means, strict=True))
+    return errors_of
 
 
 def decisions(probabilities: np.ndarray) -> sp.csr_array:

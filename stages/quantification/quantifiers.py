@@ -17,10 +17,10 @@ from scipy.special import expit, logit
 from torch import Tensor, nn
 from torch.nn.functional import huber_loss
 
-from stages.project.errors import InputError
-from stages.project.formats import write_json
-from stages.project.progress import Bar
-from stages.quantification.sampling import group_means, sizes_of
+from stages.common import io
+from stages.common.io import InputError
+from stages.common.runner import progress_bar
+from stages.quantification.sampling import group_means, group_sizes
 
 HELD_OUT = 0.2  # share of the samples that early stopping looks at
 
@@ -52,7 +52,7 @@ def save_mlp(model: PrevalenceMLP, folder: Path) -> None:
     """Write `model.safetensors` and `config.json` into `folder`."""
     weights = {name: weight.cpu().contiguous() for name, weight in model.state_dict().items()}
     save_file(weights, folder / "model.safetensors")
-    write_json(folder / "config.json", {"codes": model.hidden.in_features, "hidden": model.hidden.out_features})
+    io.write_json(folder / "config.json", {"codes": model.hidden.in_features, "hidden": model.hidden.out_features})
 
 
 def load_mlp(folder: Path, name: str = "model.safetensors") -> PrevalenceMLP:
@@ -69,11 +69,11 @@ def load_mlp(folder: Path, name: str = "model.safetensors") -> PrevalenceMLP:
         raise InputError(f"{path} holds no quantifier ({' '.join(str(error).split())})") from None
     if not all(bool(torch.isfinite(weight).all()) for weight in weights.values()):
         stage = "train_joint" if name != "model.safetensors" else "train_quantifier"
-        raise InputError(f"{path} holds weights that are not finite numbers; `dvc repro -f {stage}` makes them anew")
+        raise InputError(f"{path} holds weights that are not finite numbers; `dvc repro -f {stage}` makes them again")
     return model.eval()
 
 
-def shuffled(n_samples: int, seed: int) -> Iterator[np.ndarray]:
+def shuffle_epochs(n_samples: int, seed: int) -> Iterator[np.ndarray]:
     """One random order of the samples per epoch, without end."""
     rng = np.random.default_rng(seed)
     while True:
@@ -119,7 +119,7 @@ def fit_mlp(
     optimizer = torch.optim.AdamW(model.parameters(), lr=learning_rate, fused=True)
     best, best_weights, epochs_above = float("inf"), None, 0
     history = []
-    for epoch in Bar(range(epochs), desc="train_quantifier, at most", unit="epoch"):
+    for epoch in progress_bar(range(epochs), desc="train_quantifier, at most", unit="epoch"):
         order = torch.from_numpy(np.asarray(next(orders), dtype=np.int64)).to(device)
         batches = list(zip(given[order].split(batch_size), wanted[order].split(batch_size), strict=True))
         total = torch.zeros((), device=device)
@@ -187,7 +187,7 @@ def expectation_maximisation(groups: np.ndarray, probabilities: np.ndarray, prio
     between two rungs in log odds, where it is all but straight. A code that no document or every document had when the
     classifier learned keeps its PCC.
     """
-    sizes = sizes_of(groups)[:, None]
+    sizes = group_sizes(groups)[:, None]
     known = (prior > 0) & (prior < 1)
     start = np.where(known, prior, 0.5)
     start_odds = logit(start)
@@ -196,7 +196,7 @@ def expectation_maximisation(groups: np.ndarray, probabilities: np.ndarray, prio
     shifts = [share * (FURTHEST - np.sign(share) * start_odds) for share in LADDER]
     found = np.tile(shifts[0], (len(groups), 1))  # where mean f(t) is below q from the start
     below, gap_below = shifts[0], np.full_like(found, -1.0)
-    for shift in Bar(shifts, desc="EMQ", leave=False):
+    for shift in progress_bar(shifts, desc="EMQ", leave=False):
         moved = expit(evidence + shift.astype(np.float32))
         expected = (sizes * group_means(groups, moved) + start) / (sizes + 1)
         gap = logit(expected) - (start_odds + shift)

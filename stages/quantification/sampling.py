@@ -12,7 +12,7 @@ import scipy.sparse as sp
 BLOCK = 512  # groups at a time: a block of memberships as floats is at most 512 x N x 8 bytes
 
 
-def members_of(index_lists: Iterable[Sequence[int]], n_documents: int) -> np.ndarray:
+def membership(index_lists: Iterable[Sequence[int]], n_documents: int) -> np.ndarray:
     """The boolean matrix (S, N) of groups that are given as lists of document indices in 0 ... `n_documents` - 1."""
     index_lists = list(index_lists)
     groups = np.zeros((len(index_lists), n_documents), dtype=bool)
@@ -24,7 +24,7 @@ def members_of(index_lists: Iterable[Sequence[int]], n_documents: int) -> np.nda
 def uniform_groups(n_documents: int, n_samples: int, rng: np.random.Generator) -> np.ndarray:
     """Draw groups as the paper does: the size uniform in 1 ... N, the members without replacement; (S, N) booleans."""
     sizes = rng.integers(1, n_documents, size=n_samples, endpoint=True)
-    return members_of((rng.choice(n_documents, size, replace=False, shuffle=False) for size in sizes), n_documents)
+    return membership((rng.choice(n_documents, size, replace=False, shuffle=False) for size in sizes), n_documents)
 
 
 def training_groups(n_documents: int, n_samples: int, seed: int) -> np.ndarray:
@@ -66,7 +66,7 @@ def shifted_groups(targets: sp.csr_array, n_samples: int, rng: np.random.Generat
     return groups
 
 
-def sizes_of(groups: np.ndarray) -> np.ndarray:
+def group_sizes(groups: np.ndarray) -> np.ndarray:
     """The number of documents of each group, (S,)."""
     return groups.sum(axis=1)
 
@@ -80,7 +80,7 @@ def group_means(groups: np.ndarray, values: np.ndarray | sp.sparray) -> np.ndarr
     dense = not sp.issparse(values)
     dtype = np.float32 if dense and values.dtype == np.float32 else np.float64
     values = values.astype(dtype, copy=False) if dense else sp.csr_array(values.T, dtype=dtype)
-    sizes = sizes_of(groups)
+    sizes = group_sizes(groups)
     means = np.empty((len(groups), values.shape[1] if dense else values.shape[0]), dtype=dtype)
     for start in range(0, len(groups), BLOCK):
         rows = slice(start, start + BLOCK)
@@ -94,5 +94,5 @@ def group_means(groups: np.ndarray, values: np.ndarray | sp.sparray) -> np.ndarr
 
 def mean_of_means(groups: np.ndarray, values: np.ndarray) -> np.ndarray:
     """The mean over groups of the groups' means of dense `values` (N, C), without the means themselves; (C,)."""
-    weights = (1.0 / (len(groups) * sizes_of(groups))) @ groups
+    weights = (1.0 / (len(groups) * group_sizes(groups))) @ groups
     return weights @ values

@@ -2,12 +2,12 @@
 
 Distances are rounded to whole multiples of a quantum (2^-32 of the power of two above the largest), which float64 adds
 without error in any order: two sets tie exactly or not at all. Of several optimal sets the answer is the one whose
-sorted indices come first in lexicographic order. It is therefore one and the same whatever the method, the starts and
-the number of threads (an answer that only CP-SAT could prove is the first of equals that was met).
+sorted indices come first in lexicographic order. It is therefore one and the same whatever the solver, the starts and
+the number of threads.
 
-Small problems are enumerated. Others are solved by growing sets from pairs (growth.py), after an upper bound from the
-geometry of the distances has taken out elements that no optimal set holds (concave.py). What is still open near the
-time limit is handed to OR-Tools' CP-SAT (cpsat.py).
+Two solvers prove it. `cp_sat`: OR-Tools' CP-SAT (cpsat.py), on the elements that an upper bound from the geometry of the
+distances leaves (concave.py). `search`, for label sets of thousands: small problems are enumerated, others solved by
+growing sets from pairs (growth.py).
 """
 
 import math
@@ -21,15 +21,14 @@ import numpy as np
 from stages.synonyms import concave, growth
 
 ENUMERATED = 20_000  # up to so many subsets are simply all looked at
-BEAM = 2_000  # sets kept a size while a better start is looked for
-CPSAT_SHARE = 0.2  # of the time limit, kept for the last resort
+BEAM = 2_000  # sets kept per size while a better start is looked for
 
 
 @dataclass(frozen=True)
 class Solution:
     """An answer and what is known of it; `objective` and `bound` are sums of pairwise distances.
 
-    `method` is what closed it: enumeration, growth or CP-SAT; for an open one, the time limit.
+    `method` is what closed it; for an open one, the time limit.
     """
 
     chosen: tuple[int, ...]
@@ -67,7 +66,7 @@ def quantum(distances: np.ndarray) -> float:
     return math.ldexp(1.0, math.frexp(largest)[1] - 32) if largest else 1.0
 
 
-def rounded(distances: np.ndarray) -> np.ndarray:
+def round_to_quanta(distances: np.ndarray) -> np.ndarray:
     """Symmetric distances (n, n) in whole quanta, with a zero diagonal."""
     unit = quantum(distances)
     distances = np.rint((distances + distances.T) * (0.5 / unit)) * unit
@@ -81,35 +80,53 @@ def diversity(distances: np.ndarray, chosen: tuple[int, ...]) -> float:
     return float(distances[np.ix_(rows, rows)].sum()) / 2
 
 
-def solve(distances: np.ndarray, M: int, time_limit: float = math.inf) -> Solution:
+def solve(distances: np.ndarray, M: int, time_limit: float = math.inf, solver: str = "search") -> Solution:
     """Choose exactly M of n >= M elements; any symmetric `distances` (n, n), not only cosine ones.
 
-    `time_limit` in seconds: past it the answer is the best set found, with a bound that is not closed.
+    `solver`: "cp_sat" or "search"; a proven answer is the same from both. `time_limit` in seconds: past it the answer is
+    the best set known, with a bound that is not closed.
     """
-    begin = time.monotonic()
-    distances = rounded(distances)
+    deadline = time.monotonic() + time_limit
+    distances = round_to_quanta(distances)
+    return (_by_cp_sat if solver == "cp_sat" else _by_search)(distances, M, deadline)
+
+
+def _by_cp_sat(distances: np.ndarray, M: int, deadline: float) -> Solution:
+    """OR-Tools proves the answer, among the elements that the concave bound leaves; the search does where it cannot."""
+    from stages.synonyms import cpsat  # OR-Tools takes longer to load than most codes to search
+
+    chosen = start(distances, M)
+    kernel, bound = np.arange(len(distances)), math.inf
+    if M > 2:
+        kernel, bound = concave.kernel(distances, M, diversity(distances, chosen))
+    part, unit = distances[np.ix_(kernel, kernel)], quantum(distances)
+    known = tuple(np.searchsorted(kernel, chosen).tolist())
+    better: tuple[int, ...] | None = known
+    while better is not None and (left := deadline - time.monotonic()) > 0:
+        known = better
+        better, proven = cpsat.improve(part, M, unit, known, left)
+        bound = min(bound, proven)
+    chosen = tuple(kernel[list(known)].tolist())
+    if better is None and bound <= diversity(distances, chosen):
+        return _closed(distances, chosen, "CP-SAT")
+    return _by_search(distances, M, deadline)
+
+
+def _by_search(distances: np.ndarray, M: int, deadline: float) -> Solution:
+    """Enumeration of few subsets; otherwise growth, first of the best sets alone, then of all."""
     if M < 3 or math.comb(len(distances), M) <= ENUMERATED:
         return _closed(distances, _enumerated(distances, M), "enumeration")
     search = growth.Search(distances, M, start(distances, M))
-    deadline = begin + (1 - CPSAT_SHARE) * time_limit
     if search.in_breadth(BEAM, deadline):
         return _closed(distances, search.best, "growth")
     kernel, bound = concave.kernel(distances, M, search.value)
     part = distances[np.ix_(kernel, kernel)]
     search = growth.Search(part, M, tuple(np.searchsorted(kernel, search.best).tolist()))
-    if search.in_depth(deadline):
-        return _closed(distances, tuple(kernel[list(search.best)].tolist()), "growth")
-    if (left := begin + time_limit - time.monotonic()) <= 0:
-        chosen = tuple(kernel[list(search.best)].tolist())
-        return Solution(chosen, diversity(distances, chosen), bound, "time limit")
-    from stages.synonyms import cpsat  # OR-Tools takes longer to load than most codes to solve
-
-    found, proven = cpsat.maximise(part, M, quantum(distances), search.best, left)
-    found = found or search.best
-    chosen = tuple(kernel[list(found)].tolist())
-    if proven <= diversity(part, found):
-        return _closed(distances, chosen, "CP-SAT")
-    return Solution(chosen, diversity(distances, chosen), min(bound, proven), "time limit")
+    complete = search.in_depth(deadline)
+    chosen = tuple(kernel[list(search.best)].tolist())
+    if complete:
+        return _closed(distances, chosen, "growth, after the concave bound")
+    return Solution(chosen, diversity(distances, chosen), bound, "time limit")
 
 
 def start(distances: np.ndarray, M: int, kept: int = 16) -> tuple[int, ...]:

@@ -1,69 +1,115 @@
 """The pools that candidate synonyms come from, and how they are combined (the paper's section on label embeddings).
 
-A pool is {code: phrases}; codes are dotted ICD codes. The files of `umls` and `wikipedia` are licensed or published
-elsewhere and read from where the user put them; data/pools/README.md says where they come from.
+One description per pool, in POOLS: a new pool is an entry there and a parser. A pool is {code: phrases}; codes are
+dotted ICD codes. The files of `umls` and `wikipedia` are licensed or published elsewhere and read from where the user
+put them; data/pools/README.md says where they come from.
 """
 
 import hashlib
 import json
 import logging
 import random
+import re
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import mean, median
 
 import yaml
 
+from stages.common.io import InputError
+from stages.corpus.document import Revision
 from stages.corpus.icd import MIMIC_50, QUOTABLE, compact
-from stages.project.errors import InputError
-from stages.synonyms.normalise import normalise_all
 
 log = logging.getLogger(__name__)
 
 Pool = dict[str, list[str]]
 
-UMLS_ICD10 = "icd_mimic4_10_random_sort.json"  # of the same form, for ICD-10-CM and ICD-10-PCS
-FILES = {
-    "umls": "icd_mimic3_random_sort.json",
-    "wikipedia": "labels_descriptions_wikipedia.txt",
-    "authored": "authored.yaml",
-}
-# Checksums of the published files. The UMLS file is known by the name that git gives its content.
-CHECKSUMS = {
-    "umls": ("git blob", "ed30f4093b793961244c6542d006e9f8d38d1eaf"),
-    "wikipedia": ("md5", "5c4f1140805bb4aea27ba9ea67f7fd66"),
-}
 FEW = 0.5  # a pool that covers less than this share of the codes is warned of
-# Pools of phrases that are broader than the code, so that neighbouring codes share many of them.
-BROAD = ("wikipedia",)
+LONGEST = 512  # characters: phrases of so many are left out (the paper)
 
 # The lines of the Wikipedia file: the diagnoses of MIMIC-III-50 in sorted order, then the procedures (two digits, dot).
 WIKIPEDIA_CODES = sorted(MIMIC_50, key=lambda code: (code.find(".") == 2, code))
 
+_BOX = re.compile(r"\[x\]")
+_OTHER = re.compile(r"[^A-Za-z0-9()\[\] ]+")
+_SPACES = re.compile(r" {2,}")
 
-def read_pool(name: str, folder: Path, revision: str | None = "ICD-9-CM") -> Pool:
-    """The pool `name` (a key of FILES) from its file in `folder`, codes spelled as they are there.
 
-    `revision` of ICD decides which UMLS file is meant.
+@dataclass(frozen=True)
+class Description:
+    """What is known of a pool before it is read.
 
-    Raises InputError where there is no such file or it has not the form of the published one; other content is only
-    warned of.
+    parse: of a pool that lies in a file, text and path -> phrases by code as they are spelled there; None for one that
+    is computed. files: its file by the revision of ICD that the corpus is coded in (None: any); a revision without a
+    file is one that the pool does not describe. checksums: of published files, by name, as git or `md5` has them.
+    broad: its phrases are broader than the code, so that neighbouring codes share many of them.
     """
-    path = path_of(name, folder, revision)
+
+    parse: Callable[[str, Path], Pool] | None = None
+    files: Mapping[Revision | None, str] = field(default_factory=dict)
+    revisions: tuple[Revision, ...] = (9, 10)
+    checksums: Mapping[str, tuple[str, str]] = field(default_factory=dict)
+    broad: bool = False
+
+    def file(self, revision: Revision | None) -> str:
+        """The name of the pool's file for codes of a revision."""
+        return self.files[revision if revision in self.files else None]
+
+
+def check(names: Sequence[str], folder: Path, revision: Revision | None) -> None:
+    """Raise InputError unless every pool is known, describes codes of `revision`, and has its file in `folder`."""
+    for name in names:
+        if name not in POOLS:
+            raise InputError(f"synonyms.pools: {name!r} is not one of {', '.join(POOLS)}")
+        pool = POOLS[name]
+        if revision and revision not in pool.revisions:
+            described = " and ".join(f"ICD-{number}-CM" for number in pool.revisions)
+            raise InputError(
+                f"synonyms.pools: {name} describes {described} codes; the corpus is coded in ICD-{revision}-CM"
+            )
+        if pool.parse is not None:
+            _path(name, folder, revision)
+
+
+def gather(names: Sequence[str], codes: Mapping[str, dict], folder: Path, revision: Revision | None) -> dict[str, Pool]:
+    """The pools `names`, in their order, for `codes` (codes.json).
+
+    Titles stand in for what UMLS lacks, where both are asked for. Raises InputError for what `check` refuses.
+    """
+    if not folder.is_dir():
+        raise InputError(f"synonyms.pool_dir: {folder} is not a folder; it should hold the files of the pools")
+    check(names, folder, revision)
+    read = {name: match_codes(name, read_pool(name, folder, revision), codes) for name in names if POOLS[name].parse}
+    computed = {
+        "titles": lambda: titles_pool(codes, lacking=read.get("umls")),
+        "icd10cm": lambda: icd10cm_pool(codes),
+    }
+    return {name: read[name] if name in read else computed[name]() for name in names}
+
+
+def read_pool(name: str, folder: Path, revision: Revision | None = 9) -> Pool:
+    """The pool `name` from its file in `folder`, codes spelled as they are there.
+
+    Raises InputError where there is no such file or it does not have the form of the published one; other content is
+    only warned of.
+    """
+    path, pool = _path(name, folder, revision), POOLS[name]
     content = path.read_bytes()
-    if name in CHECKSUMS and path.name == FILES[name]:
-        _compare_checksum(name, path, content)
+    if path.name in pool.checksums:
+        _compare_checksum(name, path, content, *pool.checksums[path.name])
     try:
         text = content.decode("utf-8-sig")
     except UnicodeDecodeError:
         raise InputError(f"{path} is not UTF-8 text") from None
-    return {"umls": parse_umls, "wikipedia": parse_wikipedia, "authored": parse_authored}[name](text, path)
+    assert pool.parse is not None, "only pools that lie in a file are read"
+    return pool.parse(text, path)
 
 
-def path_of(name: str, folder: Path, revision: str | None = "ICD-9-CM") -> Path:
+def _path(name: str, folder: Path, revision: Revision | None) -> Path:
     """The file of the pool `name` in `folder`. Raises InputError where it is not there."""
-    path = folder / (UMLS_ICD10 if name == "umls" and revision != "ICD-9-CM" else FILES[name])
+    path = folder / POOLS[name].file(revision)
     if not path.is_file():
         raise InputError(
             f"synonyms.pools names {name}, but {path} is not a file; put it there (data/pools/README.md says where it "
@@ -72,7 +118,7 @@ def path_of(name: str, folder: Path, revision: str | None = "ICD-9-CM") -> Path:
     return path
 
 
-def matched(name: str, pool: Pool, codes: Iterable[str]) -> Pool:
+def match_codes(name: str, pool: Pool, codes: Iterable[str]) -> Pool:
     """The pool with the corpus's own spelling of its codes: with or without the dot, in capitals or not.
 
     `4019` is `401.9` where the corpus has no other code of these characters; a spelling that two codes share is taken
@@ -83,26 +129,26 @@ def matched(name: str, pool: Pool, codes: Iterable[str]) -> Pool:
     for code in codes:
         spellings.setdefault(compact(code), []).append(code)
     known = set(codes)
-    found: Pool = {}
+    matched: Pool = {}
     n_ambiguous = 0
     for spelled, phrases in pool.items():
         exact = spelled.strip().upper()
-        own = [exact] if exact in known else spellings.get(compact(spelled), [])
-        if exact not in known and "." in exact.rstrip(".") and own:
+        matches = [exact] if exact in known else spellings.get(compact(spelled), [])
+        if exact not in known and "." in exact.rstrip("."):
             continue  # the dot says that this is another code
-        if len(own) > 1:
+        if len(matches) > 1:
             n_ambiguous += 1
             continue
-        for code in own:
-            found.setdefault(code, []).extend(phrases)
+        for code in matches:
+            matched.setdefault(code, []).extend(phrases)
     if n_ambiguous:
         log.warning(
             "pool %s: %d codes without a dot could be two codes of the corpus, and are left out", name, n_ambiguous
         )
-    covered = sum(bool(found.get(code)) for code in codes)
+    covered = sum(bool(matched.get(code)) for code in codes)
     say = log.warning if covered < FEW * len(codes) else log.info
     say("pool %s: covers %d of %d codes", name, covered, len(codes))
-    return found
+    return matched
 
 
 def parse_umls(text: str, path: Path) -> Pool:
@@ -137,8 +183,8 @@ def parse_authored(text: str, path: Path) -> Pool:
     return _checked({code: entry.get("synonyms", []) for code, entry in content.items()}, path)
 
 
-def titles_pool(codes: dict[str, dict], lacking: Pool | None = None) -> Pool:
-    """Lower-cased titles of the codes (`codes.json`), only of those that the pool `lacking` has not, where given."""
+def titles_pool(codes: Mapping[str, dict], lacking: Pool | None = None) -> Pool:
+    """Lower-cased titles of the codes (`codes.json`), only of those not in the pool `lacking`, where given."""
     return {
         code: [title.lower() for title in entry["titles"]]
         for code, entry in codes.items()
@@ -146,26 +192,26 @@ def titles_pool(codes: dict[str, dict], lacking: Pool | None = None) -> Pool:
     }
 
 
-def icd10cm_pool(codes: Iterable[str], max_characters: int) -> Pool:
+def icd10cm_pool(codes: Iterable[str]) -> Pool:
     """ICD-10-CM's title and inclusion terms of every code that it knows, then the titles of its ancestors.
 
     Ancestors up to the category count; one that is shared with another code of `codes` is left out.
     """
     import simple_icd_10_cm as icd10cm  # reads the whole classification: two seconds
 
-    own, broader = {}, {}
+    titles, broader = {}, {}
     for code in codes:
         if not icd10cm.is_valid_item(code):
             continue
-        own[code] = [icd10cm.get_description(code), *icd10cm.get_includes(code), *icd10cm.get_inclusion_term(code)]
+        titles[code] = [icd10cm.get_description(code), *icd10cm.get_includes(code), *icd10cm.get_inclusion_term(code)]
         ancestors = [item for item in icd10cm.get_ancestors(code) if icd10cm.is_category_or_subcategory(item)]
         broader[code] = [icd10cm.get_description(item) for item in ancestors]
-    own, broader = ({c: normalise_all(p, max_characters) for c, p in pool.items()} for pool in (own, broader))
-    specific = without_shared(broader, own)
-    return {code: own[code] + specific[code] for code in own}
+    titles, broader = ({c: normalise_all(p) for c, p in pool.items()} for pool in (titles, broader))
+    specific = drop_shared(broader, titles)
+    return {code: titles[code] + specific[code] for code in titles}
 
 
-def without_shared(pool: Pool, others: Pool | None = None) -> Pool:
+def drop_shared(pool: Pool, others: Pool | None = None) -> Pool:
     """The pool less every phrase that also belongs to another code, in the pool itself or in `others`."""
     others = others or {}
     owners: Counter[str] = Counter()
@@ -175,12 +221,10 @@ def without_shared(pool: Pool, others: Pool | None = None) -> Pool:
     return {code: [phrase for phrase in phrases if owners[phrase] == 1] for code, phrases in pool.items()}
 
 
-def combine(pools: dict[str, Pool], codes: Iterable[str], max_characters: int) -> Pool:
+def combine(pools: dict[str, Pool], codes: Iterable[str]) -> Pool:
     """The candidates of every code: normalised, each phrase once, in the order of the pools and within them."""
-    prepared = {name: {c: normalise_all(p, max_characters) for c, p in pool.items()} for name, pool in pools.items()}
-    for name in BROAD:
-        if name in prepared:
-            prepared[name] = without_shared(prepared[name])
+    prepared = {name: {c: normalise_all(p) for c, p in pool.items()} for name, pool in pools.items()}
+    prepared = {name: drop_shared(pool) if POOLS[name].broad else pool for name, pool in prepared.items()}
     return {
         code: list(dict.fromkeys(phrase for pool in prepared.values() for phrase in pool.get(code, [])))
         for code in sorted(codes)
@@ -245,11 +289,49 @@ def _checked(content: object, path: Path) -> Pool:
     return content
 
 
-def _compare_checksum(name: str, path: Path, content: bytes) -> None:
-    kind, expected = CHECKSUMS[name]
+def _compare_checksum(name: str, path: Path, content: bytes, kind: str, expected: str) -> None:
     if kind == "md5":
         found = hashlib.md5(content, usedforsecurity=False).hexdigest()
     else:
         found = hashlib.sha1(b"blob %d\0" % len(content) + content, usedforsecurity=False).hexdigest()
     if found != expected:
         log.warning("pool %s: %s is not the published file: its %s is %s, not %s", name, path, kind, found, expected)
+
+
+def normalise(phrase: str) -> str:
+    """The phrase with ` or ` and ` and ` dropped, and only letters, digits, brackets and single spaces left.
+
+    Case is kept. As in the authors' program, where `[x]` marks terms of one UMLS source and is followed by a space.
+    """
+    phrase = _BOX.sub("[x] ", phrase).replace(" or ", " ").replace(" and ", " ")
+    return _SPACES.sub(" ", _OTHER.sub(" ", phrase)).strip()
+
+
+def normalise_all(phrases: Iterable[str]) -> list[str]:
+    """Normalised phrases in their order of first appearance, each once, without empty ones.
+
+    Left out are also those of `LONGEST` characters or more before they are normalised.
+    """
+    short = (phrase.strip() for phrase in phrases if len(phrase.strip()) < LONGEST)
+    return [phrase for phrase in dict.fromkeys(map(normalise, short)) if phrase]
+
+
+MSMN = "icd_mimic3_random_sort.json"
+WIKIPEDIA = "labels_descriptions_wikipedia.txt"
+POOLS = {
+    "umls": Description(
+        parse_umls,
+        {9: MSMN, 10: "icd_mimic4_10_random_sort.json", None: "icd_mimic4_10_random_sort.json"},
+        checksums={MSMN: ("git blob", "ed30f4093b793961244c6542d006e9f8d38d1eaf")},
+    ),
+    "wikipedia": Description(
+        parse_wikipedia,
+        {None: WIKIPEDIA},
+        revisions=(9,),
+        checksums={WIKIPEDIA: ("md5", "5c4f1140805bb4aea27ba9ea67f7fd66")},
+        broad=True,
+    ),
+    "titles": Description(),
+    "icd10cm": Description(revisions=(10,)),
+    "authored": Description(parse_authored, {None: "authored.yaml"}),
+}

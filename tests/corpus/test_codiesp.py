@@ -2,9 +2,9 @@ from pathlib import Path
 
 import pytest
 
+from stages.common.io import InputError
 from stages.corpus import codiesp
 from stages.corpus.document import Code, Document
-from stages.project.errors import InputError
 
 TEXTS = {
     "train": {"t1": "A case.\n\nOf  fever", "t2": "Another", "t3": "Nothing coded"},

@@ -3,8 +3,8 @@ from pathlib import Path
 
 import pytest
 
+from stages.common.io import InputError
 from stages.corpus import delimited
-from stages.project.errors import InputError
 
 HEADER = "ROW_ID,SUBJECT_ID,TEXT\n"
 ROWS = "".join(f'{row},{row % 7},"SECRET {row}, ""said""\nover two lines"\n' for row in range(3000))

@@ -2,9 +2,9 @@ from pathlib import Path
 
 import pytest
 
+from stages.common.io import InputError
 from stages.corpus import mimic
 from stages.corpus.document import Code, Document
-from stages.project.errors import InputError
 
 NOTES = """ROW_ID,SUBJECT_ID,HADM_ID,CATEGORY,TEXT
 1,9,100,Discharge summary,"Report  of

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
+from stages.common.io import InputError
 from stages.corpus import mimic
 from stages.corpus.document import Code, Document
-from stages.project.errors import InputError
 
 TABLES = {
     "hosp/diagnoses_icd": """subject_id,hadm_id,seq_num,icd_code,icd_version

@@ -6,9 +6,9 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from stages.common.io import InputError
 from stages.corpus import table
 from stages.corpus.document import Document
-from stages.project.errors import InputError
 
 ROWS = [
     {"document_id": "d2", "subject_id": "p1", "text": "Second  one", "codes": ["i10", "J18.9"], "part": "train"},

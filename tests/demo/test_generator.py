@@ -20,10 +20,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from benchmarks.full_size import Load, tail_codes, tail_codes_of_icd10, write_load, write_load_of_mimic4
 from stages import synthesize
+from stages.common.io import InputError
 from stages.corpus import icd, mimic
 from stages.demo.conditions import OUTSIDE, is_procedure
-from stages.demo.full_size import Load, tail_codes, tail_codes_of_icd10, write_load, write_load_of_mimic4
 from stages.demo.generator import COLUMNS, read_phrases, write_corpus
 from stages.demo.notes import (
     TRAPS_A_SUMMARY,
@@ -44,7 +45,6 @@ from stages.demo.wording import (
     TRAP_PLACES,
     TRAPS,
 )
-from stages.project.errors import InputError
 
 ROOT = Path(__file__).parents[2]
 FIFTY = {

@@ -1,7 +1,7 @@
 import pytest
 
+from stages.common.io import InputError
 from stages.encoder.architecture import Architecture
-from stages.project.errors import InputError
 
 CE = {"encoder": "CE", "head": "plain", "padding": "masked", "dropout": 0.1, "chunk_length": 64, "max_tokens": 1024}
 LE = {"encoder": "LE", "head": "plain", "padding": "masked", "dropout": 0.1, "window": 64, "max_positions": 1024}

@@ -14,6 +14,7 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 from transformers import AutoModel, AutoTokenizer
 
+from stages.common.io import InputError
 from stages.encoder.builtin import (
     Chunks,
     Settings,
@@ -30,7 +31,6 @@ from stages.encoder.builtin import (
     word_tokens,
 )
 from stages.encoder.pretrained import save_pretrained
-from stages.project.errors import InputError
 
 ROOT = Path(__file__).parents[2]
 SIZES = {"layers": 1, "hidden": 16, "heads": 2, "vocabulary": 400, "positions": 32, "chunk_length": 16, "seed": 3}

@@ -7,11 +7,11 @@ import torch
 from safetensors.torch import load_file, save_file
 from transformers import AutoConfig, AutoModel, GPT2Config, MegatronBertConfig, MegatronBertForMaskedLM
 
+from stages.common.io import InputError
 from stages.encoder.architecture import Architecture
 from stages.encoder.attention import only_first_state
 from stages.encoder.chunking import SpecialIds
 from stages.encoder.encoder import bare_encoder, cls_embeddings, load_encoder, load_tokenizer, special_ids, token_states
-from stages.project.errors import InputError
 
 CE = Architecture("CE", "plain", "masked", 0.0, chunk_length=16, max_tokens=64)
 LE = Architecture("LE", "plain", "masked", 0.0, window=8, max_positions=96)

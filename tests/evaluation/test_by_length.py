@@ -1,7 +1,7 @@
 import numpy as np
 import scipy.sparse as sp
 
-from stages.evaluation.by_length import length_table
+from stages.evaluation.breakdowns import length_table
 from stages.evaluation.uncertainty import Resampling
 
 

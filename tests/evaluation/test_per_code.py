@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 import scipy.sparse as sp
 
+from stages.evaluation import breakdowns
 from stages.evaluation import classification as c
-from stages.evaluation import per_code
 from stages.evaluation.uncertainty import Resampling
 
 CODES = ["36.15", "401.9", "427.31", "96.04"]
@@ -16,13 +16,13 @@ PROBABILITIES = np.array([[0.6, 0.9, 0.6, 0.1], [0.2, 0.7, 0.1, 0.4], [0.1, 0.8,
 @pytest.fixture(scope="module")
 def table():
     thresholds = np.array([0.5, 0.5, 0.5, 0.2], dtype=np.float32)
-    return per_code.code_table(
+    return breakdowns.code_table(
         TARGETS, PROBABILITIES, CODES, KINDS, TRAINING, thresholds, 20, Resampling(np.arange(3), 200, 0)
     )
 
 
 def test_bands_have_their_edges():
-    masks = per_code.bands(np.array([0, 1, 10, 11, 50, 51, 100, 101, 500, 501, 40000]))
+    masks = breakdowns.bands(np.array([0, 1, 10, 11, 50, 51, 100, 101, 500, 501, 40000]))
     assert {band: np.flatnonzero(mask).tolist() for band, mask in masks.items()} == {
         "0": [0],
         "1-10": [1, 2],
@@ -31,7 +31,7 @@ def test_bands_have_their_edges():
         "101-500": [7, 8],
         "501+": [9, 10],
     }
-    assert list(per_code.bands(np.array([5, 7]))) == ["1-10"]
+    assert list(breakdowns.bands(np.array([5, 7]))) == ["1-10"]
 
 
 def test_code_table_by_hand(table):
@@ -50,7 +50,7 @@ def test_code_table_by_hand(table):
 
 def test_band_table(table):
     resampling = Resampling(np.arange(3), 200, 0)
-    rows = per_code.band_table(TARGETS, PROBABILITIES, table, resampling).set_index(["kind", "band"])
+    rows = breakdowns.band_table(TARGETS, PROBABILITIES, table, resampling).set_index(["kind", "band"])
     assert list(rows.index) == [
         *(("all", band) for band in ("all", "1-10", "11-50", "501+")),
         *(("diagnosis", band) for band in ("all", "11-50", "501+")),

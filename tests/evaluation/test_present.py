@@ -5,8 +5,8 @@ import pytest
 import scipy.sparse as sp
 from sklearn.metrics import f1_score
 
-from stages.evaluation import codiesp_official
-from stages.evaluation.present import cut, present_intervals, present_metrics
+from stages.evaluation import official
+from stages.evaluation.breakdowns import cut, present_intervals, present_metrics
 
 TARGETS = sp.csr_array(np.array([[1, 0, 0, 1], [0, 0, 0, 1], [0, 0, 0, 0]], dtype=np.uint8))
 PROBABILITIES = np.array([[0.9, 0.8, 0.1, 0.4], [0.2, 0.9, 0.1, 0.7], [0.9, 0.9, 0.9, 0.9]])
@@ -67,30 +67,30 @@ def test_map_by_hand():
     """a: hits at ranks 1 and 3; b: at rank 2; c is never predicted, and counts."""
     ranked = {"a": ["n44.8", "i10", "r69", "N44.8"], "b": ["r69", "i10"]}
     expected = ((1 / 1 + 2 / 3) / 2 + 1 / 2 + 0) / 3
-    assert codiesp_official.mean_average_precision(GOLD, ranked) == pytest.approx(expected)
-    assert codiesp_official.mean_average_precision({}, ranked) == 0.0
+    assert official.mean_average_precision(GOLD, ranked) == pytest.approx(expected)
+    assert official.mean_average_precision({}, ranked) == 0.0
 
 
 def test_the_official_figures_as_functions_of_the_cases():
     """With each case once they are the figures; a case that is left out takes its codes along."""
     ranked = {"a": ["n44.8", "i10", "r69"], "b": ["r69", "i10"], "c": ["z98"]}
-    statistics = codiesp_official.micro_statistics(GOLD, ranked)
+    statistics = official.micro_statistics(GOLD, ranked)
     once = np.ones((1, 3))
-    for name, value in codiesp_official.micro(GOLD, ranked).items():
+    for name, value in official.micro(GOLD, ranked).items():
         assert statistics[name].at(once)[0] == pytest.approx(value)
-    of_map = codiesp_official.map_statistic(GOLD, ranked)
-    assert of_map.at(once)[0] == pytest.approx(codiesp_official.mean_average_precision(GOLD, ranked))
+    of_map = official.map_statistic(GOLD, ranked)
+    assert of_map.at(once)[0] == pytest.approx(official.mean_average_precision(GOLD, ranked))
     assert of_map.at(np.array([[0.0, 2.0, 0.0]]))[0] == pytest.approx(1 / 2)
     assert statistics["precision"].at(np.array([[1.0, 0.0, 0.0]]))[0] == pytest.approx(2 / 3)
 
 
 def test_micro_by_hand():
     """Two of three distinct pairs are right, two of four gold ones found."""
-    found = codiesp_official.micro(GOLD, {"a": ["N44.8", "n44.8", "x"], "b": ["I10"]})
+    found = official.micro(GOLD, {"a": ["N44.8", "n44.8", "x"], "b": ["I10"]})
     assert found == {"precision": pytest.approx(2 / 3), "recall": 0.5, "f1": pytest.approx(4 / 7)}
-    assert codiesp_official.micro(GOLD, {})["f1"] == 0.0
+    assert official.micro(GOLD, {})["f1"] == 0.0
 
 
 def test_what_the_label_set_cannot_reach_and_the_form_of_the_script():
-    assert codiesp_official.unreachable(GOLD, ["N44.8", "I10"]) == 0.5
-    assert codiesp_official.tsv({"b": ["I10"], "a": ["R69", "R69"]}) == "a\tr69\nb\ti10\n"
+    assert official.unreachable(GOLD, ["N44.8", "I10"]) == 0.5
+    assert official.tsv({"b": ["I10"], "a": ["R69", "R69"]}) == "a\tr69\nb\ti10\n"

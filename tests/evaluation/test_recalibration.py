@@ -4,7 +4,7 @@ import scipy.sparse as sp
 from scipy.optimize import minimize
 from sklearn.linear_model import LogisticRegression
 
-from stages.evaluation import calibration, recalibration
+from stages.evaluation import calibration, tuning
 from stages.evaluation.classification import sigmoid
 
 
@@ -20,12 +20,12 @@ def test_temperature_is_found_again():
     rng = np.random.default_rng(2)
     logits = rng.normal(-1, 3, (5000, 4)).astype(np.float32)
     targets = rng.random(logits.shape) < sigmoid(logits / 2.5)
-    assert recalibration.fit_temperature(targets, logits) == pytest.approx(2.5, rel=0.05)
+    assert tuning.fit_temperature(targets, logits) == pytest.approx(2.5, rel=0.05)
 
 
 def test_no_other_temperature_has_less_log_loss(drawn):
     targets, logits = drawn
-    temperature = recalibration.fit_temperature(sp.csr_array(targets), logits)
+    temperature = tuning.fit_temperature(sp.csr_array(targets), logits)
     least = calibration.log_loss(targets, logits.astype(float) / temperature)
     for other in (temperature * 0.97, temperature * 1.03):
         assert calibration.log_loss(targets, logits.astype(float) / other) > least
@@ -34,19 +34,19 @@ def test_no_other_temperature_has_less_log_loss(drawn):
 @pytest.mark.parametrize(("right", "expected"), [(True, 0), (False, 1)])
 def test_temperature_stays_within_bounds(right, expected):
     logits = np.array([[3.0, -3.0], [-3.0, 3.0]], dtype=np.float32)
-    temperature = recalibration.fit_temperature((logits > 0) == right, logits)
-    assert temperature == recalibration.TEMPERATURES[expected]
+    temperature = tuning.fit_temperature((logits > 0) == right, logits)
+    assert temperature == tuning.TEMPERATURES[expected]
 
 
 def test_slope_and_intercept_are_found_again(drawn):
-    slopes, intercepts = recalibration.fit_platt(*drawn)
+    slopes, intercepts = tuning.fit_platt(*drawn)
     assert slopes == pytest.approx(np.full(3, 0.5), abs=0.05)
     assert intercepts == pytest.approx(np.full(3, -1), abs=0.15)
 
 
 def test_platt_agrees_with_scikit_learn_where_the_prior_is_weak(drawn):
     targets, logits = drawn
-    slopes, intercepts = recalibration.fit_platt(targets, logits)
+    slopes, intercepts = tuning.fit_platt(targets, logits)
     for code in range(3):
         model = LogisticRegression(C=np.inf).fit(logits[:, [code]], targets[:, code])
         assert slopes[code] == pytest.approx(model.coef_[0, 0], abs=2e-3)
@@ -56,7 +56,7 @@ def test_platt_agrees_with_scikit_learn_where_the_prior_is_weak(drawn):
 def test_platt_minimises_its_objective():
     rng = np.random.default_rng(4)
     logits, targets = rng.normal(2, 3, (12, 6)), rng.random((12, 6)) < 0.3
-    slopes, intercepts = recalibration.fit_platt(targets, logits)
+    slopes, intercepts = tuning.fit_platt(targets, logits)
     for code in range(6):
 
         def objective(parameters, z=logits[:, code], y=targets[:, code]):
@@ -71,28 +71,28 @@ def test_platt_minimises_its_objective():
 @pytest.mark.parametrize("scale", [0, 1, 1000])
 def test_degenerate_input_is_defined(targets, scale):
     logits = scale * np.linspace(-1, 1, 12, dtype=np.float32).reshape(6, 2)
-    slopes, intercepts = recalibration.fit_platt(targets, logits)
+    slopes, intercepts = tuning.fit_platt(targets, logits)
     assert np.isfinite(slopes).all()
     assert np.isfinite(intercepts).all()
-    assert np.isfinite(recalibration.fit_temperature(targets, logits))
+    assert np.isfinite(tuning.fit_temperature(targets, logits))
 
 
 def test_without_documents_nothing_changes():
-    slopes, intercepts = recalibration.fit_platt(np.zeros((0, 2)), np.zeros((0, 2), dtype=np.float32))
+    slopes, intercepts = tuning.fit_platt(np.zeros((0, 2)), np.zeros((0, 2), dtype=np.float32))
     assert slopes.tolist() == [1, 1]
     assert intercepts.tolist() == [0, 0]
 
 
 def test_codes_are_fitted_one_by_one(drawn, monkeypatch):
     targets, logits = drawn
-    together = recalibration.fit_platt(targets, logits)
+    together = tuning.fit_platt(targets, logits)
     monkeypatch.setattr("stages.evaluation.ranking.BLOCK_CELLS", 1)
-    assert np.array_equal(together, recalibration.fit_platt(targets, logits))
+    assert np.array_equal(together, tuning.fit_platt(targets, logits))
 
 
 def test_calibration_is_better_afterwards(drawn):
     targets, logits = drawn
-    slopes, intercepts = recalibration.fit_platt(targets[:2000], logits[:2000])
+    slopes, intercepts = tuning.fit_platt(targets[:2000], logits[:2000])
     before = calibration.mece(targets[2000:], sigmoid(logits[2000:]))
     after = calibration.mece(targets[2000:], sigmoid(logits[2000:] * slopes + intercepts))
     assert after < before / 3

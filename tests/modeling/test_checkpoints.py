@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 import torch
 
+from stages.common import paths
 from stages.modeling import checkpoints
 from stages.modeling.checkpoints import Checkpoint, CheckpointFolder, dvc_md5, run_key
-from stages.project import paths
 
 
 def checkpoint(number: int) -> Checkpoint:

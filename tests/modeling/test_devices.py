@@ -1,8 +1,8 @@
 import pytest
 import torch
 
+from stages.common.io import InputError
 from stages.modeling import devices
-from stages.project.errors import InputError
 
 
 def test_emulated_bf16_does_not_count(monkeypatch: pytest.MonkeyPatch):

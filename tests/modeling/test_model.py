@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from safetensors.torch import load_file, save_file
 from torch.nn.utils.rnn import pad_sequence
 
+from stages.common.io import InputError
 from stages.encoder.architecture import Architecture
 from stages.encoder.chunking import document_rows
 from stages.encoder.encoder import special_ids
@@ -17,7 +18,6 @@ from stages.modeling import batching, msam, side_by_side
 from stages.modeling.batching import Documents
 from stages.modeling.clq import GroupSums, JointLoss
 from stages.modeling.model import build_model, load_model, save_model
-from stages.project.errors import InputError
 from stages.quantification.quantifiers import PrevalenceMLP
 
 CODES = 5

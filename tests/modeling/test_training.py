@@ -10,6 +10,7 @@ import torch
 from torch import nn
 from torch.nn.functional import binary_cross_entropy_with_logits
 
+from stages.common.io import InputError
 from stages.encoder.architecture import Architecture
 from stages.encoder.chunking import SpecialIds
 from stages.modeling import devices
@@ -19,7 +20,6 @@ from stages.modeling.clq import GroupSums, JointLoss
 from stages.modeling.inference import predict
 from stages.modeling.objectives import BinaryCrossEntropy
 from stages.modeling.training import Goal, Settings, Training, micro_f1
-from stages.project.errors import InputError
 from stages.quantification.quantifiers import PrevalenceMLP
 
 CODES = 3

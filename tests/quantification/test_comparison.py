@@ -4,7 +4,7 @@ import scipy.sparse as sp
 import torch
 from scipy.special import expit
 
-from stages.project.formats import stable
+from stages.common import io
 from stages.quantification.comparison import SMALLEST_SHOWN, Evidence, compare
 from stages.quantification.quantifiers import PrevalenceMLP
 
@@ -124,4 +124,4 @@ def test_degenerate_evidence_is_defined(probabilities, labels):
     probabilities = probabilities.astype(np.float32)
     part = Evidence(probabilities, sp.csr_array(labels), probabilities, np.arange(len(labels)))
     compared = comparison(part, part)
-    assert stable(compared.metrics)  # raises where a figure is not finite
+    assert io.stable(compared.metrics)  # raises where a figure is not finite

@@ -5,7 +5,7 @@ import torch
 from safetensors.torch import load_file, save_file
 from scipy.special import expit, logit
 
-from stages.project.errors import InputError
+from stages.common.io import InputError
 from stages.quantification.quantifiers import (
     PrevalenceMLP,
     adjusted,

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from stages.evaluation import calibration, classification
-from stages.quantification.deviations import absolute_errors
+from stages.quantification.errors import absolute_errors
 
 EXACT = {"rel": 1e-9, "abs": 1e-9}
 FLOAT32 = {"rel": 0, "abs": 1e-6}  # computed in float32 by the authors' program

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from stages.corpus import mimic, published, text
+from stages.corpus import mimic, split_files, text
 from stages.corpus.document import Corpus
 from stages.corpus.icd import MIMIC_50, dotted
 
@@ -56,7 +56,7 @@ def test_top50_has_the_texts_of_full(corpora: dict):
 
 @pytest.mark.parametrize("subset", ["top50", "full"])
 def test_published_parts(folder: Path, tables: dict, subset: str):
-    part_of = published.load(folder / "mimic_synthetic", subset)
+    part_of = split_files.load(folder / "mimic_synthetic", subset)
     for admission, part in zip(tables[subset]["_id"].astype(str), tables[subset]["split"], strict=True):
         assert part_of.get(admission) == (None if pd.isna(part) else part)
 

@@ -9,7 +9,7 @@ import pytest
 import scipy.sparse as sp
 import torch
 
-from stages.quantification.deviations import mean_errors, sample_errors, smooth
+from stages.quantification.errors import mean_errors, sample_errors, smooth
 from stages.quantification.quantifiers import PrevalenceMLP, fit_mlp
 from stages.quantification.sampling import group_means, mean_of_means, members_of, sizes_of
 

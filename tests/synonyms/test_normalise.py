@@ -1,6 +1,6 @@
 import pytest
 
-from stages.synonyms.normalise import normalise, normalise_all
+from stages.synonyms.pools import normalise, normalise_all
 
 
 @pytest.mark.parametrize(

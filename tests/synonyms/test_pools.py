@@ -4,7 +4,7 @@ import logging
 
 import pytest
 
-from stages.project.errors import InputError
+from stages.common.io import InputError
 from stages.synonyms import pools
 
 

@@ -12,8 +12,8 @@ from safetensors.numpy import load_file, save_file
 from transformers import BertConfig, BertModel, BertTokenizerFast
 
 from stages import collect_synonyms, embed_synonyms, select_synonyms
-from stages.project import params, paths
-from stages.project.errors import InputError
+from stages.common import params, paths
+from stages.common.io import InputError
 from stages.synonyms import mdp
 
 WORDS = ("acute", "chronic", "renal", "heart", "failure", "disease", "mild", "severe", "left", "right", "kidney",

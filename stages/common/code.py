@@ -1,0 +1,51 @@
+"""The code that a stage runs: its script and every module of the project that the script imports."""
+
+import ast
+from functools import cache
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+
+# Modules that cannot affect the content of any output; tests/test_graph.py holds them to it.
+NEUTRAL = frozenset(Path("stages/common", f"{name}.py") for name in ("code", "params", "paths", "runner", "workspace"))
+
+
+def code_of_stage(stage: str) -> list[Path]:
+    """The code that a stage depends on."""
+    return code_of(Path("stages", f"{stage}.py"))
+
+
+def code_of(path: Path) -> list[Path]:
+    """The project's files that running `path` needs, itself included, sorted and relative to the root.
+
+    Left out are `NEUTRAL` modules, what only they import, and empty modules.
+    """
+    reached: set[Path] = set()
+    open_files = [path]
+    while open_files:
+        file = open_files.pop()
+        if file not in reached:
+            reached.add(file)
+            open_files.extend(imports(file) - NEUTRAL)
+    return sorted(file for file in reached if (ROOT / file).read_text(encoding="utf-8").strip())
+
+
+@cache
+def imports(path: Path) -> frozenset[Path]:
+    """The project's files that a file imports, anywhere in it."""
+    files: set[Path] = set()
+    for node in ast.walk(ast.parse((ROOT / path).read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            names = [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
+        else:
+            continue
+        files.update(file for name in names if name.split(".")[0] == "stages" for file in _files(name))
+    return frozenset(files)
+
+
+def _files(module: str) -> list[Path]:
+    """The file of a module of this project, if it is one."""
+    path = Path(*module.split("."))
+    return [file for file in (path.with_suffix(".py"), path / "__init__.py") if (ROOT / file).exists()]

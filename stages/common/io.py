@@ -1,0 +1,164 @@
+"""Files written whole or not at all, in one form: equal content gives equal bytes under every release of Python.
+
+Reads raise InputError where a file is missing or malformed. What stands here decides the bytes of outputs, so every
+stage depends on it.
+"""
+
+import hashlib
+import json
+import math
+import shutil
+import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import scipy.sparse as sp
+
+
+class InputError(Exception):
+    """Something the user gave is wrong.
+
+    The message is one line that says what is wrong, where, and what would be right. It quotes ids and counts, never
+    note text. Scripts print it and exit with status 1, without a traceback.
+    """
+
+
+@contextmanager
+def whole_file(path: Path) -> Iterator[Path]:
+    """Yield a temporary path beside `path`; rename it to `path` when the block ends well.
+
+    If the block raises, the temporary file is removed and an earlier `path` stays as it was.
+    """
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f".{path.name}.partial")
+    try:
+        yield partial
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+@contextmanager
+def whole_directory(path: Path) -> Iterator[Path]:
+    """Yield an empty temporary directory beside `path`; put it in the place of `path` when the block ends well.
+
+    If the block or the renaming raises, the temporary directory is removed and an earlier `path` stays as it was.
+    """
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial, replaced = (path.with_name(f".{path.name}.{state}") for state in ("partial", "replaced"))
+    if replaced.exists() and not path.exists():
+        replaced.rename(path)  # the process was killed between the two renamings
+    for leftover in (partial, replaced):
+        shutil.rmtree(leftover, ignore_errors=True)
+    partial.mkdir()
+    try:
+        yield partial
+        _replace(path, partial, replaced)
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+    shutil.rmtree(replaced, ignore_errors=True)
+
+
+def _replace(path: Path, partial: Path, replaced: Path) -> None:
+    """Put `partial` in the place of `path`, which goes to `replaced`, or comes back where that fails."""
+    if not path.exists():
+        partial.rename(path)
+        return
+    path.rename(replaced)
+    try:
+        partial.rename(path)
+    except BaseException:
+        replaced.rename(path)
+        raise
+
+
+def digest(path: Path) -> str:
+    """The SHA-256 of a file, or of a folder's files with their names."""
+    path = Path(path)
+    if path.is_dir():
+        total = hashlib.sha256()
+        for file in sorted(file for file in path.rglob("*") if file.is_file()):
+            total.update(f"{file.relative_to(path).as_posix()}\0{digest(file)}\n".encode())
+        return total.hexdigest()
+    with path.open("rb") as content:
+        return hashlib.file_digest(content, "sha256").hexdigest()
+
+
+def read_json(path: Path) -> Any:
+    """Raises InputError where the file is missing or damaged."""
+    try:
+        return json.loads(Path(path).read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise InputError(f"{path} does not exist; `dvc repro` makes it") from None
+    except (ValueError, RecursionError) as error:
+        raise InputError(f"{path} is not valid JSON ({error})") from None
+
+
+def write_json(path: Path, value: Any, digits: int = 6) -> None:
+    """Write `value` as JSON with sorted keys and floats of `digits` significant digits.
+
+    Raises InputError for a float that is not finite.
+    """
+    with whole_file(path) as partial:
+        try:
+            text = json.dumps(_stable(value, digits), sort_keys=True, indent=2, ensure_ascii=False)
+        except _NotFinite as error:
+            raise InputError(f"{path}: {error}; an input of this stage holds numbers that are not finite") from None
+        partial.write_text(text + "\n", encoding="utf-8")
+
+
+class _NotFinite(ValueError):
+    """A figure that is no number has no JSON form."""
+
+
+def _stable(value: Any, digits: int) -> Any:
+    """`value` with every float rounded to `digits` significant digits and NumPy scalars made plain."""
+    if isinstance(value, dict):
+        return {str(key): _stable(item, digits) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_stable(item, digits) for item in value]
+    if isinstance(value, np.generic):
+        value = value.item()
+    if isinstance(value, float):
+        if not math.isfinite(value):
+            raise _NotFinite(f"{value} cannot be stored as JSON")
+        return float(f"{value:.{digits}g}")
+    return value
+
+
+def write_parquet(path: Path, table: pd.DataFrame) -> None:
+    """Write a table without its index."""
+    with whole_file(path) as partial:
+        table.to_parquet(partial, index=False)
+
+
+def write_csv(path: Path, table: pd.DataFrame) -> None:
+    """Write a table with a header and floats of six significant digits, without its index."""
+    with whole_file(path) as partial:
+        table.to_csv(partial, index=False, float_format="%.6g", lineterminator="\n")
+
+
+def write_csr(path: Path, matrix: sp.csr_array) -> None:
+    """Write a sparse matrix as `.npz`, with sorted indices and without pickle.
+
+    The archive that scipy makes is packed again, since releases of Python write its headers differently.
+    """
+    matrix = sp.csr_array(matrix)
+    matrix.sort_indices()
+    packed = BytesIO()
+    sp.save_npz(packed, matrix, compressed=False)
+    with whole_file(path) as partial, zipfile.ZipFile(packed) as source, zipfile.ZipFile(partial, "w") as archive:
+        for name in source.namelist():
+            archive.writestr(zipfile.ZipInfo(name), source.read(name))
+
+
+def read_csr(path: Path) -> sp.csr_array:
+    """Read a sparse matrix that `write_csr` wrote."""
+    return sp.csr_array(sp.load_npz(path))

@@ -1,0 +1,228 @@
+"""The parameters of the pipeline: typed, checked once, with an error that names the key, the value and the choices.
+
+Only types and ranges: no stage depends on this module, so nothing in it may decide a byte of an output.
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from ruamel.yaml import YAML, YAMLError
+
+from stages.common import paths
+from stages.common.io import InputError
+
+Positive = Annotated[int, Field(gt=0, le=10**9)]
+Size = Annotated[int, Field(gt=0, le=2**16)]  # of a layer, a chunk: more would fit into no machine
+Tokens = Annotated[int, Field(ge=8, le=2**20)]
+NotNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+Rate = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+Share = Annotated[float, Field(ge=0, lt=1)]
+Seed = Annotated[int, Field(ge=0, lt=2**32)]
+
+Validated = TypeVar("Validated", bound=BaseModel)
+LAUNCHERS = ("python", "accelerate launch", "torchrun")
+
+
+class Section(BaseModel):
+    """A section of params.yaml: every key is required, an unknown one is an error."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, populate_by_name=True)
+
+
+class Data(Section):
+    format: str  # these three: stages/corpus/corpora.py knows the choices
+    subset: str
+    split: str
+    raw_dir: str
+    notes_dir: str
+    published_dir: str
+    evidence_dir: str | None
+    min_documents: Positive
+    seed: Seed
+
+
+class Demo(Section):
+    admissions: Annotated[int, Field(ge=100)]
+    seed: Seed
+
+
+class Synonyms(Section):
+    pools: Annotated[list[str], Field(min_length=1)]  # stages/synonyms/pools.py knows the choices
+    pool_dir: str
+    max_candidates: Positive
+    M: Size
+    criterion: Literal["MDP", "rand"]
+    solver: Literal["cp_sat", "search"]
+    time_limit: Rate
+    seed: Seed
+
+
+class Encoder(Section):
+    source: str
+    revision: str | None
+    lowercase_documents: bool | None
+    dropout: Share | None
+    steps: Positive
+    seed: Seed
+
+
+class Model(Section):
+    type: Literal["CE", "CE_MSAM", "CE_CLQ", "CE_MSAM_CLQ", "LE", "LE_MSAM", "LE_CLQ", "LE_MSAM_CLQ"]
+    padding: Literal["masked", "original"]
+    initialisation: Literal["torch", "identity"]
+    chunk_length: Tokens
+    max_tokens: Tokens
+    window: Annotated[int, Field(ge=2, le=2**20)]
+    max_positions: Tokens
+    dropout: Share
+
+
+class Train(Section):
+    learning_rate: Rate
+    output_learning_rate: Rate | None
+    warmup: Share
+    weight_decay: NotNegative
+    epochs: Positive
+    patience: Positive
+    batch_documents: Positive
+    chunk_budget: Positive
+    clip_norm: Rate | None
+    keep_checkpoints: Positive
+    start_from: str | None
+    compile: bool
+    seed: Seed
+
+
+class Clq(Section):
+    lambda_: Annotated[float, Field(ge=0, allow_inf_nan=False, alias="lambda")]
+    delta: Rate
+    learning_rate: Rate
+    epochs: Positive
+    patience: Positive
+    memory: Literal["reset", "original"]
+    seed: Seed
+
+
+class Quantifier(Section):
+    hidden: Size
+    learning_rate: Rate
+    epochs: Positive
+    patience: Positive
+    early_stopping: Literal["validation", "original"]
+    train_samples: Positive
+    test_samples: Positive
+    seed: Seed
+
+
+class Baselines(Section):
+    enabled: bool
+
+
+class Evaluate(Section):
+    bins: Positive
+    bootstrap: Annotated[int, Field(ge=0)]
+    seed: Seed
+
+
+class Explain(Section):
+    documents: Annotated[int, Field(ge=0)]
+
+
+class Compute(Section):
+    device: Literal["auto", "cpu", "cuda"]
+    precision: Literal["auto", "float32", "bf16"]
+    threads: Annotated[int, Field(gt=0, le=256)]
+    launch: str
+
+    @model_validator(mode="after")
+    def starts_processes(self) -> "Compute":
+        if not any(f"{self.launch} ".startswith(f"{launcher} ") for launcher in LAUNCHERS):
+            raise ValueError(f"compute.launch: {self.launch!r} begins with none of {', '.join(map(repr, LAUNCHERS))}")
+        return self
+
+
+class Params(Section):
+    """params.yaml, section by section; what each key means stands there beside it."""
+
+    data: Data
+    demo: Demo
+    synonyms: Synonyms
+    encoder: Encoder
+    model: Model
+    train: Train
+    clq: Clq
+    quantifier: Quantifier
+    baselines: Baselines
+    evaluate: Evaluate
+    explain: Explain
+    compute: Compute
+
+
+def load(path: Path = paths.PARAMS) -> Params:
+    """Read and check params.yaml. Raises InputError naming key, value and what would be right."""
+    try:
+        content = parse(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise InputError(f"{path} does not exist; run from the repository's root") from None
+    except UnicodeDecodeError:
+        raise InputError(f"{path} is not UTF-8 text") from None
+    except YAMLError as error:
+        raise InputError(f"{path} is not valid YAML: {' '.join(str(error).split())}") from None
+    return check(content, str(path))
+
+
+def parse(text: str) -> Any:
+    """The content of a YAML text; by YAML 1.2, where `2e-05`, as DVC writes it, is a number."""
+    return YAML(typ="safe", pure=True).load(text)
+
+
+def check(content: object, source: str) -> Params:
+    """Check the content of a parameter file that came from `source`. Raises InputError."""
+    return validate(Params, content, source)
+
+
+def validate(kind: type[Validated], content: object, source: str) -> Validated:
+    """`content` as a model of `kind`. Raises InputError for what is wrong with what came from `source`."""
+    try:
+        return kind.model_validate(content)
+    except ValidationError as error:
+        raise InputError(f"{source}: " + "; ".join(_explain(kind, item) for item in error.errors())) from None
+
+
+def _explain(kind: type[BaseModel], item: Mapping[str, Any]) -> str:
+    """One problem that pydantic found, as `key: value ... what would be right`."""
+    key = ".".join(str(step) for step in item["loc"] if step != "constrained-str")
+    match item["type"]:
+        case "extra_forbidden":
+            known = _known_keys(kind, item["loc"][:-1])
+            return f"{key}: no such key; the keys here are {', '.join(known)}"
+        case "missing":
+            return f"{key}: is missing"
+        case "literal_error":
+            return f"{key}: {item['input']!r} is not one of {item['ctx']['expected']}"
+        case "value_error":
+            return str(item["ctx"]["error"])
+        case _:
+            expected = item["msg"].removeprefix("Input should be ")
+            return f"{key}: {item['input']!r} should be {expected}"
+
+
+def type_of(key: tuple[str, ...]) -> Any:
+    """The type of a parameter by its path, such as `str`; None where there is no such parameter."""
+    kind: Any = Params
+    for step in key:
+        fields = getattr(kind, "model_fields", {})
+        named = {field.alias or name: field for name, field in fields.items()}
+        if step not in named:
+            return None
+        kind = named[step].annotation
+    return kind
+
+
+def _known_keys(model: Any, section: tuple) -> list[str]:
+    """The keys of a section, as they stand in the file."""
+    for step in section:
+        model = model.model_fields[step].annotation
+    return [field.alias or name for name, field in model.model_fields.items()]

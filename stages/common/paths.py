@@ -1,0 +1,63 @@
+"""Where everything lies: the one home of paths, relative to the repository's root (DVC runs every stage there)."""
+
+from pathlib import Path
+
+PARAMS = Path("params.yaml")
+
+DEMO = Path("data/demo/mimic")  # the embedded corpus
+CHECKED = Path("data/checked")  # settings.json, encoder.json ...: see stages/check_params.py
+SPLIT_FILES = Path("data/split_files")  # the published split files that data.subset needs
+SPLITS = Path("data/splits")
+CODES = SPLITS / "codes.json"  # code -> {"kind", "titles"}
+GOLD = SPLITS / "gold.json"  # CodiEsp: part -> case -> all its codes, those included that the subset leaves out
+EVIDENCE = SPLITS / "evidence.parquet"  # part, document_id, code, begin, end, trap: which characters name a code
+SPLIT_STATISTICS = Path("metrics/splits.json")
+
+CANDIDATES = Path("data/synonyms/candidates.json")  # code -> candidate phrases
+EMBEDDINGS = Path("data/synonyms/embeddings.safetensors")  # one row per candidate, codes in sorted order
+SELECTED = Path("data/synonyms/selected.json")  # code -> M phrases
+SELECTION = Path("data/synonyms/selection.csv")  # per code: objective, proven bound, gap, method
+SELECTED_TABLE = Path("data/synonyms/selected.md")  # what was chosen, to be read
+POOL_STATISTICS = Path("metrics/pools.json")
+SYNONYM_STATISTICS = Path("metrics/synonyms.json")
+
+LABELS = Path("data/labels")
+LABEL_CODES = LABELS / "codes.json"  # the columns of all targets and predictions: sorted codes
+LABEL_DOCUMENTS = LABELS / "documents.parquet"  # part, document_id, subject_id: the rows
+ARCHITECTURE = LABELS / "architecture.json"  # what train_classifier builds
+HEAD_SYNONYMS = LABELS / "synonyms.json"  # code -> phrases for an MSAM head, {} for a plain one
+JOINT = LABELS / "joint.json"  # {"joint": true} for *_CLQ
+CORPUS = LABELS / "corpus.json"  # format and subset: a model of one subset never starts a run on another
+
+ENCODER = Path("models/encoder")
+CLASSIFIER = Path("models/classifier")
+CHECKPOINTS = Path("models/checkpoints")  # what a killed run goes on from, where there is no DVC repository
+PREDICTIONS = Path("models/predictions")
+QUANTIFIER = Path("models/quantifier")
+JOINT_MODEL = Path("models/joint")
+SUBMISSION = Path("models/submission")  # CodiEsp: predictions as the official script takes them
+
+PAPER = Path("metrics/paper.json")  # what the paper's tables have, in percent
+CLASSIFICATION = Path("metrics/classification.json")
+CALIBRATION = Path("metrics/calibration.json")
+QUANTIFICATION = Path("metrics/quantification.json")
+EXPLANATIONS = Path("metrics/explanation.json")
+BASELINES = Path("metrics/baselines.json")
+PLOTS = Path("metrics/plots")
+REPORT = Path("report")  # not a DVC output: tables and plots over several experiments
+DIVERSITY = PLOTS / "diversity.csv"  # mean diversity against M
+
+
+def split(part: str) -> Path:
+    """The documents of one part: document_id, subject_id, text, codes."""
+    return SPLITS / f"{part}.parquet"
+
+
+def targets(part: str) -> Path:
+    """The targets of one part: sparse (documents, codes)."""
+    return LABELS / f"{part}.npz"
+
+
+def predictions(folder: Path, part: str) -> Path:
+    """The logits of one part (val or test): float32 (documents, codes) under the key `logits`."""
+    return folder / f"{part}.safetensors"

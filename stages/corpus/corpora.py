@@ -1,0 +1,170 @@
+"""One description per corpus. A new corpus is an entry in CORPORA and a reader that returns a `Corpus`."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from stages.common import paths
+from stages.common.io import InputError
+from stages.common.params import Data
+from stages.corpus import codiesp, mimic, table
+from stages.corpus.document import PARTS, Corpus, Subset
+from stages.corpus.icd import MIMIC_50
+from stages.corpus.text import lower_alphanumeric
+
+Loaded = tuple[Corpus, dict[str, str] | None]  # the part of each document where the corpus itself names it
+
+
+@dataclass(frozen=True)
+class Description:
+    """What the pipeline must know of a corpus before it reads it.
+
+    title: in reports. folder: what data.raw_dir should be. protected: whether a data use agreement covers what is
+    trained on it. evidence: whether gold spans (data.evidence_dir) can be read for it. load: its reader; data.raw_dir
+    is a folder.
+    """
+
+    title: str
+    folder: str
+    protected: bool
+    splits: tuple[str, ...]
+    subsets: Mapping[str, Subset]
+    load: Callable[[Data, Subset], Loaded]
+    evidence: bool = False
+
+
+def describe(data: Data) -> tuple[Description, Subset]:
+    """The corpus and subset that the parameters name. Raises InputError for one that is not known."""
+    _check("format", data.format, CORPORA)
+    corpus = CORPORA[data.format]
+    _check("subset", data.subset, corpus.subsets, f" (data.format is {data.format})")
+    _check("split", data.split, corpus.splits, f" (data.format is {data.format})")
+    if evidence_folder(data) is not None and not corpus.evidence:
+        readers = ", ".join(name for name, other in CORPORA.items() if other.evidence)
+        raise InputError(f"data.evidence_dir: {data.evidence_dir!r} should be null; only {readers} takes evidence")
+    return corpus, corpus.subsets[data.subset]
+
+
+def _check(key: str, value: str, choices: object, where: str = "") -> None:
+    if value not in (names := tuple(choices)):  # type: ignore[call-overload]
+        raise InputError(f"data.{key}: {value!r} is not one of {', '.join(names)}{where}")
+
+
+def is_synthetic(data: Data) -> bool:
+    """Whether the corpus is the embedded one: nobody's records."""
+    return Path(data.raw_dir) == paths.DEMO
+
+
+def is_protected(data: Data) -> bool:
+    """Whether a data use agreement covers what is trained on the corpus."""
+    return CORPORA[data.format].protected and not is_synthetic(data)
+
+
+def evidence_folder(data: Data) -> Path | None:
+    """The folder of gold spans; None where that is the embedded corpus's and the corpus is another."""
+    if data.evidence_dir is None:
+        return None
+    folder = Path(data.evidence_dir)
+    return None if paths.DEMO in folder.parents and not is_synthetic(data) else folder
+
+
+def _load_mimic3(data: Data, subset: Subset) -> Loaded:
+    return mimic.load(Path(data.raw_dir), subset, data.min_documents, evidence_dir=evidence_folder(data)), None
+
+
+def _load_mimic4(data: Data, subset: Subset) -> Loaded:
+    folders = Path(data.raw_dir), Path(data.notes_dir)
+    return mimic.load(folders[0], subset, data.min_documents, mimic.MIMIC_IV, folders[1]), None
+
+
+def _load_codiesp(data: Data, subset: Subset) -> Loaded:
+    return codiesp.load(Path(data.raw_dir), subset, data.min_documents)
+
+
+def _load_table(data: Data, subset: Subset) -> Loaded:
+    corpus, given = table.load(Path(data.raw_dir), data.min_documents)
+    if (given is None) != (data.split == "stratified"):
+        has = "names no parts" if given is None else "names the part of each document"
+        raise InputError(f"data.split: {data.split}, but the table in {data.raw_dir} {has}")
+    return corpus, given
+
+
+def _sizes(*numbers: int) -> dict[str, int]:
+    return dict(zip(PARTS, numbers, strict=True))
+
+
+def _lists(name: str) -> tuple[str, ...]:
+    return tuple(f"{part}_{name}_hadm_ids.csv" for part in ("train", "dev", "test"))
+
+
+# Sizes: Mullenbach et al. (2018) and Edin et al. (2023), when the files are complete.
+_ICD9 = Subset(
+    9, lower_alphanumeric, rare=False, split_files=("mimiciv_icd9_split.feather",),
+    documents=_sizes(154542, 21980, 32804), n_codes=6147,
+)  # fmt: skip
+_ICD10 = Subset(
+    10, lower_alphanumeric, rare=False, split_files=("mimiciv_icd10_split.feather",),
+    documents=_sizes(89099, 13378, 19802), n_codes=7940,
+)  # fmt: skip
+
+CORPORA = {
+    "mimic3": Description(
+        title="MIMIC-III",
+        folder="the folder of MIMIC-III's tables",
+        protected=True,
+        splits=("stratified", "published"),
+        subsets={
+            "top50": Subset(
+                9,
+                fixed=frozenset(MIMIC_50),
+                split_files=_lists("50"),
+                documents=_sizes(8066, 1573, 1729),
+                n_codes=50,
+            ),
+            "full": Subset(9, split_files=_lists("full"), documents=_sizes(47723, 1631, 3372)),
+            "clean": Subset(
+                9,
+                lower_alphanumeric,
+                rare=False,
+                split_files=("mimiciii_clean_splits.feather",),
+                documents=_sizes(38401, 5577, 8734),
+                n_codes=3681,
+            ),
+        },
+        load=_load_mimic3,
+        evidence=True,
+    ),
+    "mimic4": Description(
+        title="MIMIC-IV",
+        folder="the folder of MIMIC-IV's hospital module",
+        protected=True,
+        splits=("stratified", "published"),
+        subsets={
+            "icd9": _ICD9,
+            "icd10": _ICD10,
+            "top50_icd9": replace(_ICD9, most_frequent=50, documents={}, n_codes=50),
+            "top50_icd10": replace(_ICD10, most_frequent=50, documents={}, n_codes=50),
+        },
+        load=_load_mimic4,
+    ),
+    "codiesp": Description(
+        title="CodiEsp",
+        folder="the folder with CodiEsp's train, dev and test",
+        protected=False,
+        splits=("official",),
+        subsets={
+            "diagnoses": Subset(10, kinds=("diagnosis",)),
+            "procedures": Subset(10, kinds=("procedure",)),
+            "both": Subset(10),
+        },
+        load=_load_codiesp,
+    ),
+    "table": Description(
+        title="table of one's own",
+        folder="a folder with one table",
+        protected=False,
+        splits=("stratified", "given"),
+        subsets={"all": Subset(None)},
+        load=_load_table,
+    ),
+}

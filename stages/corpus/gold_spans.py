@@ -1,0 +1,143 @@
+"""Spans that say which words of a note name a code, carried from its raw text to the cleaned document.
+
+The files have MDACE's form (METHOD.md, section 12): `<admission>-ICD-9.json`, its offsets counted in the characters of
+a note's raw text. A folder with MDACE's own lists of admissions (`MDace-ev-{train,val,test}.csv`) is dealt by them.
+"""
+
+import hashlib
+import json
+import logging
+import string
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+from stages.common.io import InputError
+from stages.corpus import icd, text
+from stages.corpus.document import PARTS, Kind, Span, Subset
+from stages.corpus.icd import NotACode
+
+log = logging.getLogger(__name__)
+
+ENDING = "-ICD-9.json"
+LIST = "MDace-ev-{part}.csv"
+LISTED = {  # MDACE's lists as they stand in 3mcloud/MDACE at 20eb8e5: their md5, and how many admissions
+    "train": ("101cdd8744f6446e850e33cca906d8e1", 181),
+    "val": ("abbc77807ac0690f137c5bb5701e0c94", 60),
+    "test": ("58d4ce44d18bd25b49a087c93ea732d4", 61),
+}
+SYSTEMS: dict[str, Kind] = {"ICD-9-CM": "diagnosis", "ICD-9-PCS": "procedure"}
+
+
+class RawSpan(NamedTuple):
+    """Characters [begin, end) of a raw note that name a code; a trap names one that is not the admission's."""
+
+    note_id: str
+    begin: int
+    end: int
+    code: str
+    trap: bool
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """The annotated admissions of a folder: the file of each, and its part where the folder has lists of its own."""
+
+    files: dict[int, Path]
+    part_of: dict[int, str] | None
+
+    @classmethod
+    def of(cls, folder: Path, subset: Subset) -> "Evidence":
+        """Find the files. Raises InputError where there are none, or the subset's split forbids to score by them."""
+        found = [path for path in sorted(folder.rglob(f"*{ENDING}")) if "Profee" not in path.parts]
+        files = {int(name): path for path in found if (name := path.name.removesuffix(ENDING)).isdigit()}
+        if not files:
+            raise InputError(f"data.evidence_dir: {folder} has no file <admission>{ENDING}, as MDACE has them")
+        lists = {part: sorted(folder.rglob(LIST.format(part=part))) for part in PARTS}
+        if not all(lists.values()):
+            return cls(files, None)
+        if not subset.rare:
+            raise InputError(
+                "data.evidence_dir: MDACE cannot score a model of data.subset clean: 42 of its 61 test admissions are "
+                "training admissions there; take full or top50"
+            )
+        part_of = {admission: part for part in PARTS for admission in _listed(lists[part][0], part)}
+        return cls(files, part_of)
+
+    def spans(self, admission: int) -> Iterator[RawSpan]:
+        """The spans of an admission. Raises InputError for a file of another form."""
+        path = self.files[admission]
+        try:
+            for note in json.loads(path.read_text(encoding="utf-8"))["notes"]:
+                for key, trap in (("annotations", False), ("traps", True)):
+                    for one in note.get(key, []):
+                        if (kind := SYSTEMS.get(one["code_system"])) is None:
+                            continue
+                        begin, end, code = int(one["begin"]), int(one["end"]), icd.read(one["code"], kind)
+                        if code is None or not 0 <= begin < end:
+                            raise ValueError
+                        yield RawSpan(str(note["note_id"]), begin, end, code, trap)
+        except NotACode as error:
+            raise InputError(f"{path}: {error}") from None
+        except (OSError, ValueError, KeyError, TypeError, AttributeError):
+            raise InputError(
+                f"{path} has not MDACE's form: notes, each with note_id and annotations of begin, end, code and "
+                "code_system"
+            ) from None
+
+
+def _listed(path: Path, part: str) -> list[int]:
+    """The admissions of one of MDACE's lists, which have no header. Warns of a list that is not MDACE's own.
+
+    Raises InputError for a file of another form.
+    """
+    try:
+        lines = path.read_text(encoding="utf-8").split()
+        admissions = [int(line) for line in lines]
+    except (OSError, ValueError):
+        raise InputError(f"{path} should have the number of an admission in each line") from None
+    md5, n_expected = LISTED[part]
+    content = "".join(f"{line}\n" for line in lines)
+    if hashlib.md5(content.encode(), usedforsecurity=False).hexdigest() != md5:
+        log.warning("%s is not MDACE's own list: %d admissions, MDACE's has %d", path, len(admissions), n_expected)
+    return admissions
+
+
+def carried(
+    spans: Sequence[RawSpan], notes: Sequence[tuple[str, str]], clean: text.Cleaner, document_id: str, counts: Counter
+) -> Iterator[Span]:
+    """The spans as they lie in the document that the raw notes (id and text, in their order) make.
+
+    A span of a note that is none of them, and one of which the cleaning leaves nothing, is counted and left out. As the
+    annotators did, a punctuation mark at either end does not count.
+    """
+    whole = " ".join(note for _, note in notes)
+    starts: dict[str, int] = {}
+    position = 0
+    for note_id, note in notes:
+        starts[note_id] = position
+        position += len(note) + 1
+    lengths = {note_id: len(note) for note_id, note in notes}
+    words = text.words(whole, clean)
+    for span in spans:
+        if span.note_id not in starts:
+            counts["evidence_of_other_notes"] += 1
+            continue
+        if span.end > lengths[span.note_id]:
+            counts["evidence_beyond_its_note"] += 1
+            continue
+        begin, end = starts[span.note_id] + span.begin, starts[span.note_id] + span.end
+        begin += whole[begin] in string.punctuation
+        end -= whole[end - 1] in string.punctuation
+        left = [
+            (at + max(begin, first) - first, at + min(end, last) - first)
+            for first, last, at in words
+            if max(begin, first) < min(end, last)
+        ]
+        if not left:
+            counts["evidence_lost_in_cleaning"] += 1
+            continue
+        counts["evidence_spans"] += not span.trap
+        yield Span(document_id, span.code, left[0][0], left[-1][1], span.trap)

@@ -1,0 +1,162 @@
+"""Metrics of some of the codes or documents: code by code, by frequency in training, by length, over present codes.
+
+Present codes are Edin et al.'s convention: their program drops from every metric the codes that the evaluated part
+lacks, and then the documents left without any (METHOD.md, section 10). Figures in this convention never stand in a
+column with those over all codes.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import scipy.sparse as sp
+
+from stages.evaluation import classification, uncertainty
+from stages.evaluation.calibration import Bins, calibration_errors
+from stages.evaluation.scored import Resampling
+from stages.evaluation.uncertainty import code_f1_intervals, f1_micro_interval
+
+PRESENT = (
+    *("f1_micro", "f1_macro", "auc_micro", "auc_macro", "r_precision", "mean_average_precision"),
+    *(f"precision_at_{k}" for k in classification.KS),
+)
+QUARTERS = 4
+LENGTH_COLUMNS = ["documents", "words_from", "words_to", "f1_micro", "f1_micro_low", "f1_micro_high", "codes"]
+BANDS = {"0": 0, "1-10": 1, "11-50": 11, "51-100": 51, "101-500": 101, "501+": 501}  # name -> fewest documents
+
+
+def bands(training: np.ndarray) -> dict[str, np.ndarray]:
+    """Masks (C,) of the codes in each band of training documents (C,); empty bands are left out."""
+    at = np.searchsorted(list(BANDS.values()), training, side="right") - 1
+    return {band: at == index for index, band in enumerate(BANDS) if (at == index).any()}
+
+
+def code_table(
+    targets: sp.csr_array,
+    probabilities: np.ndarray,
+    codes: Sequence[str],
+    kinds: Mapping[str, str],
+    training: np.ndarray,
+    thresholds: np.ndarray,
+    bins: int,
+    resampling: Resampling,
+) -> pd.DataFrame:
+    """One row per code, in the order of `codes`, of predictions and targets (N, C).
+
+    Columns: code, kind, training_documents, documents (true ones), predicted, precision, recall, f1 (decisions at
+    0.5) with its interval (f1_low, f1_high), threshold and f1_at_threshold (decisions at the code's own), auc (missing
+    where undefined), calibration_error.
+    """
+    decisions = probabilities > 0.5
+    counts = classification.counts_by_code(targets, decisions)
+    low, high = code_f1_intervals(targets, decisions, resampling)
+    tuned = classification.counts_by_code(targets, probabilities > thresholds)
+    return pd.DataFrame(
+        {
+            "code": codes,
+            "kind": [kinds[code] for code in codes],
+            "training_documents": training,
+            "documents": counts.true_positives + counts.false_negatives,
+            "predicted": counts.true_positives + counts.false_positives,
+            "precision": classification.precision(counts),
+            "recall": classification.recall(counts),
+            "f1": classification.f1(counts),
+            "f1_low": low,
+            "f1_high": high,
+            "threshold": thresholds,
+            "f1_at_threshold": classification.f1(tuned),
+            "auc": classification.code_aucs(targets, probabilities),
+            "calibration_error": calibration_errors(Bins.count(targets, probabilities, bins)),
+        }
+    )
+
+
+def band_table(
+    targets: sp.csr_array, probabilities: np.ndarray, table: pd.DataFrame, resampling: Resampling
+) -> pd.DataFrame:
+    """One row for each kind of codes (all, diagnosis, procedure) and band of training documents (all, and each).
+
+    `table` is the `code_table` of the same targets and probabilities (N, C). Columns: kind, band, codes,
+    documents (true assignments), f1_micro and its interval (_low, _high), f1_macro, f1_macro_mullenbach,
+    f1_macro_at_threshold, auc_macro (missing where no code has one), mece.
+    """
+    decisions = probabilities > 0.5
+    counts = classification.counts_by_code(targets, decisions)
+    everything = np.ones(len(table), dtype=bool)
+    kinds = {"all": everything} | {kind: (table.kind == kind).to_numpy() for kind in sorted(set(table.kind))}
+    in_bands = {"all": everything} | bands(table.training_documents.to_numpy())
+    rows = []
+    for kind, of_kind in kinds.items():
+        for band, in_band in in_bands.items():
+            chosen = of_kind & in_band
+            if chosen.any():
+                interval = f1_micro_interval(sp.csr_array(targets[:, chosen]), decisions[:, chosen], resampling)
+                rows.append({"kind": kind, "band": band, **_row(counts.select(chosen), table[chosen]), **interval})
+    return pd.DataFrame(rows)
+
+
+def _row(counts: classification.Counts, table: pd.DataFrame) -> dict[str, float]:
+    """The metrics of some codes."""
+    return {
+        "codes": len(table),
+        "documents": int(table.documents.sum()),
+        "f1_micro": float(classification.f1(counts.pooled())),
+        "f1_macro": classification.mean(classification.f1(counts)),
+        "f1_macro_mullenbach": classification.f1_macro_mullenbach(counts),
+        "f1_macro_at_threshold": table.f1_at_threshold.mean(),
+        "auc_macro": table.auc.mean(),
+        "mece": table.calibration_error.mean(),
+    }
+
+
+def length_table(
+    targets: sp.csr_array, probabilities: np.ndarray, n_words: np.ndarray, resampling: Resampling
+) -> pd.DataFrame:
+    """One row per quarter of the documents by words (N,), the shortest first, of predictions and targets (N, C).
+
+    Columns: documents, words_from, words_to, f1_micro (decisions at 0.5) with its interval (_low, _high), codes (true
+    ones per document). Quarters without a document are left out.
+    """
+    order = np.argsort(n_words, kind="stable")
+    rows = []
+    for quarter in np.array_split(order, QUARTERS):
+        if not len(quarter):
+            continue
+        quarter = np.sort(quarter)
+        in_quarter = sp.csr_array(targets[quarter])
+        decisions = probabilities[quarter] > 0.5
+        counts = classification.counts_by_code(in_quarter, decisions).pooled()
+        resampled = resampling._replace(patients=resampling.patients[quarter])
+        rows.append(
+            {
+                "documents": len(quarter),
+                "words_from": int(n_words[quarter].min()),
+                "words_to": int(n_words[quarter].max()),
+                "f1_micro": float(classification.f1(counts)),
+                **f1_micro_interval(in_quarter, decisions, resampled),
+                "codes": in_quarter.sum() / len(quarter),
+            }
+        )
+    return pd.DataFrame(rows, columns=LENGTH_COLUMNS)
+
+
+def present_metrics(
+    targets: sp.csr_array, probabilities: np.ndarray, threshold: float, resampling: Resampling
+) -> dict[str, Any]:
+    """The figures PRESENT of decisions above `threshold`, and their 95 % bootstrap intervals over patients.
+
+    targets, probabilities: (N, C), cut here to the present codes, which stay the same in every resample, and to the
+    documents that carry one. 0 where nothing is left.
+    """
+    documents = np.flatnonzero(np.asarray(targets.sum(axis=1)))
+    codes = np.flatnonzero(classification.positives_by_code(targets))
+    targets, probabilities = sp.csr_array(targets[documents][:, codes]), probabilities[np.ix_(documents, codes)]
+    metrics = classification.decision_metrics(targets, probabilities > threshold)
+    metrics |= classification.ranking_metrics(targets, probabilities)
+    intervals = {}
+    if len(documents):
+        statistics = uncertainty.classification_statistics(targets, probabilities, threshold)
+        present = resampling._replace(patients=resampling.patients[documents])
+        intervals = uncertainty.intervals({name: statistics[name] for name in PRESENT}, *present)
+    return {name: metrics[name] for name in PRESENT} | {"intervals": intervals}

@@ -1,0 +1,112 @@
+"""Which tokens made a code's logit (METHOD.md, section 12).
+
+An MSAM head's logit is a sum over the tokens of the winning row, exactly: with the symbols of section 4
+
+    contribution[c,t] = sum_z mean_s a[c,z,s,t] < tanh(H)[z,t], W_V(ql)[c,z] >        logit[c] = sum_t contribution[c,t]
+
+What a token's state took from its neighbours is the encoder's doing. The other attributions are for comparison, and for
+plain heads: `attention`, the mean of a over heads and synonyms; `input_x_gradient`, the L2 norm over d of the token's
+embedding times its gradient of the logit; and the product of both.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from stages.encoder.chunking import document_rows
+from stages.encoder.encoder import mask_for, token_states
+from stages.encoder.tokenizer import SpecialIds
+from stages.modeling.heads import MsamHead
+from stages.modeling.model import CodingModel
+
+MSAM_METHODS = ("contribution", "attention", "input_x_gradient", "attention_x_input_x_gradient")
+PLAIN_METHODS = ("input_x_gradient",)
+
+
+@dataclass(frozen=True)
+class Attribution:
+    """The score of each token of a document for some codes: `scores` (K, n), 0 for special and unread tokens.
+
+    `logits` (K,) of the codes; `rows` (K,) the winning row of each.
+    """
+
+    scores: np.ndarray
+    logits: np.ndarray
+    rows: np.ndarray
+
+
+def methods_for(model: CodingModel) -> tuple[str, ...]:
+    """The attributions that a model's head allows."""
+    return MSAM_METHODS if isinstance(model.head, MsamHead) else PLAIN_METHODS
+
+
+def attribute(
+    model: CodingModel, token_ids: Sequence[int] | np.ndarray, special: SpecialIds, codes: Sequence[int], method: str
+) -> Attribution:
+    """Attribute the logits of the columns `codes` to the tokens of one document, as it was tokenised whole.
+
+    The row of the highest logit alone speaks for a code; what it does not read scores 0.
+    """
+    n_tokens = len(token_ids)
+    ids, mask = (torch.from_numpy(part) for part in document_rows(token_ids, model.architecture, special))
+    # The same rows of the tokens' places: special tokens get places outside of the text.
+    places, _ = document_rows(np.arange(n_tokens), model.architecture, SpecialIds(cls=-1, sep=n_tokens - 1, pad=-2))
+    device = next(model.parameters()).device
+    ids, mask = ids.to(device), mask.to(device)
+    wanted = torch.as_tensor(codes, device=device)
+    with torch.no_grad():
+        H = token_states(model.encoder, ids, mask)
+        attended = model.attended(mask)
+        by_row = model.head(H, attended).float()[:, wanted]
+    logits, rows = by_row.max(dim=0)
+    if method == "input_x_gradient":
+        by_token = _input_x_gradient(model, ids, mask, wanted, rows)
+    else:
+        exact, attention = _msam(model, H, attended, wanted, rows)
+        by_token = exact if method == "contribution" else attention
+        if method == "attention_x_input_x_gradient":
+            by_token = attention * _input_x_gradient(model, ids, mask, wanted, rows)
+    scores = np.zeros((len(codes), n_tokens))
+    for at, row in enumerate(rows.tolist()):
+        place = places[row][: by_token.shape[1]]
+        of_text = (place > 0) & (place < n_tokens - 1)
+        scores[at, place[of_text]] = by_token[at].cpu().numpy()[: len(place)][of_text]
+    return Attribution(scores, logits.cpu().numpy(), rows.cpu().numpy())
+
+
+@torch.no_grad()
+def _msam(model: CodingModel, H: Tensor, attended: Tensor, codes: Tensor, rows: Tensor) -> tuple[Tensor, Tensor]:
+    """Contribution and attention (K, T) of the tokens of each code's winning row."""
+    head = model.head
+    assert isinstance(head, MsamHead), "only an MSAM head has contributions and attention"
+    attention = head.attention
+    H = H.float()
+
+    def heads(vectors: Tensor) -> Tensor:
+        return vectors.unflatten(-1, (attention.n_heads, -1))
+
+    k, v = heads(torch.tanh(attention.W_K(H))), heads(torch.tanh(H))  # (R, T, Z, h)
+    q, u = heads(attention.W_Q(head.Q[codes])), heads(attention.W_V(head.Q[codes].mean(1)))  # (K, S, Z, h), (K, Z, h)
+    scores = torch.einsum("ktzh,kszh->kzst", k[rows], q)
+    scores = scores.masked_fill(~attended[rows].bool()[:, None, None, :], -torch.inf)
+    weights = scores.softmax(-1)
+    gains = torch.einsum("ktzh,kzh->kzt", v[rows], u)
+    return (weights.mean(2) * gains).sum(1), weights.mean((1, 2))
+
+
+def _input_x_gradient(model: CodingModel, ids: Tensor, mask: Tensor, codes: Tensor, rows: Tensor) -> Tensor:
+    """The norm of embedding times gradient (K, T), of the tokens of each code's winning row."""
+    words = model.encoder.get_input_embeddings()
+    found = torch.zeros(len(codes), ids.shape[1], device=ids.device)
+    for row in rows.unique().tolist():
+        own = slice(row, row + 1)
+        inputs = words(ids[own]).detach().requires_grad_()
+        H = model.encoder(inputs_embeds=inputs, attention_mask=mask_for(model.encoder, mask[own])).last_hidden_state
+        logits = model.head(H, model.attended(mask)[own]).float()[0]
+        for at in (rows == row).nonzero()[:, 0].tolist():
+            (gradient,) = torch.autograd.grad(logits[codes[at]], inputs, retain_graph=True)
+            found[at] = (inputs.detach() * gradient)[0].norm(dim=-1)
+    return found

@@ -1,0 +1,71 @@
+"""Whether the words that an attribution names are those that a model needs (METHOD.md, section 12: faithfulness).
+
+Comprehensiveness is the mean drop of a code's probability, as a share of it, when its highest words are masked, the
+first 1, 5, 10, 20 and 50 % of them; sufficiency is the drop when so many of the highest are all that is left (lower is
+better). Nothing of it needs gold spans.
+"""
+
+import logging
+import math
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+from accelerate import Accelerator
+from scipy.special import expit
+
+from stages.explanation.words import Words
+from stages.modeling.data import Documents
+from stages.modeling.inference import predict
+from stages.modeling.model import CodingModel
+
+log = logging.getLogger(__name__)
+
+SHARES = (0.01, 0.05, 0.1, 0.2, 0.5)
+
+
+class Case(NamedTuple):
+    """A document and a code that is predicted for it, and the words' scores (W,)."""
+
+    words: Words
+    code: int
+    scores: np.ndarray
+
+
+def mask_words(scores: np.ndarray) -> list[np.ndarray]:
+    """Which words (W,) to mask: for each share the highest, then for each share all but the highest."""
+    order = np.argsort(-scores, kind="stable")
+    masks = []
+    for keep in (False, True):
+        for share in SHARES:
+            mask = np.full(len(scores), keep)
+            mask[order[: math.ceil(share * len(scores))]] = not keep
+            masks.append(mask)
+    return masks
+
+
+def drops(
+    model: CodingModel, cases: Sequence[Case], mask_id: int, special, chunk_budget: int, accelerator: Accelerator
+) -> tuple[np.ndarray, np.ndarray]:
+    """Comprehensiveness and sufficiency of each case (n,)."""
+    distinct: dict[bytes, int] = {}  # methods often agree on the highest words, and all share the whole text
+    places = []
+    for case in cases:
+        real = case.words.word >= 0
+        word = case.words.word[real]
+        for mask in (np.zeros(len(case.scores), dtype=bool), *mask_words(case.scores)):
+            ids = case.words.ids.astype(np.int32)
+            ids[real] = np.where(mask[word], mask_id, ids[real])
+            places.append(distinct.setdefault(ids.tobytes(), len(distinct)))
+    tokens = [np.frombuffer(ids, np.int32) for ids in distinct]
+    offsets = np.cumsum([0, *map(len, tokens)])
+    names = [str(number) for number in range(len(tokens))]
+    together = np.concatenate([np.zeros(0, np.int32), *tokens])
+    documents = Documents(names, together, offsets, None, model.architecture, special)
+    log.info("%d masked texts, %d of them different", len(places), len(tokens))
+    logits = predict(model, documents, chunk_budget, accelerator, name="masking words").numpy()
+    n_forms = 1 + 2 * len(SHARES)
+    codes = np.repeat([case.code for case in cases], n_forms)
+    probabilities = expit(logits[places, codes].astype(float)).reshape(len(cases), n_forms)
+    fallen = 1 - probabilities[:, 1:] / probabilities[:, :1]
+    return fallen[:, : len(SHARES)].mean(axis=1), fallen[:, len(SHARES) :].mean(axis=1)

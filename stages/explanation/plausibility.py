@@ -1,0 +1,90 @@
+"""How well attributions agree with human annotation (METHOD.md, section 12: plausibility)."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from stages.evaluation.classification import Counts, f1, precision, ratio, recall
+from stages.evaluation.uncertainty import Statistic, document_ratio, from_columns
+
+CUTOFFS = np.linspace(0, 0.1, 101)
+TOP = (1, 5, 10, 50)
+
+
+@dataclass(frozen=True)
+class Pair:
+    """A document and one of its codes: the score of each token (n,), and whether it was annotated (n,).
+
+    Scores are not negative and sum up to 1, unless all are 0. `document` counts from 0.
+    """
+
+    document: int
+    scores: np.ndarray
+    gold: np.ndarray
+
+
+def normalise(scores: np.ndarray) -> np.ndarray:
+    """Scores (..., n) without what speaks against a code, each row summing up to 1 (or 0 where nothing is left)."""
+    kept = np.clip(scores, 0, None)
+    return ratio(kept, kept.sum(axis=-1, keepdims=True))
+
+
+def counts_by_document(pairs: Sequence[Pair], n_documents: int) -> np.ndarray:
+    """Tokens found rightly, found wrongly and missed, (N, 3, 101), of the tokens above each cut-off."""
+    counts = np.zeros((n_documents, 3, len(CUTOFFS)))
+    for pair in pairs:
+        found = pair.scores[:, None] > CUTOFFS
+        right = (found & pair.gold[:, None]).sum(axis=0)
+        counts[pair.document] += [right, found.sum(axis=0) - right, pair.gold.sum() - right]
+    return counts
+
+
+def best_cutoff(pairs: Sequence[Pair]) -> int:
+    """The place in CUTOFFS of the best token F1; of equal ones the lowest."""
+    n_documents = 1 + max((pair.document for pair in pairs), default=-1)
+    return int(np.argmax(f1(Counts(*counts_by_document(pairs, n_documents).sum(axis=0)))))
+
+
+def area(counts: np.ndarray) -> np.ndarray:
+    """The area (R,) under the curve of precision over recall that counts (R, 3, 101) draw.
+
+    A cut-off above which no token lies has no precision; left of the first point its precision holds.
+    """
+    areas = np.zeros(len(counts))
+    for at, own in enumerate(counts):
+        drawn = own[0] + own[1] > 0
+        points = Counts(*own[:, drawn][:, ::-1])  # the highest cut-off first: recall rises
+        recalls, precisions = recall(points), precision(points)
+        if drawn.any():
+            areas[at] = np.trapezoid(np.append(precisions[:1], precisions), np.append(0, recalls))
+    return areas
+
+
+def statistics(pairs: Sequence[Pair], n_documents: int, cutoff: int) -> dict[str, Statistic]:
+    """Every figure of plausibility as a function of weights of the documents."""
+    counts = counts_by_document(pairs, n_documents)
+    at_cutoff = counts[:, :, cutoff]
+
+    def pooled(metric) -> Statistic:
+        return from_columns(at_cutoff, lambda sums: metric(Counts(*sums.T)))
+
+    figures = {"precision": pooled(precision), "recall": pooled(recall), "f1": pooled(f1)}
+    figures["auprc"] = from_columns(counts.reshape(n_documents, -1), lambda sums: area(sums.reshape(len(sums), 3, -1)))
+    document = np.array([pair.document for pair in pairs], dtype=int)
+    orders = [np.argsort(-pair.scores, kind="stable") for pair in pairs]
+
+    def hits(k: int | None) -> np.ndarray:
+        """How many of the k highest tokens are gold; of as many as there are gold ones where k is None."""
+        return np.array(
+            [pair.gold[order[: k or pair.gold.sum()]].sum() for pair, order in zip(pairs, orders, strict=True)]
+        )
+
+    n_gold = np.array([pair.gold.sum() for pair in pairs])
+    figures["iou"] = document_ratio(document, hits(None) / (2 * n_gold - hits(None)), n_documents)
+    figures["top_token"] = document_ratio(document, hits(1).astype(float), n_documents)
+    for k in TOP:
+        figures[f"recall_at_{k}"] = document_ratio(document, hits(k) / n_gold, n_documents)
+    empty = np.array([not (pair.scores > CUTOFFS[cutoff]).any() for pair in pairs], dtype=float)
+    figures["without_evidence"] = document_ratio(document, empty, n_documents)
+    return figures

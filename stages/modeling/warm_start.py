@@ -1,0 +1,96 @@
+"""Starting a run from an earlier classifier: what it was trained on, where it lies, and whether it fits."""
+
+import hashlib
+import json
+import logging
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from dvc.api import DVCFileSystem
+from dvc.exceptions import DvcException
+from scmrepo.exceptions import SCMError
+
+from stages.common import io, paths
+from stages.common.io import InputError
+from stages.encoder.tokenizer import load_tokenizer
+from stages.modeling.model import CodingModel, load_model
+
+log = logging.getLogger(__name__)
+
+PROVENANCE = "provenance.json"
+FETCHED = paths.CLASSIFIER.with_name("start_from")
+REASONS = {
+    "corpus": "was trained on another corpus or subset: its training documents may be this one's test documents",
+    "training_documents": "was trained on other documents: they may be among this run's validation or test documents",
+    "codes": "scores another list of codes",
+    "synonyms": "attends to other synonyms",
+    "encoder": "has another encoder or tokenizer",
+}
+
+
+def provenance() -> dict[str, Any]:
+    """What a classifier trained on the present inputs comes from, to be kept beside it."""
+    training = pd.read_parquet(paths.split("train"), columns=["document_id", "text"])
+    config = io.read_json(paths.ENCODER / "config.json")
+    config.pop("transformers_version", None)
+    return {
+        "corpus": io.read_json(paths.CORPUS),
+        "training_documents": _digest(training.to_numpy().tolist()),
+        "codes": _digest(io.read_json(paths.LABEL_CODES)),
+        "synonyms": _digest(io.read_json(paths.HEAD_SYNONYMS)),
+        "encoder": _digest([config, load_tokenizer(paths.ENCODER).get_vocab()]),
+    }
+
+
+def _digest(value: Any) -> str:
+    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()
+
+
+def locate(start_from: str, fetch: bool = True) -> Path:
+    """The folder of the classifier that `train.start_from` names: a folder, or the git revision of an experiment.
+
+    A revision's classifier is fetched from DVC's cache, by the one process with `fetch`; `forget` removes it. Raises
+    InputError where there is none.
+    """
+    if Path(start_from).is_dir():
+        return Path(start_from)
+    if not fetch:
+        return FETCHED
+    forget()
+    FETCHED.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        DVCFileSystem(rev=start_from).get(str(paths.CLASSIFIER), str(FETCHED), recursive=True)
+    except (DvcException, SCMError, OSError) as error:
+        reason = " ".join(str(error).split()) or type(error).__name__
+        wrong = (
+            f"train.start_from: {start_from!r} is no folder, and no git revision whose {paths.CLASSIFIER} can be had"
+        )
+        raise InputError(f"{wrong} ({reason})") from None
+    return FETCHED
+
+
+def forget() -> None:
+    """Remove what `locate` fetched."""
+    shutil.rmtree(FETCHED, ignore_errors=True)
+
+
+def load_weights(model: CodingModel, folder: Path) -> None:
+    """Give `model` the weights of the classifier in `folder`.
+
+    Raises InputError where that was trained on other documents or is made of other parts.
+    """
+    earlier, present = io.read_json(folder / PROVENANCE), provenance()
+    for key, reason in REASONS.items():
+        if earlier.get(key) != present[key]:
+            raise InputError(f"train.start_from: the classifier in {folder} {reason}; start from the encoder (null)")
+    weights = load_model(folder).state_dict()
+    if {name: tensor.shape for name, tensor in weights.items()} != {
+        name: tensor.shape for name, tensor in model.state_dict().items()
+    }:
+        raise InputError(
+            f"train.start_from: the classifier in {folder} has another architecture; set model.type to its"
+        )
+    model.load_state_dict(weights)
+    log.info("starting from the classifier in %s", folder)

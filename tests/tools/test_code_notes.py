@@ -1,0 +1,172 @@
+"""Notes from every source, coded by a small model and by its exported copy; and what is refused."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+from stages.common import io, paths
+from stages.common.io import InputError
+from stages.encoder.architecture import Architecture
+from stages.modeling.model import build_model, save_model
+from tools import code_notes, export
+from tools.notes import kit as kits
+
+CODES = ["401.9", "486", "96.04"]
+ARCHITECTURE = Architecture("CE", "msam", "masked", 0.0, heads=2, chunk_length=12, max_tokens=40)
+MARKER = "zyxmarker"
+
+
+@pytest.fixture
+def pipeline(bert_folder, tmp_path, monkeypatch) -> Path:
+    """A folder with what the pipeline leaves that coding needs."""
+    monkeypatch.chdir(tmp_path)
+    paths.PARAMS.write_text((Path(__file__).parents[1] / "params.yaml").read_text())
+    torch.manual_seed(2)
+    model = build_model(bert_folder, ARCHITECTURE, 3, [[f"w{at}", f"w{at} w{at + 9}"] for at in range(3)])
+    paths.CLASSIFIER.mkdir(parents=True)
+    save_model(model, paths.CLASSIFIER)
+    io.write_json(paths.LABEL_CODES, CODES)
+    io.write_json(paths.JOINT, {"joint": False})
+    io.write_json(paths.CORPUS, {"format": "mimic3", "subset": "top50"})
+    titles = {code: {"kind": "diagnosis", "titles": [f"title of {code}"]} for code in CODES}
+    io.write_json(paths.CODES, titles)
+    part = {"shared_threshold": {"threshold": 0.4}, "intervals": {"f1_micro": [0.1, 0.2]}}
+    io.write_json(paths.CLASSIFICATION, {"val": part, "test": part})
+    io.write_json(paths.CALIBRATION, {"test": {"temperature": {"temperature": 2.0}}})
+    io.write_json(paths.PAPER, {"f1_micro": 15.0})
+    return tmp_path
+
+
+def run(*arguments: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "argv", ["code_notes", *arguments])
+    code_notes.main()
+
+
+def test_every_source_gives_the_same_codes(pipeline, monkeypatch, capsys):
+    texts = ["w1 w2 fever", "w3  w4\nw5"]
+    for at, text in enumerate(texts):
+        (pipeline / "notes").mkdir(exist_ok=True)
+        (pipeline / "notes" / f"{at}.txt").write_text(text)
+    pd.DataFrame({"id": ["0.txt", "1.txt"], "text": texts}).to_csv("notes.csv", index=False)
+    Path("notes.jsonl").write_text(
+        "".join(json.dumps({"id": f"{at}.txt", "text": t}) + "\n" for at, t in enumerate(texts))
+    )
+    found = []
+    for source in ("notes", "notes.csv", "notes.jsonl"):
+        run(source, "--json", "out.json", monkeypatch=monkeypatch)
+        found.append(json.loads(Path("out.json").read_text()))
+    assert found[0] == found[1] == found[2]
+    assert {row["note"] for row in found[0]} == {"0.txt", "1.txt"}
+    assert capsys.readouterr().out == ""
+    run("notes", "--csv", "out.csv", "--html", "out.html", monkeypatch=monkeypatch)
+    table = pd.read_csv("out.csv")
+    assert table.probability.tolist() == pytest.approx([row["probability"] for row in found[0]])
+    assert "title of 486" in Path("out.html").read_text()
+    run("notes", monkeypatch=monkeypatch)
+    shown = capsys.readouterr().out
+    assert "0.txt" in shown and "title of 401.9" in shown
+
+
+def test_a_code_without_a_title_takes_the_classification_s():
+    """Where the corpus is coded in ICD-10; an older code that looks like one is another code."""
+    titles = {"R50.9": [], "I10": ["own title"], "0FT44ZZ": []}
+    assert kits.titled(titles, in_icd10=True) == {"R50.9": "Fever, unspecified", "I10": "own title", "0FT44ZZ": ""}
+    assert kits.titled({"E85.0": []}, in_icd10=False) == {"E85.0": ""}
+
+
+def test_calibrated_and_assigned_by_hand(pipeline, monkeypatch):
+    Path("a.txt").write_text("w1 w2 fever")
+    run("a.txt", "--json", "out.json", monkeypatch=monkeypatch)
+    for row in json.loads(Path("out.json").read_text()):
+        logit = np.log(row["probability"] / (1 - row["probability"]))
+        assert row["calibrated"] == pytest.approx(1 / (1 + np.exp(-logit / 2)), abs=1e-6)
+        assert row["assigned"] == (row["probability"] > 0.4)
+
+
+def test_a_cut_text_says_how_much_was_read(pipeline, monkeypatch, capsys):
+    Path("a.txt").write_text("w1 " * 100)
+    run("a.txt", monkeypatch=monkeypatch)
+    assert "the first 31 of 102 tokens were read" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("a.txt", b"", "a.txt is empty"),
+        ("a.txt", b" \n ", "a.txt is empty"),
+        ("a.txt", b"zyxmarker \xff", "is not UTF-8 text"),
+        ("a.txt", b"zyxmarker\0", "is no text"),
+        ("a.csv", b"zyxmarker was seen,b\n1,2\n", "has no column text"),
+        ("a.jsonl", b'{"text": 3, "id": "zyxmarker"}\n', "line 1: should be an object with the key text"),
+        ("a.jsonl", b"{zyxmarker", "line 1: should be an object"),
+        ("gone.txt", None, "gone.txt does not exist"),
+    ],
+)
+def test_what_is_refused(pipeline, monkeypatch, caplog, name, content, message):
+    if content is not None:
+        Path(name).write_bytes(content)
+    with pytest.raises(InputError, match=message) as raised:
+        run(name, "--json", "out.json", monkeypatch=monkeypatch)
+    assert MARKER not in str(raised.value) + caplog.text
+    assert not Path("out.json").exists()
+
+
+def test_no_model_and_a_model_of_other_codes(pipeline, monkeypatch):
+    Path("a.txt").write_text("w1")
+    io.write_json(paths.LABEL_CODES, CODES[:2])
+    with pytest.raises(InputError, match="scores 3 codes, but 2 are listed"):
+        run("a.txt", monkeypatch=monkeypatch)
+    paths.CLASSIFIER.rename("elsewhere")
+    with pytest.raises(InputError, match="there is no model yet; `dvc repro` trains one"):
+        run("a.txt", monkeypatch=monkeypatch)
+    with pytest.raises(InputError, match=r"has no kit\.json"):
+        run("a.txt", "--model", "elsewhere", monkeypatch=monkeypatch)
+
+
+def test_an_exported_folder_codes_the_same_to_the_last_bit(pipeline, monkeypatch, tmp_path_factory):
+    Path("a.txt").write_text("w1 w2 fever w9 w30 " * 5)
+    run("a.txt", "--json", "out.json", monkeypatch=monkeypatch)
+    monkeypatch.setattr(sys, "argv", ["export", "exported"])
+    export.main()
+    card = Path("exported/README.md").read_text()
+    assert "| f1_micro | 15.00 | 10.00 to 20.00 |" in card
+    assert "no clinical use" in card
+    moved = tmp_path_factory.mktemp("moved") / "model"
+    Path("exported").rename(moved)
+    expected = json.loads(Path("out.json").read_text())
+    run("a.txt", "--model", str(moved), "--json", "again.json", monkeypatch=monkeypatch)
+    assert json.loads(Path("again.json").read_text()) == expected
+
+
+def test_weights_of_protected_records_need_a_word(pipeline, monkeypatch):
+    text = paths.PARAMS.read_text().replace("raw_dir: data/demo/mimic", "raw_dir: /data/mimic-iii")
+    paths.PARAMS.write_text(text)
+    monkeypatch.setattr(sys, "argv", ["export", "exported"])
+    with pytest.raises(InputError, match="--stays-where-the-data-may-be"):
+        export.main()
+    assert not Path("exported").exists()
+    monkeypatch.setattr(sys, "argv", ["export", "exported", "--stays-where-the-data-may-be"])
+    export.main()
+    assert "the weights stay where the data may be" in Path("exported/README.md").read_text()
+
+
+def test_the_log_quotes_no_note(pipeline):
+    Path("a.txt").write_text(f"{MARKER} w1")
+    command = [sys.executable, "-m", "tools.code_notes", "a.txt", "--json", "out.json"]
+    environment = {"PYTHONPATH": str(Path(__file__).parents[1]), "PATH": ""}
+    done = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
+    assert done.returncode == 0, done.stderr
+    assert MARKER not in done.stdout + done.stderr
+
+
+def test_cleaning_is_that_of_the_corpus():
+    assert kits.cleaning_of({"format": "mimic3", "subset": "clean"}) == "words"
+    assert kits.cleaning_of({"format": "mimic3", "subset": "top50"}) == "folded"
+    assert kits.cleaning_of({"format": "mimic4", "subset": "icd10"}) == "words"
+    assert kits.cleaning_of({"format": "codiesp", "subset": "both"}) == "folded"

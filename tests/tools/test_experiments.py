@@ -1,0 +1,127 @@
+import pytest
+
+from tools.reporting.experiments import Experiment, contrasts, corpora, flat, main_settings, settings_of
+
+BASE = {
+    "model.type": "CE_MSAM",
+    "model.window": 64,
+    "synonyms.M": 4,
+    "synonyms.criterion": "MDP",
+    "clq.lambda": 100.0,
+    "train.epochs": 10,
+    "train.seed": 42,
+    "compute.threads": 2,
+    "data.format": "mimic3",
+    "data.subset": "top50",
+    "data.raw_dir": "data/demo/mimic",
+    "demo.seed": 1,
+}
+
+
+def experiment(name="", f1=0.5, **changed):
+    params = BASE | {key.replace("__", "."): value for key, value in changed.items()}
+    return Experiment(name, params, {"classification.test.f1_micro": f1})
+
+
+def test_flat():
+    assert flat({"a": {"b": 1, "c": {"d": [2, 3]}}, "e": None}) == {"a.b": 1, "a.c.d": [2, 3], "e": None}
+
+
+def test_seeds_make_one_row():
+    [setting] = settings_of([experiment(f1=0.5), experiment(f1=0.7, train__seed=43)])
+    assert setting.values("classification.test.f1_micro").tolist() == [0.5, 0.7]
+    assert setting.label == "CE_MSAM MDP 4"
+
+
+@pytest.mark.parametrize(
+    ("type_", "key", "rows"),
+    [
+        ("CE_MSAM", "synonyms__M", 2),
+        ("CE", "synonyms__M", 1),
+        ("CE", "clq__lambda", 1),
+        ("CE_CLQ", "clq__lambda", 2),
+        ("CE", "model__window", 1),
+        ("LE", "model__window", 2),
+        ("CE", "compute__threads", 1),
+        ("CE", "train__epochs", 2),
+        ("CE", "compute__precision", 2),
+        ("CE", "compute__launch", 1),
+        ("CE_CLQ", "compute__launch", 2),
+        ("CE", "model__dropout", 2),
+        ("CE_MSAM", "model__dropout", 1),
+        ("CE_MSAM", "model__initialisation", 2),
+        ("CE", "model__initialisation", 1),
+        ("CE", "train__output_learning_rate", 2),
+        ("CE_MSAM", "train__output_learning_rate", 1),
+        ("CE", "train__compile", 1),
+        ("CE_MSAM", "synonyms__pools", 2),
+        ("CE", "synonyms__pools", 1),
+    ],
+)
+def test_only_what_matters_to_a_type_makes_rows(type_, key, rows):
+    pair = [experiment(model__type=type_, f1=0.1), experiment(model__type=type_, f1=0.2, **{key: 1})]
+    assert len(settings_of(pair)) == rows
+
+
+def test_what_else_differs_is_named():
+    settings = settings_of([experiment(), experiment(train__epochs=20, f1=0.6)])
+    assert [setting.other for setting in settings] == ["train.epochs=10", "train.epochs=20"]
+    assert settings[1].label == "CE_MSAM MDP 4 (train.epochs=20)"
+
+
+def test_rows_are_in_the_order_of_the_paper():
+    types = ["LE_MSAM", "CE_CLQ", "LE", "CE_MSAM", "CE"]
+    ordered = settings_of([experiment(model__type=type_) for type_ in types])
+    assert [setting.type for setting in ordered] == ["CE", "CE_MSAM", "CE_CLQ", "LE", "LE_MSAM"]
+
+
+def test_corpora_do_not_mix_and_repetitions_count_once():
+    other = experiment("b", data__subset="full")
+    groups = corpora([experiment("a"), other, experiment("same"), experiment("c", demo__seed=2)])
+    assert [[one.name for one in group] for group in groups] == [["a"], ["b"], ["c"]]
+
+
+def test_demo_parameters_do_not_matter_to_real_corpora():
+    real = {"data__raw_dir": "/mimic"}
+    assert len(corpora([experiment(**real), experiment(**real, demo__seed=2, f1=0.6)])) == 1
+
+
+def grid():
+    types = ["CE", "CE_MSAM", "CE_MSAM_CLQ", "LE", "LE_MSAM"]
+    rows = [experiment(model__type=type_) for type_ in types]
+    rows += [experiment(synonyms__M=M) for M in (1, 2)]
+    return settings_of(
+        [*rows, experiment(synonyms__criterion="rand"), experiment(synonyms__criterion="rand", synonyms__M=2)]
+    )
+
+
+def test_the_main_comparison_is_at_the_synonyms_of_most_types():
+    labels = [setting.label for setting in main_settings(grid())]
+    assert labels == ["CE", "CE_MSAM MDP 4", "CE_MSAM_CLQ MDP 4", "LE", "LE_MSAM MDP 4"]
+
+
+def test_a_type_that_was_run_with_other_synonyms_only_stays_in_the_main_comparison():
+    settings = settings_of(
+        [experiment(), experiment(model__type="CE_MSAM_CLQ"), experiment(model__type="LE_MSAM", synonyms__M=2)]
+    )
+    assert [setting.label for setting in main_settings(settings)] == [
+        "CE_MSAM MDP 4",
+        "CE_MSAM_CLQ MDP 4",
+        "LE_MSAM MDP 2",
+    ]
+
+
+def test_contrasts_are_the_papers_questions():
+    found = {(question, one.label, two.label) for question, one, two in contrasts(grid())}
+    assert found == {
+        ("MSAM", "CE_MSAM MDP 4", "CE"),
+        ("MSAM", "LE_MSAM MDP 4", "LE"),
+        ("CLQ", "CE_MSAM_CLQ MDP 4", "CE_MSAM MDP 4"),
+        ("sliding window", "LE", "CE"),
+        ("sliding window", "LE_MSAM MDP 4", "CE_MSAM MDP 4"),
+        ("MDP", "CE_MSAM MDP 2", "CE_MSAM rand 2"),
+        ("MDP", "CE_MSAM MDP 4", "CE_MSAM rand 4"),
+        ("M", "CE_MSAM MDP 2", "CE_MSAM MDP 1"),
+        ("M", "CE_MSAM MDP 4", "CE_MSAM MDP 2"),
+        ("M", "CE_MSAM rand 4", "CE_MSAM rand 2"),
+    }

@@ -1,0 +1,77 @@
+"""What a kill left in git's and DVC's own files is recognised, mended, and put aside, not deleted."""
+
+import logging
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from stages.common.io import InputError
+from tools import mend
+
+LOCK = "schema: '2.0'\nstages:\n  one:\n    cmd: echo\n"
+
+
+def git(*arguments: str) -> str:
+    identity = ("-c", "user.name=n", "-c", "user.email=n@n")
+    return subprocess.run(["git", *identity, *arguments], check=True, capture_output=True, text=True).stdout.strip()
+
+
+@pytest.fixture
+def repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    git("init", "-q", "-b", "main")
+    mend.RWLOCK.parent.mkdir(parents=True)
+    Path("dvc.lock").write_text(LOCK)
+    git("add", "dvc.lock")
+    git("commit", "-q", "-m", "first")
+    return tmp_path
+
+
+def test_what_is_whole_is_left_alone(repository: Path, caplog: pytest.LogCaptureFixture):
+    mend.RWLOCK.write_text("{}")
+    with caplog.at_level(logging.INFO):
+        mend.main()
+    assert caplog.messages == ["nothing is broken"]
+
+
+@pytest.mark.parametrize("content", ["", '{"a', "\0\0"])
+def test_a_cut_rwlock_is_put_aside(repository: Path, content: str):
+    mend.RWLOCK.write_text(content)
+    mend.main()
+    assert not mend.RWLOCK.exists()
+    assert mend.RWLOCK.with_name("rwlock.broken").read_text() == content
+
+
+@pytest.mark.parametrize(
+    "content", ["", "schema: '2.0'\nstages:\n  one:\n    cmd: [ec", "stages", "\0", LOCK + "    deps:\n    - path:\n"]
+)
+def test_a_cut_lock_file_is_as_it_was_committed(repository: Path, content: str):
+    Path("dvc.lock").write_text(content)
+    mend.main()
+    assert Path("dvc.lock").read_text() == LOCK
+    assert Path("dvc.lock.broken").read_text() == content
+
+
+def test_a_killed_experiment_leaves_its_files_on_the_branch(repository: Path):
+    git("switch", "-q", "--detach")
+    git("update-ref", "refs/exps/exec/EXEC_HEAD", "HEAD")
+    Path("params.yaml").write_text("changed: 1\n")
+    git("add", "params.yaml")
+    mend.main()
+    assert git("branch", "--show-current") == "main"
+    assert Path("params.yaml").read_text() == "changed: 1\n"
+    assert git("status", "--short", "params.yaml") == "?? params.yaml"
+
+
+def test_a_head_that_the_user_detached_is_only_told(repository: Path, caplog: pytest.LogCaptureFixture):
+    git("switch", "-q", "--detach")
+    mend.main()
+    assert git("branch", "--show-current") == ""
+    assert "git switch -" in caplog.text
+
+
+def test_elsewhere_it_says_where_to_run_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(InputError, match="root of the repository"):
+        mend.main()

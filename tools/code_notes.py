@@ -1,0 +1,231 @@
+"""Code notes of your own, and show the words that made each code: `python -m tools.code_notes NOTE.txt ...`.
+
+    python -m tools.code_notes note.txt folder/                   a table per note on the terminal
+    python -m tools.code_notes notes.csv --html coded.html         also .jsonl, each with a column `text`
+    cat note.txt | python -m tools.code_notes - --json coded.json
+
+The model is what the pipeline made last, an experiment's (`--revision`), or a folder that `python -m tools.export`
+wrote (`--model`). A note goes through the cleaning of the corpus that the model learned from. Nothing is written but
+what is asked for.
+"""
+
+import argparse
+import csv
+import json
+import logging
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from scipy.special import expit
+
+from stages.common import io, params
+from stages.common.io import InputError
+from stages.common.runner import run
+from stages.corpus import delimited
+from stages.encoder.encoder import special_ids
+from stages.explanation.attribution import attribute, methods_of
+from stages.explanation.words import Words, snippets
+from stages.modeling import devices
+from stages.modeling.batching import Documents
+from stages.modeling.inference import predict
+from tools.notes import kit as kits
+from tools.notes import page
+from tools.notes.kit import Kit
+from tools.notes.page import Coded, CodedNote
+
+log = logging.getLogger("tools.code_notes")
+
+TEXT, ID = "text", "id"
+CHUNK_BUDGET = 256
+
+
+def notes_of(sources: Sequence[str]) -> Iterator[tuple[str, str]]:
+    """The name and text of each note. Raises InputError for what is no note."""
+    for source in sources:
+        path = Path(source)
+        if source == "-":
+            yield "standard input", _decoded(sys.stdin.buffer.read(), "standard input")
+        elif path.is_dir():
+            found = sorted(one for one in path.glob("*.txt") if not one.name.startswith("."))
+            if not found:
+                raise InputError(f"{path} has no .txt file")
+            yield from ((one.name, _decoded(one.read_bytes(), str(one))) for one in found)
+        elif not path.is_file():
+            raise InputError(f"{source} does not exist")
+        elif path.name.endswith((".csv", ".csv.gz")):
+            yield from _of_table(path)
+        elif path.suffix == ".jsonl":
+            yield from _of_lines(path)
+        else:
+            yield path.name, _decoded(path.read_bytes(), source)
+
+
+def _decoded(content: bytes, where: str) -> str:
+    if b"\0" in content:
+        raise InputError(f"{where} is no text")
+    try:
+        return content.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        raise InputError(f"{where} is not UTF-8 text") from None
+
+
+def _of_table(path: Path) -> Iterator[tuple[str, str]]:
+    named = True
+    try:
+        delimited.sniffed(path, [ID, TEXT])
+    except InputError:
+        named = False
+    for batch in delimited.read(path, [ID, TEXT] if named else [TEXT]):
+        numbers = batch.column(delimited.RECORD).to_pylist()
+        names = batch.column(ID).to_pylist() if named else [f"{path.name}, record {number}" for number in numbers]
+        yield from zip(names, batch.column(TEXT).to_pylist(), strict=True)
+
+
+def _of_lines(path: Path) -> Iterator[tuple[str, str]]:
+    for number, line in enumerate(_decoded(path.read_bytes(), str(path)).splitlines(), start=1):
+        if not line.strip():
+            continue
+        try:
+            row = json.loads(line)
+            yield str(row.get(ID, f"{path.name}, line {number}")), row[TEXT] + ""
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+            raise InputError(f"{path}, line {number}: should be an object with the key {TEXT}") from None
+
+
+def coded(kit: Kit, notes: Sequence[tuple[str, str]], accelerator, number: int) -> list[CodedNote]:
+    """Each note with its assigned codes and the most probable others, `number` at least, and what made each."""
+    cleaned = [kit.cleaned(note) for _, note in notes]
+    for (name, _), text in zip(notes, cleaned, strict=True):
+        if not text:
+            raise InputError(f"{name} is empty, or has nothing that the model's cleaning leaves")
+    words = [Words.of(text, kit.tokenizer) for text in cleaned]
+    tokens = np.concatenate([one.ids for one in words]).astype(np.int32)
+    offsets = np.cumsum([0, *(len(one.ids) for one in words)])
+    special = special_ids(kit.tokenizer)
+    documents = Documents.of([name for name, _ in notes], tokens, offsets, None, kit.model.architecture, special)
+    logits = predict(kit.model, documents, CHUNK_BUDGET, accelerator, name="coding").numpy()
+    method = methods_of(kit.model)[0]
+    found = []
+    for (name, _), one, row in zip(notes, words, logits, strict=True):
+        probabilities = expit(row)
+        order = np.argsort(-probabilities, kind="stable")
+        n_assigned = int((probabilities > kit.threshold).sum())
+        shown = order[: max(n_assigned, min(number, len(order)))]
+        scores = one.sums(attribute(kit.model, one.ids, special, shown.tolist(), method).scores)
+        codes = tuple(
+            Coded(
+                code=kit.codes[at],
+                title=kit.titles[kit.codes[at]],
+                kind=kit.kinds[kit.codes[at]],
+                probability=float(probabilities[at]),
+                calibrated=float(expit(row[at] / kit.temperature)),
+                assigned=bool(probabilities[at] > kit.threshold),
+                snippets=tuple(snippets(one, evidence)),
+                evidence=evidence,
+            )
+            for at, evidence in zip(shown, scores, strict=True)
+        )
+        found.append(CodedNote(name, one.text, one.spans, codes, len(one.ids), min(len(one.ids), kit.longest)))
+    return found
+
+
+def table(note: CodedNote) -> str:
+    """A note's codes as text for a terminal."""
+    lines = [note.name]
+    if note.n_read < note.n_tokens:
+        lines.append(f"  the text is cut: the first {note.n_read} of {note.n_tokens} tokens were read")
+    for one in note.codes:
+        state = "assigned" if one.assigned else "        "
+        figures = f"{100 * one.probability:5.1f} %  calibrated {100 * one.calibrated:5.1f} %"
+        lines.append(f"  {one.code:<9} {state}  {figures}  {one.kind:<9}  {one.title}")
+        if one.assigned:
+            lines += [f"            ... {snippet} ..." for snippet in one.snippets]
+    return "\n".join(lines) + "\n"
+
+
+def rows(notes: Sequence[CodedNote]) -> Iterator[dict[str, object]]:
+    """A row per note and code."""
+    for note in notes:
+        for one in note.codes:
+            yield {
+                "note": note.name,
+                "code": one.code,
+                "title": one.title,
+                "kind": one.kind,
+                "probability": one.probability,
+                "calibrated": one.calibrated,
+                "assigned": one.assigned,
+                "evidence": list(one.snippets),
+            }
+
+
+def write_json(path: Path, notes: Sequence[CodedNote]) -> None:
+    with io.whole_file(path) as partial:
+        partial.write_text(json.dumps(list(rows(notes)), indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+def write_csv(path: Path, notes: Sequence[CodedNote]) -> None:
+    with io.whole_file(path) as partial, partial.open("w", encoding="utf-8", newline="") as file:
+        writer: csv.DictWriter | None = None
+        for row in rows(notes):
+            writer = writer or csv.DictWriter(file, list(row))
+            if file.tell() == 0:
+                writer.writeheader()
+            writer.writerow(row | {"evidence": " | ".join(row["evidence"])})  # type: ignore[arg-type]
+
+
+def write_html(path: Path, notes: Sequence[CodedNote], kit: Kit) -> None:
+    corpus = f"{kit.about['format']} {kit.about['subset']}"
+    about = (
+        f"{kit.model.architecture.encoder} model of {corpus}, {len(kit.codes)} codes; "
+        f"assigned above {kit.threshold:.2f}. Texts as the model reads them. Not for clinical use."
+    )
+    with io.whole_file(path) as partial:
+        partial.write_text(page.page(notes, about), encoding="utf-8")
+
+
+def parsed() -> argparse.Namespace:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(
+        prog="python -m tools.code_notes", description="Code notes, and show the words that made each code."
+    )
+    parser.add_argument("notes", nargs="+", help="text files, folders of .txt, .csv or .jsonl with a column text, or -")
+    which = parser.add_mutually_exclusive_group()
+    which.add_argument("--model", type=Path, help="a folder that tools.export wrote (default: what the pipeline made)")
+    which.add_argument("--revision", help="an experiment, or another git revision, whose model DVC's cache has")
+    parser.add_argument("--codes", type=int, default=5, help="codes shown at least (default: %(default)s)")
+    parser.add_argument("--json", type=Path, metavar="FILE")
+    parser.add_argument("--csv", type=Path, metavar="FILE")
+    parser.add_argument("--html", type=Path, metavar="FILE")
+    return parser.parse_args()
+
+
+def main() -> None:
+    options = parsed()
+    compute = params.load().compute if options.model is None else None
+    threads = compute.threads if compute else torch.get_num_threads()
+    accelerator = devices.start(compute.device if compute else "auto", "float32", threads)
+    notes = list(notes_of(options.notes))
+    if not notes:
+        raise InputError("there is no note")
+    if options.revision is not None:
+        kit = kits.of_revision(options.revision)
+    else:
+        kit = kits.of_pipeline() if options.model is None else kits.of_folder(options.model)
+    kit.model.to(accelerator.device)
+    found = coded(kit, notes, accelerator, options.codes)
+    for path, write in ((options.json, write_json), (options.csv, write_csv)):
+        if path is not None:
+            write(path, found)
+    if options.html is not None:
+        write_html(options.html, found, kit)
+    if not any((options.json, options.csv, options.html)):
+        sys.stdout.write("\n".join(map(table, found)))
+    log.info("%d notes, %d codes assigned", len(found), sum(one.assigned for note in found for one in note.codes))
+
+
+if __name__ == "__main__":
+    run(main, memory="the number of notes")

@@ -1,0 +1,90 @@
+"""Write the model as a folder that stands alone: `python -m tools.export FOLDER`.
+
+Weights, tokenizer, codes and titles, threshold, temperature and cleaning rule, and a model card made from the metrics
+in the form of the Hugging Face hub. `python -m tools.code_notes --model FOLDER` codes notes with it, anywhere.
+"""
+
+import argparse
+import logging
+from pathlib import Path
+from typing import Any
+
+from stages.common import io, paths
+from stages.common.io import InputError
+from stages.common.runner import run
+from stages.modeling.model import save_model
+from tools.notes import kit as kits
+from tools.notes.kit import Kit
+
+log = logging.getLogger("tools.export")
+
+UNDER_AGREEMENT = ("mimic3", "mimic4")
+
+
+def card(kit: Kit, figures: dict[str, float], intervals: dict[str, Any], protected: bool) -> str:
+    """The model card: what it was trained on, how good it is, what it is for and what not."""
+    corpus = f"{kit.about['format']} {kit.about['subset']}"
+    shown = "\n".join(
+        f"| {name} | {value:.2f} | {_interval(intervals.get(name))} |" for name, value in sorted(figures.items())
+    )
+    sharing = (
+        "**Trained on records under a data use agreement: the weights stay where the data may be.**\n\n"
+        if protected
+        else ""
+    )
+    return f"""---
+license: other
+tags: [icd-coding, clinical-nlp, multi-label-classification]
+pipeline_tag: text-classification
+---
+
+# ICD codes from clinical notes: {kit.model.architecture.encoder}, {kit.model.architecture.head} head
+
+{sharing}A reproduction of *Accurate and Well-Calibrated ICD Code Assignment Through Attention Over Diverse Label
+Embeddings* (Gomes et al., EACL 2024). Scores {len(kit.codes)} codes for a text.
+
+* Corpus: {corpus}. Texts are cleaned by the rule `{kit.cleaning}` (in `kit.json`, applied by the code).
+* Assigned above {kit.threshold:.3f}, tuned on validation micro-F1; temperature {kit.temperature:.2f} calibrates.
+
+| on test, percent | value | 95 % interval |
+|---|---:|---|
+{shown}
+
+Intended use: research on automatic coding. Limits: **no clinical use, no billing**; codes outside of the list are never
+assigned; texts of another hospital, language or time are coded worse, and nothing here says by how much.
+
+Use: `python -m tools.code_notes --model THIS_FOLDER note.txt`, in the repository that made it.
+"""
+
+
+def _interval(pair: Any) -> str:
+    return f"{100 * pair[0]:.2f} to {100 * pair[1]:.2f}" if pair else ""
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m tools.export", description="The model as a folder of its own.")
+    parser.add_argument("folder", type=Path)
+    parser.add_argument(
+        "--stays-where-the-data-may-be",
+        action="store_true",
+        help="needed for a model of records under a data use agreement: the folder is not passed on",
+    )
+    options = parser.parse_args()
+    kit = kits.of_pipeline()
+    protected = kit.about["format"] in UNDER_AGREEMENT and not kit.about.get("synthetic")
+    if protected and not options.stays_where_the_data_may_be:
+        raise InputError(
+            f"this model learned from {kit.about['format']}, whose data use agreement covers its weights; if the "
+            "folder stays where the data may be, say so by --stays-where-the-data-may-be"
+        )
+    measured = io.read_json(paths.CLASSIFICATION)["test"]["intervals"]
+    with io.whole_directory(options.folder) as partial:
+        save_model(kit.model, partial)
+        kits.write_kit(kit, partial)
+        text = card(kit, io.read_json(paths.PAPER), measured, protected)
+        (partial / "README.md").write_text(text, encoding="utf-8")
+    log.info("%s: model, tokenizer, %d codes, model card", options.folder, len(kit.codes))
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,107 @@
+"""Mend what a kill left broken in git's and DVC's own files: `python -m tools.mend`.
+
+A kill inside of a stage loses nothing. One that meets DVC while it writes a file of its own may cut that file, and one
+that ends `dvc exp run` in the workspace leaves git's HEAD on a temporary commit of DVC's. Each is recognised by its
+content, what is put aside keeps its bytes beside the file, and what is whole is left alone.
+"""
+
+import json
+import logging
+import os
+import subprocess
+from pathlib import Path
+
+import yaml
+from dvc.schema import COMPILED_LOCKFILE_SCHEMA
+from voluptuous import Invalid
+
+from stages.common.io import InputError
+from stages.common.runner import run
+from stages.common.workspace import git
+
+log = logging.getLogger("tools.mend")
+
+RWLOCK = Path(".dvc/tmp/rwlock")
+LOCKS = (Path("dvc.lock"), Path("data/demo/dvc.lock"))
+EXPERIMENT_BEGAN = "refs/exps/exec/EXEC_HEAD"  # what DVC notes of HEAD when it begins an experiment
+DVC_COMMIT = "dvc: commit experiment"  # how the message of its own commit begins
+
+
+def main() -> None:
+    if git("rev-parse", "--git-dir") is None or not Path(".dvc").is_dir():
+        raise InputError("run this in the root of the repository, where .dvc is")
+    if busy := running():
+        raise InputError(f"DVC is running here (process {', '.join(map(str, busy))}); wait for it, or end it, first")
+    n_mended = sum([mend_rwlock(), *map(mend_lock, LOCKS), mend_head()])
+    log.info("mended: %d; now `dvc repro` goes on", n_mended) if n_mended else log.info("nothing is broken")
+
+
+def running() -> list[int]:
+    """The processes of DVC that work in this folder, this one's own parents left out."""
+    found = []
+    for folder in Path("/proc").glob("[0-9]*"):
+        try:
+            words = (folder / "cmdline").read_bytes().split(b"\0")
+            here = (folder / "cwd").resolve() == Path.cwd()
+        except OSError:
+            continue
+        if (
+            here
+            and int(folder.name) != os.getpid()
+            and any(Path(word.decode(errors="replace")).name == "dvc" for word in words[:3])
+        ):
+            found.append(int(folder.name))
+    return found
+
+
+def mend_rwlock() -> bool:
+    """Put a cut list of DVC's locks aside: no process holds one now."""
+    if not RWLOCK.is_file():
+        return False
+    try:
+        json.loads(RWLOCK.read_text(encoding="utf-8") or "-")
+        return False
+    except (ValueError, UnicodeDecodeError):
+        return put_aside(RWLOCK)
+
+
+def mend_lock(path: Path) -> bool:
+    """Bring back the committed form of a cut lock file; what had been computed since comes from the run cache."""
+    if not path.is_file():
+        return False
+    try:
+        COMPILED_LOCKFILE_SCHEMA(yaml.safe_load(path.read_text(encoding="utf-8")))
+        return False
+    except (yaml.YAMLError, UnicodeDecodeError, Invalid):
+        put_aside(path)
+    subprocess.run(["git", "checkout", "--", str(path)], check=True, capture_output=True)
+    log.info("%s is again as it was committed", path)
+    return True
+
+
+def mend_head() -> bool:
+    """Go back to the branch where a killed `dvc exp run` left git's HEAD on none; the files stay as they are."""
+    if git("symbolic-ref", "--quiet", "HEAD") is not None:
+        return False
+    begun, head = (git("rev-parse", "--verify", "--quiet", ref) for ref in (EXPERIMENT_BEGAN, "HEAD"))
+    subject = (git("log", "-1", "--format=%s") or "").strip()
+    branch = (git("rev-parse", "--abbrev-ref", "@{-1}") or "").strip()
+    if begun is None or (head != begun and not subject.startswith(DVC_COMMIT)) or branch in ("", "HEAD"):
+        log.warning("git's HEAD is on no branch, and not by an experiment that was killed; `git switch -` goes back")
+        return False
+    subprocess.run(["git", "symbolic-ref", "HEAD", f"refs/heads/{branch}"], check=True)
+    subprocess.run(["git", "reset", "--quiet"], check=True)
+    log.info("git is on the branch %s again; `git diff params.yaml` shows what the experiment had set", branch)
+    return True
+
+
+def put_aside(path: Path) -> bool:
+    """Move a broken file beside itself."""
+    aside = path.with_name(f"{path.name}.broken")
+    path.replace(aside)
+    log.info("%s was cut; its bytes are in %s", path, aside)
+    return True
+
+
+if __name__ == "__main__":
+    run(main)

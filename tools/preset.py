@@ -1,0 +1,117 @@
+"""Switch params.yaml to another corpus: `python -m tools.preset NAME [section.key=value ...]`.
+
+A preset (presets/NAME.yaml) holds the settings that differ between corpora, most of them in the preset that it names as
+its base; comments and all other settings of params.yaml stay as they are.
+"""
+
+import logging
+import sys
+from collections.abc import Iterable, Iterator, Mapping, MutableMapping
+from io import StringIO
+from pathlib import Path
+from typing import Any
+
+from ruamel.yaml import YAML, YAMLError
+
+from stages.common import io, params, paths
+from stages.common.io import InputError
+from stages.common.runner import run
+from stages.corpus import corpora
+
+log = logging.getLogger("tools.preset")
+
+PRESETS = Path("presets")
+NULL = "tag:yaml.org,2002:null"
+
+
+def leaves(tree: Mapping[str, Any], prefix: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Any]]:
+    """The settings of a nested mapping as (key path, value)."""
+    for key, value in tree.items():
+        if isinstance(value, Mapping):
+            yield from leaves(value, (*prefix, key))
+        else:
+            yield (*prefix, key), value
+
+
+def available() -> list[str]:
+    """The presets that name a corpus; the others are what they build on."""
+    return sorted(path.stem for path in PRESETS.glob("*.yaml") if "\ndata:" in path.read_text(encoding="utf-8"))
+
+
+def settings_of(name: str) -> dict[tuple[str, ...], Any]:
+    """The settings of a preset by key path: those of its `base`, where it names one, changed by its own."""
+    preset = params.parse((PRESETS / f"{name}.yaml").read_text(encoding="utf-8"))
+    base = preset.pop("base", None)
+    return (settings_of(base) if base else {}) | dict(leaves(preset))
+
+
+def apply(text: str, changes: Iterable[tuple[tuple[str, ...], Any]]) -> str:
+    """`text` of a params.yaml with the settings changed and its comments kept. Raises InputError for an unknown key."""
+    yaml = YAML()
+    yaml.width = 1000
+    yaml.representer.add_representer(type(None), lambda dumper, _: dumper.represent_scalar(NULL, "null"))
+    try:
+        content = yaml.load(text)
+    except YAMLError as error:
+        raise InputError(f"{paths.PARAMS} is not valid YAML: {' '.join(str(error).split())}") from None
+    if not isinstance(content, Mapping):
+        raise InputError(
+            f"{paths.PARAMS} should be a mapping of sections; `git checkout {paths.PARAMS}` brings it back"
+        )
+    for path, value in changes:
+        section: Any = content
+        for step in path[:-1]:
+            section = section.get(step) if isinstance(section, Mapping) else None
+        if not isinstance(section, MutableMapping) or path[-1] not in section:
+            raise InputError(f"{'.'.join(path)}: no such key in {paths.PARAMS}")
+        if isinstance(value, list) and isinstance(section[path[-1]], list):
+            section[path[-1]][:] = value
+        else:
+            section[path[-1]] = value
+    changed = dump(yaml, content)
+    corpora.describe(params.check(params.parse(changed), str(paths.PARAMS)).data)
+    return changed
+
+
+def dump(yaml: YAML, content: Any) -> str:
+    """`content` as YAML text."""
+    stream = StringIO()
+    yaml.dump(content, stream)
+    return stream.getvalue()
+
+
+def override(argument: str) -> tuple[tuple[str, ...], Any]:
+    """`section.key=value` as (key path, value). Raises InputError where it has another form.
+
+    The value is used verbatim for string parameters and parsed as YAML otherwise.
+    """
+    key, equals, value = argument.partition("=")
+    if not equals:
+        raise InputError(f"{argument!r} should have the form section.key=value")
+    path = tuple(key.split("."))
+    kind = params.type_of(path)
+    if kind is str or (kind == (str | None) and value != "null"):
+        return path, value
+    try:
+        return path, params.parse(value)
+    except YAMLError:
+        raise InputError(f"{key}: {value!r} is not a valid value") from None
+
+
+def main() -> None:
+    if len(sys.argv) < 2 or sys.argv[1] not in available():
+        raise InputError(f"name one of {', '.join(available())} (and settings as section.key=value)")
+    changes = [*settings_of(sys.argv[1]).items(), *map(override, sys.argv[2:])]
+    try:
+        text = paths.PARAMS.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise InputError(f"{paths.PARAMS} does not exist; run from the repository's root") from None
+    except UnicodeDecodeError:
+        raise InputError(f"{paths.PARAMS} is not UTF-8 text") from None
+    changed = apply(text, changes)
+    with io.whole_file(paths.PARAMS) as partial:
+        partial.write_text(changed, encoding="utf-8")
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,282 @@
+"""Gather experiments into the paper's tables and plots: report/tables.md, report/*.csv and report/index.html.
+
+    python -m tools.report                       the workspace and all experiments of the current commit
+    python -m tools.report main exp-a exp-b      these revisions: experiments, branches, commits, `workspace`
+
+Metrics and plot data come from git; the predictions behind the tests from DVC's cache, where they are still there.
+"""
+
+import argparse
+import io
+import json
+import logging
+import sys
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import dvc.api
+import numpy as np
+import pandas as pd
+import scipy.sparse as sp
+import vl_convert
+from dvc.api import DVCFileSystem
+from dvc.exceptions import DvcException
+from dvc.scm import SCMError
+from dvc_data.index import DataIndexDirError
+from ruamel.yaml import YAMLError
+from safetensors.numpy import load
+
+from stages.common import io, paths
+from stages.common.io import InputError
+from stages.common.params import parse
+from stages.common.runner import progress_bar, run
+from stages.evaluation import classification, uncertainty
+from tools.reporting import page, tables
+from tools.reporting.experiments import Experiment, Setting, contrasts, corpora, flat, main_settings, settings_of
+from tools.reporting.tables import Difference
+
+log = logging.getLogger("tools.report")
+
+WORKSPACE = "workspace"
+UNFINISHED = ("Queued", "Running", "Failed")
+METRICS = (
+    paths.CLASSIFICATION,
+    paths.CALIBRATION,
+    paths.QUANTIFICATION,
+    paths.SYNONYM_STATISTICS,
+    paths.SPLIT_STATISTICS,
+    paths.BASELINES,
+    paths.EXPLANATIONS,
+)
+NEEDED = paths.CLASSIFICATION  # an experiment without it has not been evaluated
+PLOTS = (
+    "training",
+    "reliability",
+    "codes",
+    "bands",
+    "lengths",
+    "diversity",
+    "prevalence",
+    "quantification_sizes",
+    "quantification_bands",
+)
+TESTED = ("f1_micro", "f1_macro", "mece")
+
+
+def revisions() -> list[str]:
+    """The finished experiments of the current commit, the commit itself and the workspace, latest last."""
+    try:
+        rows = dvc.api.exp_show()
+    except (DvcException, SCMError) as error:
+        raise InputError(f"experiments cannot be listed here: {error}") from None
+    names = [row["Experiment"] or row["rev"] for row in rows if row["State"] not in UNFINISHED]
+    if left_out := len(rows) - len(names):
+        log.info("%d experiments that are queued, running or failed are left out", left_out)
+    return [*(name for name in reversed(names) if name != WORKSPACE), WORKSPACE]
+
+
+def opened(revision: str) -> DVCFileSystem:
+    """The files of a revision, those in git and those in DVC's cache. Raises InputError for an unknown revision."""
+    try:
+        files = DVCFileSystem(rev=None if revision == WORKSPACE else revision)
+        files.ls("", detail=False)  # opens the repository, which it puts off until then
+        return files
+    except (SCMError, DvcException) as error:
+        raise InputError(f"revision {revision}: {error}; `dvc exp show` lists the experiments") from None
+
+
+def read(files: DVCFileSystem, path: Path) -> bytes | None:
+    """A file of a revision; None where neither git nor DVC's cache has it."""
+    try:
+        with files.open(str(path), "rb") as file:
+            return file.read()
+    except (OSError, DataIndexDirError):
+        return None
+
+
+def experiment_of(revision: str) -> Experiment | None:
+    """What a revision holds; None if it was never evaluated. Raises InputError for what cannot be read."""
+    files = opened(revision)
+    params, measured = read(files, paths.PARAMS), read(files, NEEDED)
+    if params is None or measured is None:
+        return None
+    metrics = {}
+    for path in METRICS:
+        content = read(files, path)
+        if content is not None:
+            try:
+                metrics[path.stem] = json.loads(content)
+            except ValueError as error:
+                raise InputError(f"{path} of revision {revision} is not valid JSON ({error})") from None
+    try:
+        settings = parse(params.decode())
+    except (YAMLError, UnicodeDecodeError):
+        raise InputError(f"{paths.PARAMS} of revision {revision} is not valid YAML") from None
+    plots = {name: read(files, paths.PLOTS / f"{name}.csv") for name in PLOTS}
+    plots = {name: pd.read_csv(io.BytesIO(content)) for name, content in plots.items() if content}
+    return Experiment(revision, flat(settings), flat(metrics), plots)
+
+
+def gather(names: Sequence[str]) -> list[Experiment]:
+    """The experiments of these revisions, or of all that can be found if none is named. Raises InputError."""
+    found = []
+    for name in progress_bar(names or revisions(), desc="experiments", unit="revision"):
+        experiment = experiment_of(name)
+        if experiment is not None:
+            found.append(experiment)
+        elif names:
+            raise InputError(f"revision {name} has no {NEEDED}; `dvc repro` or `dvc exp run` makes it")
+        else:
+            log.info("%s has no %s and is left out", name, NEEDED)
+    if not found:
+        raise InputError(f"no experiment has {NEEDED}; `dvc repro` makes the first one")
+    return found
+
+
+@dataclass(frozen=True)
+class Predictions:
+    """One experiment's predictions on the test documents."""
+
+    targets: sp.csr_array  # (N, C)
+    patients: np.ndarray  # (N,)
+    probabilities: np.ndarray  # (N, C)
+    bins: int
+
+    def statistics(self) -> dict[str, uncertainty.Statistic]:
+        """What is tested, as functions of weighted documents."""
+        decisions = self.probabilities > 0.5
+        return {
+            "f1_micro": uncertainty.f1_micro(self.targets, decisions),
+            "f1_macro": uncertainty.by_code_counts(self.targets, decisions, uncertainty.f1_macro),
+            "mece": uncertainty.mece(self.targets, self.probabilities, self.bins),
+        }
+
+    def same_documents(self, other: "Predictions") -> bool:
+        """Whether both are of the same documents and codes."""
+        return (
+            self.targets.shape == other.targets.shape
+            and np.array_equal(self.patients, other.patients)
+            and (self.targets != other.targets).nnz == 0
+        )
+
+
+def predictions_of(experiment: Experiment) -> Predictions | None:
+    """The predictions behind an experiment's metrics; None where DVC's cache no longer has all of them."""
+    files = opened(experiment.name)
+    folder = paths.JOINT_MODEL if experiment.model.joint else paths.PREDICTIONS
+    wanted = (paths.predictions(folder, "test"), paths.targets("test"), paths.LABEL_DOCUMENTS)
+    logits, targets, documents = (read(files, path) for path in wanted)
+    if logits is None or targets is None or documents is None:
+        return None
+    documents = pd.read_parquet(io.BytesIO(documents), columns=["part", "subject_id"])
+    return Predictions(
+        targets=sp.csr_array(sp.load_npz(io.BytesIO(targets))),
+        patients=documents["subject_id"][documents["part"] == "test"].to_numpy(),
+        probabilities=classification.sigmoid(load(logits)["logits"]),
+        bins=experiment.params["evaluate.bins"],
+    )
+
+
+class Tests:
+    """Paired tests between settings, each by its first experiment; predictions are read once."""
+
+    def __init__(self, settings: Iterable[Setting], resamples: int, seed: int) -> None:
+        self.resamples, self.seed = resamples, seed
+        self.known: dict[tuple[str, str], dict[str, dict]] = {}
+        self.predictions = {setting.label: predictions_of(setting.experiments[0]) for setting in settings}
+        self.statistics = {label: found.statistics() for label, found in self.predictions.items() if found}
+
+    def possible(self, one: Setting, two: Setting) -> bool:
+        """Whether both settings' predictions are at hand, on the same documents."""
+        first, second = self.predictions[one.label], self.predictions[two.label]
+        return first is not None and second is not None and first.same_documents(second)
+
+    def pairs(self, pairs: Sequence[tuple[Setting, Setting]]) -> list[dict[str, Difference]]:
+        """The tested differences of pairs, p corrected for the number of pairs."""
+        compared = [self.compared(one.label, two.label) for one, two in pairs]
+        corrected = {metric: tables.holm([found[metric]["p"] for found in compared]) for metric in TESTED}
+        return [
+            {metric: _difference(found[metric], corrected[metric][at]) for metric in TESTED}
+            for at, found in enumerate(compared)
+        ]
+
+    def compared(self, one: str, two: str) -> dict[str, dict]:
+        """What is known of the difference of two settings, by their labels; each pair is compared once."""
+        if (one, two) not in self.known:
+            log.info("testing %s against %s", one, two)
+            predictions = self.predictions[one]
+            assert predictions is not None  # `possible` has been asked
+            statistics = self.statistics[one], self.statistics[two]
+            self.known[one, two] = uncertainty.compare(*statistics, predictions.patients, self.resamples, self.seed)
+        return self.known[one, two]
+
+
+def _difference(found: dict, p: float) -> Difference:
+    low, high = found["interval"]
+    return Difference(found["difference"], low, high, p)
+
+
+def section(experiments: Sequence[Experiment], resamples: int, seed: int) -> page.Section:
+    """The section of one corpus, with tests as far as predictions are at hand."""
+    settings = settings_of(experiments)
+    if not resamples or len(settings) < 2:
+        return page.section_of(experiments)
+    tests = Tests(settings, resamples, seed)
+    asked = [contrast for contrast in contrasts(settings) if tests.possible(*contrast[1:])]
+    tested = tests.pairs([contrast[1:] for contrast in asked])
+    differences = [
+        (question, one.label, two.label, found) for (question, one, two), found in zip(asked, tested, strict=True)
+    ]
+    missing = sorted(label for label, found in tests.predictions.items() if found is None)
+    untested = f"No tests for {', '.join(missing)}: the predictions are no longer in DVC's cache." if missing else ""
+    return page.section_of(experiments, differences, worse_than_best(settings, tests), untested)
+
+
+def worse_than_best(settings: Sequence[Setting], tests: Tests) -> dict[str, set[str]]:
+    """The settings of the main table -> the metrics in which they are worse than the best one, by a test."""
+    main = main_settings(settings)
+    worse: dict[str, set[str]] = {}
+    for metric, key in ((metric, tables.MAIN[metric]) for metric in TESTED):
+        scored = [setting for setting in main if setting.values(key).size]
+        if len(scored) < 2:
+            continue
+        sign = 1 if tables.METRICS[metric].better == "higher" else -1
+        best = max(scored, key=lambda setting: sign * setting.values(key).mean())
+        others = [setting for setting in scored if setting is not best and tests.possible(best, setting)]
+        for setting, found in zip(others, tests.pairs([(best, setting) for setting in others]), strict=True):
+            if found[metric].p < tables.SIGNIFICANT and sign * found[metric].value > 0:
+                worse.setdefault(setting.label, set()).add(metric)
+    return worse
+
+
+def write(folder: Path, sections: Sequence[page.Section]) -> str:
+    """Write the report's files into `folder`, and what `dvc plots show` draws with; returns the markdown."""
+    text = page.markdown(sections)
+    vega = vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed;")
+    contents = {"tables.md": text, "index.html": page.page(sections), "vega.js": vega}
+    for at, table in ((at, table) for at, part in enumerate(sections) for table in part.tables):
+        contents[f"{table.name}.csv" if len(sections) == 1 else f"{at}_{table.name}.csv"] = tables.comma_separated(
+            table
+        )
+    for name, content in contents.items():
+        with io.whole_file(folder / name) as partial:
+            partial.write_text(content, encoding="utf-8")
+    return text
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m tools.report", description="The paper's tables from experiments.")
+    parser.add_argument("revisions", nargs="*", help="default: the workspace and all experiments of this commit")
+    parser.add_argument("--folder", type=Path, default=paths.REPORT, help="where to write (default: %(default)s)")
+    parser.add_argument("--resamples", type=int, default=2000, help="of the tests; 0: no tests (default: %(default)s)")
+    parser.add_argument("--seed", type=int, default=888)
+    arguments = parser.parse_args()
+    experiments = gather(arguments.revisions)
+    sections = [section(group, arguments.resamples, arguments.seed) for group in corpora(experiments)]
+    sys.stdout.write(write(arguments.folder, sections))
+    log.info("%d experiments; the page is %s", len(experiments), arguments.folder / "index.html")
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,194 @@
+"""Experiments as the report sees them: what was set, what was measured, and which of them belong in one row."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from stages.modeling.model_type import TYPES, Model, effective
+
+CRITERIA = ("", "rand", "MDP")
+DEMO = "data/demo/"
+CORPORA = {"mimic3": "MIMIC-III", "mimic4": "MIMIC-IV", "codiesp": "CodiEsp", "table": "table of one's own"}
+
+
+def flat(nested: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """A nested mapping as one level with dotted keys; lists stay as they are."""
+    items: dict[str, Any] = {}
+    for key, value in nested.items():
+        if isinstance(value, Mapping):
+            items |= flat(value, f"{prefix}{key}.")
+        else:
+            items[f"{prefix}{key}"] = value
+    return items
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """One run of the pipeline."""
+
+    name: str
+    params: dict[str, Any]  # flat: `model.type`, `synonyms.M`, ...
+    metrics: dict[str, Any]  # flat, the file's stem first: `classification.test.f1_micro`, ...
+    plots: dict[str, pd.DataFrame] = field(default_factory=dict, compare=False)
+
+    @property
+    def type(self) -> str:
+        return str(self.params.get("model.type", ""))
+
+    @property
+    def model(self) -> Model:
+        return Model.of(self.type, str(self.params.get("encoder.source", "")))
+
+    @property
+    def corpus(self) -> tuple:
+        """What decides the documents: experiments of different corpora do not compare."""
+        return tuple(sorted((key, str(value)) for key, value in self.params.items() if self._of_corpus(key)))
+
+    def _of_corpus(self, key: str) -> bool:
+        demo = str(self.params.get("data.raw_dir", "")).startswith(DEMO)
+        if key == "data.evidence_dir":
+            return False
+        return key.startswith("data.") or (demo and key.startswith("demo."))
+
+    @property
+    def corpus_title(self) -> str:
+        format_ = str(self.params.get("data.format"))
+        corpus = CORPORA.get(format_, format_)
+        title = f"{corpus} {self.params.get('data.subset')}"
+        return f"{title}, synthetic demo" if self.synthetic else title
+
+    @property
+    def synthetic(self) -> bool:
+        return str(self.params.get("data.raw_dir", "")).startswith(DEMO)
+
+    def decisive(self) -> dict[str, Any]:
+        """The parameters that this experiment's figures depend on, except seeds and the corpus."""
+        return {
+            key: value
+            for key, value in effective(self.params).items()
+            if not key.startswith(("data.", "demo.")) and key.split(".")[-1] != "seed"
+        }
+
+
+@dataclass(frozen=True)
+class Setting:
+    """Experiments that differ only in seeds: one row of a table."""
+
+    type: str
+    criterion: str  # "" without MSAM
+    M: int | None  # None without MSAM
+    other: str  # what else is set differently among the experiments: `train.epochs=20, ...`
+    experiments: tuple[Experiment, ...]
+
+    @property
+    def label(self) -> str:
+        synonyms = f" {self.criterion} {self.M}" if self.M else ""
+        return f"{self.type}{synonyms}" + (f" ({self.other})" if self.other else "")
+
+    def values(self, key: str) -> np.ndarray:
+        """The metric `key` of every experiment that has it."""
+        found = [experiment.metrics.get(key) for experiment in self.experiments]
+        return np.array([value for value in found if isinstance(value, int | float)], dtype=float)
+
+
+def corpora(experiments: Iterable[Experiment]) -> list[list[Experiment]]:
+    """The experiments of each corpus, without exact repetitions, in the order of first appearance."""
+    groups: dict[tuple, list[Experiment]] = {}
+    for experiment in experiments:
+        group = groups.setdefault(experiment.corpus, [])
+        if all((known.params, known.metrics) != (experiment.params, experiment.metrics) for known in group):
+            group.append(experiment)
+    return list(groups.values())
+
+
+def settings_of(experiments: Iterable[Experiment]) -> list[Setting]:
+    """The rows that experiments of one corpus make: by type, then criterion, then M."""
+    groups: dict[tuple, list[Experiment]] = {}
+    for experiment in experiments:
+        identity = tuple(sorted((key, repr(value)) for key, value in experiment.decisive().items()))
+        groups.setdefault(identity, []).append(experiment)
+    values: dict[str, set[str]] = {}
+    for identity in groups:
+        for key, value in identity:
+            values.setdefault(key, set()).add(value)
+    varying = {key for key, seen in values.items() if len(seen) > 1}
+    varying -= {"model.type", "synonyms.M", "synonyms.criterion"}
+
+    settings = []
+    for identity, group in groups.items():
+        first = group[0]
+        settings.append(
+            Setting(
+                type=first.type,
+                criterion=str(first.params.get("synonyms.criterion", "")) if first.model.msam else "",
+                M=first.params.get("synonyms.M") if first.model.msam else None,
+                other=", ".join(f"{key}={value}" for key, value in identity if key in varying),
+                experiments=tuple(group),
+            )
+        )
+    return sorted(settings, key=_order)
+
+
+def _order(setting: Setting) -> tuple:
+    type_at = TYPES.index(setting.type) if setting.type in TYPES else len(TYPES)
+    criterion_at = CRITERIA.index(setting.criterion) if setting.criterion in CRITERIA else len(CRITERIA)
+    return type_at, setting.type, criterion_at, setting.M or 0, setting.other
+
+
+def main_settings(settings: Iterable[Setting]) -> list[Setting]:
+    """The rows of the main comparison: all types, those with MSAM at the synonyms that most types were run with.
+
+    Of synonym settings that equally many types were run with, the one of larger M counts, and MDP before rand.
+    """
+    settings = list(settings)
+    types: dict[tuple, set[str]] = {}
+    for setting in settings:
+        if setting.M:
+            types.setdefault((setting.M, CRITERIA.index(setting.criterion), setting.criterion), set()).add(setting.type)
+    if not types:
+        return settings
+    chosen = max(types, key=lambda synonyms: (len(types[synonyms]), *synonyms))
+    elsewhere = {setting.type for setting in settings} - types[chosen]
+    return [
+        setting
+        for setting in settings
+        if not setting.M or (setting.M, setting.criterion) == (chosen[0], chosen[2]) or setting.type in elsewhere
+    ]
+
+
+def contrasts(settings: Iterable[Setting]) -> list[tuple[str, Setting, Setting]]:
+    """The paper's questions: (question, with, without), pairs of rows that differ in the one thing asked for.
+
+    MSAM against a plain head, CLQ against its own classifier, sliding window (LE) against chunks (CE), MDP against
+    rand, M against the next smaller M.
+    """
+    settings = list(settings)
+    at_main = set(map(id, main_settings(settings)))
+    found = []
+    for one in settings:
+        for two in settings:
+            if one.other != two.other:
+                continue
+            same_synonyms = (one.criterion, one.M) == (two.criterion, two.M)
+            if one.type == two.type.replace("_MSAM", "") != two.type and id(two) in at_main:
+                found.append(("MSAM", two, one))
+            if two.type == f"{one.type}_CLQ" and same_synonyms:
+                found.append(("CLQ", two, one))
+            if one.type.startswith("CE") and two.type == f"LE{one.type[2:]}" and same_synonyms:
+                found.append(("sliding window", two, one))
+            if one.type == two.type and one.M and one.M == two.M and (one.criterion, two.criterion) == ("rand", "MDP"):
+                found.append(("MDP", two, one))
+            if one.type == two.type and one.M and one.criterion == two.criterion and _next_M(settings, one) == two.M:
+                found.append(("M", two, one))
+    order = ("MSAM", "CLQ", "sliding window", "MDP", "M")
+    return sorted(found, key=lambda contrast: order.index(contrast[0]))
+
+
+def _next_M(settings: list[Setting], one: Setting) -> int | None:
+    """The next larger M among rows that are otherwise the same."""
+    same = (one.type, one.criterion, one.other)
+    alike = [other.M or 0 for other in settings if (other.type, other.criterion, other.other) == same]
+    return min((M for M in alike if (one.M or 0) < M), default=None)

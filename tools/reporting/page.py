@@ -1,0 +1,163 @@
+"""The report: for each corpus the paper's tables and the plots, as markdown and as one page that needs nothing else."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+from jinja2 import Environment, FileSystemLoader
+from matplotlib.figure import Figure
+
+from stages.corpus.document import PARTS
+from tools.reporting import plots, tables
+from tools.reporting.experiments import Experiment, Setting, main_settings, settings_of
+from tools.reporting.metrics import METRICS
+from tools.reporting.tables import Difference, Table
+
+TEMPLATES = Environment(loader=FileSystemLoader(Path(__file__).parent), autoescape=True)
+CODE_COLUMNS = {
+    "code": "code",
+    "kind": "kind",
+    "training_documents": "training documents",
+    "documents": "test documents",
+    "precision": "precision",
+    "recall": "recall",
+    "f1": "F1",
+    "f1_low": "F1, from",
+    "f1_high": "to (95 %)",
+    "auc": "AUC",
+    "calibration_error": "calibration error",
+}
+
+@dataclass(frozen=True)
+class Part:
+    """A table, if there is one, with the plots that belong to it."""
+
+    table: Table | None
+    figures: tuple[Figure, ...]
+
+
+@dataclass(frozen=True)
+class Section:
+    """What is said of one corpus. `codes`: every code of the model of best micro-F1, `codes_of` its label."""
+
+    title: str
+    introduction: str
+    parts: tuple[Part, ...]
+    codes: pd.DataFrame | None = None
+    codes_of: str = ""
+
+    @property
+    def tables(self) -> list[Table]:
+        return [part.table for part in self.parts if part.table is not None]
+
+
+def section_of(
+    experiments: Sequence[Experiment],
+    differences: Sequence[tuple[str, str, str, Mapping[str, Difference]]] = (),
+    worse: Mapping[str, set[str]] | None = None,
+    untested: str = "",
+) -> Section:
+    """The section of one corpus from its experiments.
+
+    `differences`: tested pairs (question, with, without, metric -> difference); `worse`: label of a setting -> the
+    metrics in which it is worse than the best; `untested`: why there are no tests, if there are none. Plots of single
+    codes show the model of best micro-F1, those of single groups the best joint one, if there is one.
+    """
+    settings = settings_of(experiments)
+    main = main_settings(settings)
+    coding = _best(main)
+    counting = _best([setting for setting in main if setting.model.joint]) or coding
+    codes, groups = (setting.experiments[0].plots if setting else {} for setting in (coding, counting))
+    coder, counter = (setting.label if setting else "" for setting in (coding, counting))
+    selection = [setting.experiments[0].plots.get("diversity") for setting in settings if setting.M]
+    parts = [
+        _part(tables.main_table(settings, worse), plots.f1_intervals(settings), plots.training_curves(main)),
+        _part(tables.difference_table(differences)),
+        _part(tables.present_table(settings)),
+        _part(tables.official_table(settings)),
+        _part(
+            tables.ablation_table(settings),
+            plots.f1_against_M(settings),
+            plots.diversity_against_M(next((table for table in selection if table is not None), None)),
+        ),
+        _part(tables.band_table(settings), plots.f1_against_frequency(codes.get("codes"), coder)),
+        _part(tables.length_table(settings)),
+        _part(tables.threshold_table(settings)),
+        _part(tables.calibration_table(settings), plots.reliability(main)),
+        _part(
+            tables.quantification_table(settings),
+            plots.true_and_estimated(groups.get("prevalence"), counter),
+            plots.error_against_size(groups.get("quantification_sizes"), counter),
+            plots.error_by_frequency(groups.get("quantification_bands"), counter),
+        ),
+    ]
+    parts.append(_part(tables.explanation_table(settings), plots.explanations(main)))
+    names = ", ".join(experiment.name for experiment in experiments)
+    number = f"{len(experiments)} experiment{'s' if len(experiments) > 1 else ''}"
+    sizes = corpus_sizes(experiments[0])
+    several = differences and any(len(setting.experiments) > 1 for setting in settings)
+    first = "With several seeds, these differences are of the first." if several else ""
+    introduction = " ".join(filter(None, [*findings(differences), first, sizes, f"{number}: {names}.", untested]))
+    shown = _code_table(codes["codes"]) if "codes" in codes else None
+    return Section(experiments[0].corpus_title, introduction, tuple(part for part in parts if part), shown, coder)
+
+
+def corpus_sizes(experiment: Experiment) -> str:
+    """The corpus in figures, and the encoder."""
+    numbers = [experiment.metrics.get(f"splits.{part}.documents") for part in PARTS]
+    if not all(numbers):
+        return ""
+    documents = " / ".join(f"{number:,}" for number in numbers)
+    encoder = experiment.params.get("encoder.source")
+    n_codes = experiment.metrics.get("splits.codes")
+    return f"{documents} documents to train, validate and test, {n_codes:,} codes; encoder: {encoder}."
+
+
+def findings(differences: Sequence[tuple[str, str, str, Mapping[str, Difference]]]) -> list[str]:
+    """What the tests of micro-F1 found, in sentences: who is better and by how much, then where that may be chance."""
+    sentences, unclear = [], []
+    for _, one, two, tested in differences:
+        value, low, high, p = tested["f1_micro"]
+        if p >= tables.SIGNIFICANT or low <= 0 <= high:
+            unclear.append(f"{one} and {two}")
+            continue
+        least, most = sorted((100 * abs(low), 100 * abs(high)))
+        by = f"{100 * abs(value):.1f} points of micro-F1 (95 % interval {least:.1f} to {most:.1f})"
+        sentences.append(f"{one} is {'better' if value > 0 else 'worse'} than {two} by {by}.")
+    if unclear:
+        sentences.append(f"No difference is shown between {', between '.join(unclear)}.")
+    return sentences
+
+
+def _part(table: Table, *figures: Figure | None) -> Part | None:
+    """A part without the table or plots in which nothing stands; None if that is all of it."""
+    shown = tuple(figure for figure in figures if figure is not None)
+    return Part(table if table.rows else None, shown) if table.rows or shown else None
+
+
+def _best(settings: Sequence[Setting]) -> Setting | None:
+    """The setting of best micro-F1 on test."""
+    scored = [(setting.values("classification.test.f1_micro"), setting) for setting in settings]
+    scored = [(values.mean(), setting) for values, setting in scored if values.size]
+    return max(scored, key=lambda pair: pair[0])[1] if scored else None
+
+
+def markdown(sections: Iterable[Section]) -> str:
+    """All tables in markdown."""
+    parts = ["# ICD coding: experiments compared\n"]
+    for section in sections:
+        parts += [f"## {section.title}\n", f"{section.introduction}\n", *(table.markdown() for table in section.tables)]
+    return "\n".join(parts)
+
+
+def _code_table(table: pd.DataFrame) -> pd.DataFrame:
+    """Every code of one model, as text."""
+    shown = table[[name for name in CODE_COLUMNS if name in table]].rename(columns=CODE_COLUMNS)
+    return shown.map(lambda value: f"{value:.3f}" if isinstance(value, float) else value).replace("nan", "")
+
+
+def page(sections: Sequence[Section]) -> str:
+    """The whole report as one page. Everything but the plots is escaped."""
+    template = TEMPLATES.get_template("page.html")
+    return template.render(sections=sections, metrics=METRICS, svg=plots.svg, zip=zip)

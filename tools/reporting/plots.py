@@ -1,0 +1,354 @@
+"""The report's plots, one idea each: titled, with units, in colours that colour-blind eyes tell apart.
+
+A plot for which there is no data is None. Figures are made without pyplot, so that nothing global changes.
+"""
+
+import io
+from collections.abc import Callable, Sequence
+from functools import wraps
+from typing import Any
+
+import matplotlib as mpl
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
+
+from tools.reporting.experiments import Setting
+from tools.reporting.tables import ATTRIBUTIONS, METHODS
+
+# Okabe and Ito's palette, and a grey.
+BLUE, VERMILLION, GREEN, PURPLE, ORANGE, SKY = "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9"
+BLACK, GREY = "#000000", "#8A8A8A"
+TYPE_COLOURS = {"CE": BLUE, "CE_MSAM": VERMILLION, "LE": GREEN, "LE_MSAM": PURPLE}
+METHOD_LOOKS = {
+    "lazy": (GREY, "o"),
+    "cc": (BLUE, "s"),
+    "pcc": (SKY, "D"),
+    "acc": (GREEN, "^"),
+    "pacc": (ORANGE, "v"),
+    "emq": (PURPLE, "P"),
+    "mlp": (VERMILLION, "X"),
+    "clq": (BLACK, "*"),
+}
+SELECTION_LOOKS = {"MDP": (VERMILLION, "o"), "rand": (BLUE, "s"), "first": (GREY, "^")}
+STYLE = {
+    "svg.hashsalt": "report",  # equal plots are equal bytes
+    "font.family": "DejaVu Sans",
+    "font.size": 10,
+    "axes.titlesize": 11,
+    "axes.titleweight": "bold",
+    "axes.titlelocation": "left",
+    "axes.titlepad": 10,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "axes.axisbelow": True,
+    "grid.color": "#E4E4E4",
+    "grid.linewidth": 0.7,
+    "legend.frameon": False,
+    "legend.fontsize": 9,
+    "lines.linewidth": 1.8,
+    "lines.markersize": 5,
+    "figure.constrained_layout.use": True,
+}
+
+
+def svg(figure: Figure) -> str:
+    """A figure as SVG text to be put into a page; the same figure is always the same text."""
+    text = io.StringIO()
+    with mpl.rc_context(STYLE):
+        figure.savefig(text, format="svg", metadata={"Date": None, "Creator": None})
+    whole = text.getvalue()
+    return whole[whole.index("<svg") :]
+
+
+def styled(draw: Callable[..., Figure | None]) -> Callable[..., Figure | None]:
+    """Draw in the report's style, whatever the user's own is."""
+
+    @wraps(draw)
+    def drawn(*arguments, **named) -> Figure | None:
+        with mpl.rc_context({**mpl.rcParamsDefault, "backend": "agg", **STYLE}):
+            return draw(*arguments, **named)
+
+    return drawn
+
+
+@styled
+def f1_intervals(settings: Sequence[Setting]) -> Figure | None:
+    """Micro-F1 of every setting, one dot a run, with its 95 % interval."""
+    key = "f1_micro"
+    drawn = [setting for setting in settings if setting.values(f"classification.test.{key}").size]
+    if not drawn:
+        return None
+    figure = Figure(figsize=(7, 0.9 + 0.36 * len(drawn)))
+    axes = figure.subplots()
+    for at, setting in enumerate(drawn):
+        runs = setting.experiments
+        for run, offset in zip(runs, np.linspace(-0.2, 0.2, len(runs)) if len(runs) > 1 else [0.0], strict=True):
+            value = run.metrics.get(f"classification.test.{key}")
+            if value is None:
+                continue
+            interval = run.metrics.get(f"classification.test.intervals.{key}")
+            if interval:
+                axes.plot(
+                    100 * np.array(interval), [at + offset] * 2, color=colour_of(setting), linewidth=2, alpha=0.55
+                )
+            axes.plot(100 * value, at + offset, looks_of(setting)["marker"], color=colour_of(setting), markersize=6)
+    axes.set_yticks(range(len(drawn)), [setting.label for setting in drawn])
+    axes.set_ylim(len(drawn) - 0.4, -0.6)
+    axes.grid(axis="y", visible=False)
+    axes.set_xlabel("micro-F1 on test, %, with its 95 % interval")
+    axes.set_title("How well each model codes")
+    return figure
+
+
+@styled
+def evidence(settings: Sequence[Setting]) -> Figure | None:
+    """Each attribution's token F1, or where no words are marked its comprehensiveness, with 95 % intervals."""
+    beginning, metric, words = "evidence.test.plausibility", "f1", "token F1"
+    if not any(setting.values(f"{beginning}.random.{metric}").size for setting in settings):
+        beginning, metric, words = "evidence.test.faithfulness", "comprehensiveness", "comprehensiveness"
+    drawn = [setting for setting in settings if setting.values(f"{beginning}.random.{metric}").size]
+    if not drawn:
+        return None
+    methods = [one for one in ATTRIBUTIONS if any(s.values(f"{beginning}.{one}.{metric}").size for s in drawn)]
+    figure = Figure(figsize=(7, 1.1 + 0.42 * len(methods)))
+    axes = figure.subplots()
+    for at, method in enumerate(methods):
+        places = np.linspace(-0.25, 0.25, len(drawn)) if len(drawn) > 1 else [0.0]
+        for setting, offset in zip(drawn, places, strict=True):
+            run = setting.experiments[0].metrics
+            value = run.get(f"{beginning}.{method}.{metric}")
+            if value is None:
+                continue
+            interval = run.get(f"{beginning}.{method}.intervals.{metric}")
+            if interval:
+                axes.plot(
+                    100 * np.array(interval), [at + offset] * 2, color=colour_of(setting), linewidth=2, alpha=0.55
+                )
+            label = setting.label if method == methods[-1] else None
+            looks = looks_of(setting) | {"linestyle": ""}
+            axes.plot(100 * value, at + offset, markersize=6, label=label, **looks)
+    axes.set_yticks(range(len(methods)), [ATTRIBUTIONS[method] for method in methods])
+    axes.set_ylim(len(methods) - 0.4, -0.6)
+    axes.grid(axis="y", visible=False)
+    axes.set_xlabel(f"{words} on test, %, with its 95 % bootstrap interval")
+    axes.set_title("How well attributions find the evidence")
+    if len(drawn) > 1:
+        axes.legend(loc="center left", bbox_to_anchor=(1, 0.5))
+    return figure
+
+
+@styled
+def f1_against_M(settings: Sequence[Setting]) -> Figure | None:
+    """Micro-F1 against the number of synonyms, a line for each model and criterion."""
+    lines: dict[tuple, list[Setting]] = {}
+    for setting in settings:
+        if setting.M and setting.values("classification.test.f1_micro").size:
+            lines.setdefault((setting.type, setting.criterion, setting.other), []).append(setting)
+    lines = {key: line for key, line in lines.items() if len(line) > 1}
+    if not lines:
+        return None
+    figure = Figure(figsize=(5.2, 3.6))
+    axes = figure.subplots()
+    for (type_, criterion, other), line in lines.items():
+        values = [100 * setting.values("classification.test.f1_micro") for setting in line]
+        looks: dict[str, Any] = {"color": colour_of(line[0]), "linestyle": "-" if criterion == "MDP" else ":"}
+        label = f"{type_} {criterion}" + (f" ({other})" if other else "")
+        axes.plot([setting.M or 0 for setting in line], [runs.mean() for runs in values], "o", label=label, **looks)
+        for setting, runs in zip(line, values, strict=True):
+            axes.plot([setting.M or 0] * runs.size, runs, ".", color=colour_of(setting), alpha=0.4)
+    _doubling_axis(axes, sorted({setting.M or 0 for line in lines.values() for setting in line}))
+    axes.set_xlabel("synonyms per code, M")
+    axes.set_ylabel("micro-F1 on test, %")
+    axes.set_title("What more synonyms bring")
+    axes.legend()
+    return figure
+
+
+@styled
+def diversity_against_M(table: pd.DataFrame | None) -> Figure | None:
+    """Mean distance between a code's synonyms against M: columns M, method (MDP, rand, first), diversity."""
+    if table is None or table.empty:
+        return None
+    figure = Figure(figsize=(5.2, 3.6))
+    axes = figure.subplots()
+    table = table[table["M"] > 1]
+    for selection, (colour, marker) in SELECTION_LOOKS.items():
+        part = table[table["method"] == selection]
+        axes.plot(part["M"], part["diversity"], marker=marker, color=colour, label=selection)
+    _doubling_axis(axes, sorted(set(table["M"])))
+    axes.set_ylim(bottom=0)
+    axes.set_xlabel("synonyms per code, M")
+    axes.set_ylabel("mean cosine distance of two synonyms")
+    axes.set_title("How diverse the selected synonyms are")
+    axes.legend()
+    return figure
+
+
+@styled
+def training_curves(settings: Sequence[Setting], metric: str = "val_f1_micro") -> Figure | None:
+    """Validation micro-F1 by epoch, a line a run."""
+    runs = [
+        (setting, run.plots["training"])
+        for setting in settings
+        for run in setting.experiments
+        if metric in run.plots.get("training", ())
+    ]
+    if not runs:
+        return None
+    figure = Figure(figsize=(6, 3.8))
+    axes = figure.subplots()
+    named = set()
+    for setting, curve in runs:
+        label = None if setting.label in named else setting.label
+        named.add(setting.label)
+        axes.plot(curve["epoch"], 100 * curve[metric], label=label, **looks_of(setting))
+    axes.set_ylim(0, 100)
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axes.set_xlabel("epoch")
+    axes.set_ylabel("micro-F1 on validation, %")
+    axes.set_title("How training went")
+    axes.legend(loc="lower right")
+    return figure
+
+
+@styled
+def reliability(settings: Sequence[Setting]) -> Figure | None:
+    """Observed rate against mean probability on test, a line per setting (its first run)."""
+    drawn = [setting for setting in settings if "reliability" in setting.experiments[0].plots]
+    if not drawn:
+        return None
+    figure = Figure(figsize=(4.8, 4.8))
+    axes = figure.subplots()
+    axes.plot([0, 1], [0, 1], color=GREY, linewidth=1, linestyle="--")
+    axes.annotate("perfect", (0.93, 0.93), color=GREY, rotation=45, ha="right", va="bottom", rotation_mode="anchor")
+    for setting in drawn:
+        table = setting.experiments[0].plots["reliability"]
+        axes.plot(table["mean_probability"], table["observed_rate"], label=setting.label, **looks_of(setting))
+    axes.set(xlim=(0, 1), ylim=(0, 1), aspect="equal")
+    axes.set_xlabel("mean predicted probability of a bin")
+    axes.set_ylabel("share of its codes that are true")
+    axes.set_title("Can probabilities be taken at their word?")
+    axes.legend(loc="upper left")
+    return figure
+
+
+@styled
+def f1_against_frequency(table: pd.DataFrame | None, label: str) -> Figure | None:
+    """Per-code F1 against training documents: columns training_documents, f1, kind, documents (on test)."""
+    if table is None or table.empty:
+        return None
+    table = table[(table["training_documents"] > 0) & (table["documents"] > 0)]
+    figure = Figure(figsize=(6, 3.8))
+    axes = figure.subplots()
+    kinds = table["kind"] if "kind" in table else pd.Series("code", index=table.index)
+    for (kind, part), (colour, marker) in zip(table.groupby(kinds), ((BLUE, "o"), (ORANGE, "s")), strict=False):
+        looks: dict[str, Any] = {"color": colour, "alpha": 0.6, "markersize": 4 if len(table) > 300 else 6}
+        axes.plot(part["training_documents"], 100 * part["f1"], marker, label=kind, **looks)
+    _log_axis(axes, "x")
+    axes.set_ylim(-2, 102)
+    axes.set_xlabel("training documents with the code (logarithmic)")
+    axes.set_ylabel("F1 on test, %")
+    axes.set_title(f"Which codes are hard: {label}")
+    axes.legend(loc="lower right")
+    return figure
+
+
+@styled
+def true_and_estimated(points: pd.DataFrame | None, label: str) -> Figure | None:
+    """Estimated against true prevalence of single groups and codes, a panel a quantifier: method, true, estimated."""
+    if points is None or points.empty:
+        return None
+    methods = [method for method in METHODS if method in set(points["method"])]
+    columns = min(4, len(methods))
+    rows = -(-len(methods) // columns)
+    figure = Figure(figsize=(2.4 * columns, 2.5 * rows + 0.6))
+    panels = figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False)
+    most = min(1.0, 1.05 * float(points[["true", "estimated"]].to_numpy().max()))
+    for panel, method in zip(panels.flat, methods, strict=False):
+        part = points[points["method"] == method]
+        panel.plot([0, most], [0, most], color=GREY, linewidth=1, linestyle="--")
+        panel.plot(part["true"], part["estimated"], "o", color=METHOD_LOOKS[method][0], markersize=2.5, alpha=0.45)
+        panel.set(xlim=(0, most), ylim=(0, most), aspect="equal")
+        panel.set_title(METHODS[method], fontsize=10, fontweight="normal")
+    for panel in panels.flat[len(methods) :]:
+        panel.set_visible(False)
+    figure.supxlabel("true prevalence in the group", fontsize=10)
+    figure.supylabel("estimated prevalence", fontsize=10)
+    figure.suptitle(f"True and estimated prevalence: {label}", x=0.01, ha="left", fontsize=11, fontweight="bold")
+    return figure
+
+
+@styled
+def error_against_size(table: pd.DataFrame | None, label: str) -> Figure | None:
+    """Absolute error against group size, a line a quantifier: method, documents, ae."""
+    if table is None or table.empty:
+        return None
+    figure = Figure(figsize=(6, 4))
+    axes = figure.subplots()
+    for method in METHODS:
+        part = table[table["method"] == method]
+        if len(part):
+            colour, marker = METHOD_LOOKS[method]
+            axes.plot(part["documents"], 100 * part["ae"], marker=marker, color=colour, label=METHODS[method])
+    _log_axis(axes, "x")
+    _log_axis(axes, "y")
+    axes.set_xlabel("documents in the group (logarithmic)")
+    axes.set_ylabel("absolute error, percentage points\n(logarithmic)")
+    axes.set_title(f"Larger groups are easier: {label}")
+    axes.legend(ncols=2)
+    return figure
+
+
+@styled
+def error_by_frequency(table: pd.DataFrame | None, label: str) -> Figure | None:
+    """Relative error by training frequency of the codes, a line a quantifier: method, band, codes, rae."""
+    if table is None or table["band"].nunique() < 2:
+        return None
+    bands = list(dict.fromkeys(table["band"]))
+    codes = table.drop_duplicates("band").set_index("band")["codes"]
+    figure = Figure(figsize=(6, 3.8))
+    axes = figure.subplots()
+    for method in METHODS:
+        part = table[table["method"] == method]
+        if len(part):
+            colour, marker = METHOD_LOOKS[method]
+            at = [bands.index(band) for band in part["band"]]
+            axes.plot(at, part["rae"], marker=marker, color=colour, label=METHODS[method])
+    axes.set_xticks(range(len(bands)), [f"{band}\n{codes[band]} codes" for band in bands])
+    axes.set_ylim(bottom=0)
+    axes.set_xlabel("training documents with the code")
+    axes.set_ylabel("relative error (RAE)")
+    axes.set_title(f"Which codes' prevalence is hard: {label}")
+    axes.legend(ncols=2)
+    return figure
+
+
+def colour_of(setting: Setting) -> str:
+    """The colour of a setting's type; a joint model shares that of its classifier."""
+    return TYPE_COLOURS.get(setting.type.removesuffix("_CLQ"), BLACK)
+
+
+def looks_of(setting: Setting) -> dict[str, Any]:
+    """Colour, marker and line of a setting: joint models have diamonds and dashed lines."""
+    joint = setting.type.endswith("_CLQ")
+    return {"color": colour_of(setting), "marker": "D" if joint else "o", "linestyle": "--" if joint else "-"}
+
+
+def _log_axis(axes: Axes, name: str) -> None:
+    """A logarithmic axis with plain figures at 1, 2, 5, 10, ..."""
+    axes.set(**{f"{name}scale": "log"})
+    axis = getattr(axes, f"{name}axis")
+    axis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,g}"))
+    axis.set_minor_formatter(NullFormatter())
+
+
+def _doubling_axis(axes: Axes, ticks: Sequence[int]) -> None:
+    """A horizontal axis on which doubling is one step."""
+    axes.set_xscale("log", base=2)
+    axes.set_xticks(ticks, [str(tick) for tick in ticks])
+    axes.xaxis.set_minor_formatter(NullFormatter())
