@@ -22,12 +22,12 @@ from transformers import PreTrainedTokenizerBase
 from benchmarks import measuring
 from stages.common import io, params, paths
 from stages.encoder.architecture import Architecture
-from stages.encoder.encoder import load_tokenizer
+from stages.encoder.tokenizer import load_tokenizer
 from stages.modeling import data, devices
-from stages.modeling.batching import Batch, Documents, Indices
+from stages.modeling.batching import Batch, Indices
 from stages.modeling.checkpoints import CheckpointFolder
-from stages.modeling.objectives import BinaryCrossEntropy
-from stages.modeling.training import Goal, Settings, Training
+from stages.modeling.data import Documents
+from stages.modeling.training import BinaryCrossEntropy, Goal, Training
 from stages.train_classifier import initial_model, metrics
 
 
@@ -50,7 +50,7 @@ def trained(straightforward: bool, threads: int) -> dict[str, Any]:
     config = params.load()
     accelerator = devices.start("cpu", "float32", threads)
     settings = Settings(**config.train.model_dump(exclude={"start_from"}))
-    architecture = Architecture.from_dict(io.read_json(paths.ARCHITECTURE))
+    architecture = Architecture.parse(io.read_json(paths.ARCHITECTURE))
     model = initial_model(architecture, settings.seed, "cpu")
     train, val = (data.load(part, paths.ENCODER, architecture) for part in ("train", "val"))
     if straightforward:

@@ -15,11 +15,12 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 import scipy.sparse as sp
+from scipy.special import expit
 from sklearn.metrics import f1_score, roc_auc_score
 
 from stages.evaluation import calibration, classification, uncertainty
 from stages.quantification.errors import mean_errors
-from stages.quantification.sampling import group_means, sizes_of, uniform_groups
+from stages.quantification.sampling import group_means, group_sizes, uniform_groups
 
 K = (5, 8, 15)
 BINS = 20
@@ -63,7 +64,7 @@ def at_k_loop(targets: np.ndarray, probabilities: np.ndarray) -> list[float]:
 
 
 def at_k(targets: sp.csr_array, probabilities: np.ndarray) -> list[float]:
-    ranked = classification.RankedDocuments.of(targets, probabilities)
+    ranked = classification.RankedDocuments(targets, probabilities)
     metrics = classification.precisions_at, classification.recalls_at
     return [classification.mean(metric(ranked, k)) for k in K for metric in metrics]
 
@@ -115,7 +116,7 @@ def errors_loop(true: np.ndarray, estimated: np.ndarray, sizes: np.ndarray) -> l
 def rows(settings: argparse.Namespace) -> Iterator[tuple[str, Callable, Callable | None]]:
     """What is measured: its name, ours, the straightforward form (None where there is none to compare)."""
     targets, logits = predictions(settings.documents, settings.codes)
-    probabilities = classification.sigmoid(logits)
+    probabilities = expit(logits)
     dense = targets.toarray()
     decisions = probabilities > 0.5
     yield (
@@ -167,7 +168,7 @@ def rows(settings: argparse.Namespace) -> Iterator[tuple[str, Callable, Callable
         lambda: group_means(groups, probabilities),
         lambda: means_loop(members, probabilities),
     )
-    true, estimated, sizes = group_means(groups, targets), group_means(groups, probabilities), sizes_of(groups)
+    true, estimated, sizes = group_means(groups, targets), group_means(groups, probabilities), group_sizes(groups)
     yield (
         f"AE and RAE of {settings.samples} samples",
         lambda: list(mean_errors(true, estimated, sizes).values()),

@@ -27,8 +27,10 @@ from stages.common.io import InputError
 from stages.encoder.architecture import Architecture
 from stages.encoder.attention import ATTENTION, SelfAttention
 from stages.encoder.chunking import document_rows
-from stages.encoder.encoder import fitted, special_ids
-from stages.modeling.batching import Batch, Documents, tokenise
+from stages.encoder.encoder import adapt
+from stages.encoder.tokenizer import special_ids
+from stages.modeling.batching import Batch
+from stages.modeling.data import Documents, tokenise
 from stages.modeling.heads import MsamHead, PlainHead, document_maximum
 from stages.modeling.model import CodingModel
 
@@ -58,7 +60,9 @@ class Size:
         }
         msam = "MSAM" in model_type
         heads: dict[str, Any] = {"heads": SYNONYMS} if msam else {}
-        return Architecture(kind, "msam" if msam else "plain", padding, 0.0, **heads, **sizes[kind])
+        return Architecture(
+            encoder=kind, head="msam" if msam else "plain", padding=padding, dropout=0.0, **heads, **sizes[kind]
+        )
 
 
 def encoder_config(
@@ -130,7 +134,7 @@ def invented_documents(size: Size, texts: list[str], architecture: Architecture,
     targets = sp.random_array((len(texts), n_codes), density=min(0.1, 12 / n_codes), rng=np.random.default_rng(1))
     targets = sp.csr_array(targets != 0).astype(np.uint8)
     ids = [str(number) for number in range(len(texts))]
-    return Documents.of(ids, *tokenise(texts, tokenizer), targets, architecture, special_ids(tokenizer))
+    return Documents(ids, *tokenise(texts, tokenizer), targets, architecture, special_ids(tokenizer))
 
 
 def random_model(size: Size, architecture: Architecture, n_codes: int, device: str) -> CodingModel:
@@ -139,7 +143,7 @@ def random_model(size: Size, architecture: Architecture, n_codes: int, device: s
     with torch.device(device):
         encoder = AutoModel.from_config(size.config, attn_implementation="eager")
         encoder.pooler = None
-        encoder = fitted(encoder, architecture, Path("benchmark"))
+        encoder = adapt(encoder, architecture, Path("benchmark"))
         hidden = size.config.hidden_size
         head: PlainHead | MsamHead
         if architecture.head == "msam":

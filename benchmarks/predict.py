@@ -47,7 +47,7 @@ def straightforward(model_type: str, n_codes: int, options: argparse.Namespace) 
     for part in (texts[:2], texts):
         began = time.perf_counter()
         for batch, _ in measuring.one_by_one(size, part, documents, options.device):
-            model(*batch).cpu()
+            model(batch).cpu()
         seconds = time.perf_counter() - began
     return measuring.rates(size, documents, n_codes, seconds, options.device, n_passes=1)
 

@@ -26,7 +26,8 @@ import pandas as pd
 
 from stages.common import io, params, paths
 from stages.corpus import stratify
-from stages.corpus.icd import Kind, dotted
+from stages.corpus.document import Kind
+from stages.corpus.icd import dotted
 
 SUBSETS = ("top50", "full", "clean")
 SUBSETS_OF_MIMIC4 = ("icd9", "icd10")

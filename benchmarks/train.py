@@ -20,8 +20,7 @@ from torch.nn.functional import binary_cross_entropy_with_logits
 from benchmarks import measuring
 from stages.modeling import devices
 from stages.modeling.checkpoints import CheckpointFolder
-from stages.modeling.objectives import BinaryCrossEntropy
-from stages.modeling.training import Goal, Settings, Training
+from stages.modeling.training import BinaryCrossEntropy, Goal, Training
 
 WARM_UP = 32  # documents before the clock starts
 
@@ -81,7 +80,7 @@ def straightforward(model_type: str, n_codes: int, options: argparse.Namespace) 
         measuring.wait(options.device)
         began = time.perf_counter()
         for number, (batch, targets) in enumerate(measuring.one_by_one(size, repeat, documents, options.device), 1):
-            loss = binary_cross_entropy_with_logits(model(*batch), targets)
+            loss = binary_cross_entropy_with_logits(model(batch), targets)
             (loss / size.batch_documents).backward()
             losses += loss.item()
             if number % size.batch_documents == 0:

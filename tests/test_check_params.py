@@ -9,6 +9,7 @@ import yaml
 from stages import check_params
 from stages.common import io, params, paths, workspace
 from stages.common.io import InputError
+from stages.corpus import corpora
 
 ROOT = Path(__file__).parents[1]
 
@@ -64,14 +65,19 @@ def test_the_projects_own_parameters_pass(repository: Path):
         ({"model__type": "LE", "model__window": 63}, "window: 63 is odd"),
         ({"model__type": "LE", "model__max_positions": 1000}, "max_positions: 1000 is no multiple of the window of 64"),
         ({"model__chunk_length": 600, "model__max_tokens": 2000}, "600 is more than the 512 positions of the built-in"),
-        ({"encoder__builtin__heads": 3}, r"encoder\.builtin\.heads: 3 must divide encoder\.builtin\.hidden, 64"),
-        ({"encoder__builtin__hidden": 1_000_000}, "hidden: 1000000 should be less than or equal to"),
+        ({"encoder__steps": 10**12}, "steps: 1000000000000 should be less than or equal to"),
+        (
+            {"data__subset": "diagnoses"},
+            r"data\.subset: 'diagnoses' is not one of top50, full, clean .data\.format is mimic3",
+        ),
+        ({"data__format": "mimic5"}, r"data\.format: 'mimic5' is not one of mimic3, mimic4, codiesp, table"),
+        ({"synonyms__pools": ["uml"]}, r"synonyms\.pools: 'uml' is not one of umls, wikipedia"),
         ({"compute__threads": 100_000}, "threads: 100000 should be less than or equal to 256"),
         ({"model__type": "LE", "model__max_positions": 64_000_000_000}, "max_positions: 64000000000 should be less"),
         ({"train__learning_rate": float("inf")}, "train.learning_rate: inf should be a finite number"),
         ({"clq__lambda": float("inf")}, "clq.lambda: inf should be a finite number"),
         ({"clq__delta": float("nan")}, "clq.delta: nan should be"),
-        ({"synonyms__pools": ["icd10cm"]}, "icd10cm describes ICD-10-CM codes; data.format mimic3"),
+        ({"synonyms__pools": ["icd10cm"]}, "icd10cm describes ICD-10-CM codes; the corpus is coded in ICD-9-CM"),
         ({"synonyms__pools": ["umls"]}, "names umls, but .*icd_mimic3_random_sort.json is not a file"),
         ({"data__raw_dir": "~/mimic-iii"}, r"data\.raw_dir: ~/mimic-iii: `~` is not expanded here; write /"),
         ({"data__raw_dir": "/nowhere/mimic"}, r"data\.raw_dir: /nowhere/mimic does not exist; it should be the folder"),
@@ -84,10 +90,10 @@ def test_the_projects_own_parameters_pass(repository: Path):
             r"data\.evidence_dir: /nowhere/mdace does not exist; it should be a",
         ),
         (
-            {"data__format": "mimic4", "data__subset": "icd10", "data__evidence_dir": "/mdace", "synonyms__pools": []},
+            {"data__format": "mimic4", "data__subset": "icd10", "data__evidence_dir": "/mdace"},
             r"data\.evidence_dir: '/mdace' should be null; only mimic3 takes evidence",
         ),
-        ({"explain__methods": ["saliency"]}, "'saliency' is not one of 'contribution', 'attention'"),
+        ({"synonyms__solver": "simplex"}, "'simplex' is not one of 'cp_sat'"),
         ({"encoder__dropout": 1.0}, r"encoder\.dropout: 1\.0 should be less than 1"),
         ({"train__start_from": "no-such-revision"}, "'no-such-revision' is neither a folder nor a git revision"),
         ({"compute__launch": "torchrun-that-is-not-there"}, "begins with none of"),
@@ -174,6 +180,6 @@ def test_evidence_that_changes_is_another_fingerprint(repository: Path, tmp_path
         seen.append(io.read_json(paths.CHECKED / "evidence.json"))
     assert seen[0] != seen[1]
     configure(data__evidence_dir="data/demo/mimic/evidence", data__raw_dir=str(tmp_path))
-    assert params.load().data.evidence is None
+    assert corpora.evidence_folder(params.load().data) is None
     check_params.main()
     assert io.read_json(paths.CHECKED / "evidence.json") == {}

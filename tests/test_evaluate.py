@@ -12,7 +12,7 @@ from safetensors.numpy import save_file
 from stages import evaluate
 from stages.common import io, params, paths
 from stages.common.io import InputError
-from stages.evaluation import calibration, classification
+from stages.evaluation import calibration, classification, tuning
 from stages.quantification.quantifiers import PrevalenceMLP, save_mlp
 
 SETTINGS = paths.PARAMS.read_text(encoding="utf-8")
@@ -51,9 +51,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     io.write_parquet(paths.LABEL_DOCUMENTS, pd.DataFrame(rows))
     io.write_json(paths.LABEL_CODES, CODES)
     kinds = ("procedure" if code in ("36.15", "96.04") else "diagnosis" for code in CODES)
-    io.write_json(
-        paths.CODES, {code: {"kind": kind, "titles": []} for code, kind in zip(CODES, kinds, strict=True)}
-    )
+    io.write_json(paths.CODES, {code: {"kind": kind, "titles": []} for code, kind in zip(CODES, kinds, strict=True)})
     io.write_json(paths.JOINT, {"joint": False})
     io.write_json(paths.GOLD, {})
     texts = [" ".join(["word"] * (at + 1)) for at in range(DOCUMENTS["test"])]
@@ -93,17 +91,42 @@ def test_metrics_and_plots(project: Path):
             assert metrics["classification"][part][name] == pytest.approx(value, rel=1e-5), name
         mece = calibration.mece(read.targets, read.probabilities, 20)
         assert metrics["calibration"][part]["mece"] == pytest.approx(mece, rel=1e-5)
-        assert set(metrics["classification"][part]["intervals"]) < set(expected)
-        assert metrics["classification"][part]["shared_threshold"]["threshold"] > 0
         assert "ae" in metrics["quantification"][part]["pcc"]
-        tuned = [metrics["classification"][part][name] for name in ("shared_threshold", "code_thresholds")]
-        recalibrated = [metrics["calibration"][part][name] for name in ("temperature", "platt")]
-        for figures in tuned + recalibrated:
-            assert all(low <= figures[name] <= high for name, (low, high) in figures["intervals"].items())
-    on_val = metrics["classification"]["val"]  # where the thresholds were tuned
-    assert on_val["shared_threshold"]["f1_micro"] >= on_val["f1_micro"]
-    assert on_val["code_thresholds"]["f1_macro"] >= on_val["f1_macro"]
-    assert metrics["calibration"]["val"]["temperature"]["log_loss"] <= metrics["calibration"]["val"]["log_loss"]
+        assert metrics["classification"][part]["shared_threshold"]["threshold"] > 0
+    test = metrics["classification"]["test"]
+    assert set(test["intervals"]) < set(expected)
+    figures = [test, *(test[name] for name in ("shared_threshold", "code_thresholds", "present"))]
+    figures += [metrics["calibration"]["test"][name] for name in ("temperature", "platt")]
+    for measured in figures:
+        assert all(low <= measured[name] <= high for name, (low, high) in measured["intervals"].items())
+
+
+def test_figures_change_by_a_screen_or_two(project: Path):
+    """What `dvc metrics diff` shows of another model, without a target."""
+
+    def count(content: dict) -> int:
+        return sum(count(value) if isinstance(value, dict) else 1 for value in content.values())
+
+    evaluate.main()
+    assert sum(count(without_intervals(json.loads(path.read_text()))) for path in Path("metrics").glob("*.json")) <= 150
+
+
+def test_what_is_tuned_on_validation_is_best_there(project: Path):
+    val = evaluate.load_part("val", paths.PREDICTIONS, len(CODES))
+
+    def f1(threshold: float | np.ndarray, name: str) -> float:
+        return classification.decision_metrics(val.targets, val.probabilities > threshold)[name]
+
+    assert f1(tuning.shared_threshold(val.targets, val.probabilities), "f1_micro") >= f1(0.5, "f1_micro")
+    assert f1(tuning.code_thresholds(val.targets, val.probabilities), "f1_macro") >= f1(0.5, "f1_macro")
+    _, maps = evaluate.fit_recalibrations(val)
+    losses = [calibration.log_loss(val.targets, part.logits) for part in (val, val.recalibrate(maps["temperature"]))]
+    assert losses[1] <= losses[0]
+
+
+def test_codes_of_the_plots(project: Path):
+    evaluate.main()
+    metrics = {"classification": json.loads(paths.CLASSIFICATION.read_text())}
 
     table = pd.read_csv(paths.PLOTS / "codes.csv", dtype={"code": str})
     assert table.code.tolist() == CODES
@@ -195,11 +218,11 @@ def test_codiesp_is_scored_against_all_gold_codes(project: Path):
     found = json.loads(paths.CLASSIFICATION.read_text())["test"]["official"]
     n_gold = sum(len(codes) for codes in gold["test"].values())
     assert found["unreachable"] == pytest.approx(len(gold["test"]) / n_gold, rel=1e-5)
-    assert found["at_half"]["precision"] == 1.0
-    assert found["at_half"]["recall"] == pytest.approx(1 - found["unreachable"], rel=1e-5)
+    assert found["precision"] == 1.0
+    assert found["recall"] == pytest.approx(1 - found["unreachable"], rel=1e-5)
     perfect = [(len(codes) - 1) / len(codes) for codes in gold["test"].values()]
     assert found["map"] == pytest.approx(np.mean(perfect), rel=1e-5)
-    written = (paths.SUBMISSION / "test_assigned_at_half.tsv").read_text().splitlines()
+    written = (paths.SUBMISSION / "test_assigned.tsv").read_text().splitlines()
     assert len(written) == n_gold - len(gold["test"])
 
 
@@ -235,12 +258,10 @@ def test_the_submission_scores_as_the_metrics_say(project: Path):
         found = json.loads(paths.CLASSIFICATION.read_text())[part]["official"]
         whole = scored(gold[part], (paths.SUBMISSION / f"{part}_ranked.tsv").read_text())
         assert found["map"] == pytest.approx(whole[0], rel=1e-5)
-        for name in ("at_half", "at_tuned_threshold"):
-            of_file = scored(gold[part], (paths.SUBMISSION / f"{part}_assigned_{name}.tsv").read_text())
-            figures = (found[name]["precision"], found[name]["recall"], found[name]["f1"])
-            assert figures == pytest.approx(of_file[1:], rel=1e-5)
-            low, high = found[name]["intervals"]["f1"]
-            assert low <= found[name]["f1"] <= high
+        assigned = scored(gold[part], (paths.SUBMISSION / f"{part}_assigned.tsv").read_text())
+        assert (found["precision"], found["recall"], found["f1"]) == pytest.approx(assigned[1:], rel=1e-5)
+        low, high = found["intervals"]["f1"]
+        assert low <= found["f1"] <= high
 
 
 @pytest.mark.parametrize("name", ["val", "test"])

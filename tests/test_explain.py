@@ -6,13 +6,14 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from tests.evidence.test_attribution import TEXT, made
 
 from stages.common import params
-from stages.encoder.encoder import special_ids
-from stages.explain import RANDOM, Explainer, cases_of, faithful
+from stages.common.params import Compute
+from stages.encoder.tokenizer import special_ids
+from stages.explain import RANDOM, Explainer, collect_cases, measure_faithfulness
 from stages.explanation import faithfulness
 from stages.modeling import devices
+from tests.explanation.test_attribution import TEXT, made
 
 METHODS = ("contribution", "attention")
 TEXTS = pd.Series({"a": TEXT, "b": " ".join(reversed(TEXT.split()))})
@@ -29,13 +30,13 @@ def explainer(bert_folder) -> Explainer:
 
 @pytest.fixture
 def accelerator():
-    return devices.start("cpu", "float32", 1)
+    return devices.start(Compute(device="cpu", precision="float32", threads=1, launch="python"))
 
 
 def test_all_methods_at_once_measure_what_each_would_alone(explainer, accelerator, caplog: pytest.LogCaptureFixture):
     predicted = {"a": np.array([1, 3]), "b": np.array([0])}
     with caplog.at_level(logging.INFO):
-        measured, n_documents = faithful(explainer, BOTH, predicted, SETTINGS, accelerator)
+        measured, n_documents = measure_faithfulness(explainer, BOTH, predicted, SETTINGS, accelerator)
     assert n_documents == 2
     assert list(measured) == [*METHODS, RANDOM]
     n_texts, n_different = (int(word.strip(",")) for word in caplog.messages[-1].split() if word.strip(",").isdigit())
@@ -43,7 +44,7 @@ def test_all_methods_at_once_measure_what_each_would_alone(explainer, accelerato
     assert 2 + 3 * 10 <= n_different <= 2 + 3 * 3 * 10  # the whole texts and those of one method at least
     again = Explainer(explainer.model, explainer.tokenizer, explainer.special, METHODS, np.random.default_rng(0))
     mask = explainer.tokenizer.mask_token_id
-    for method, numbered in cases_of(again, TEXTS.to_dict(), predicted).items():
+    for method, numbered in collect_cases(again, TEXTS.to_dict(), predicted).items():
         cases = [case for _, case in numbered]
         alone = faithfulness.drops(explainer.model, cases, mask, explainer.special, 8, accelerator)
         for name, (first, second, third) in zip(("comprehensiveness", "sufficiency"), alone, strict=True):
@@ -52,4 +53,4 @@ def test_all_methods_at_once_measure_what_each_would_alone(explainer, accelerato
 
 def test_nothing_predicted(explainer, accelerator):
     nothing = {one: np.array([], dtype=int) for one in TEXTS.index}
-    assert faithful(explainer, BOTH, nothing, SETTINGS, accelerator) == ({}, 2)
+    assert measure_faithfulness(explainer, BOTH, nothing, SETTINGS, accelerator) == ({}, 2)

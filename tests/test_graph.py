@@ -5,8 +5,9 @@ from pathlib import Path
 import pytest
 import yaml
 
-from stages.common.code import NEUTRAL, code_of_stage
-from tools.dependencies import FILES, rewritten
+from stages.common import params
+from stages.common.code import NEUTRAL, code_of_stage, imports
+from tools.dependencies import FILES, MARK, rewrite
 
 STAGES = {
     name: stage for path in FILES for name, stage in yaml.safe_load(path.read_text(encoding="utf-8"))["stages"].items()
@@ -16,23 +17,50 @@ STAGES = {
 @pytest.mark.parametrize("path", FILES, ids=str)
 def test_dependencies_on_code_are_the_imports(path: Path):
     text = path.read_text(encoding="utf-8")
-    assert rewritten(text) == text, "the imports are others than dvc.yaml says: run `python -m tools.dependencies`"
+    assert rewrite(text) == text, "the imports are others than dvc.yaml says: run `python -m tools.dependencies`"
 
 
 def test_rewriting_keeps_all_but_the_code():
     text = "stages:\n  labelize:\n    deps:\n      - data/x # why\n      - stages/gone.py\n    outs:\n      - y\n"
-    code = "".join(f"      - {file}\n" for file in code_of_stage("labelize"))
-    assert rewritten(text) == text.replace("      - stages/gone.py\n", code)
+    code = MARK + "".join(f"      - {file}\n" for file in code_of_stage("labelize"))
+    assert rewrite(text) == text.replace("      - stages/gone.py\n", code)
+    assert rewrite(rewrite(text)) == rewrite(text)
     assert "stages/labelize.py" in code
 
 
-def test_neutral_modules_write_nothing():
-    """What decides bytes is in `formats`, on which every stage that writes through it depends."""
-    assert Path("stages/project/formats.py") in code_of_stage("labelize")
-    assert Path("stages/project/parts.py") in code_of_stage("labelize")
+def test_scripts_are_the_stages_and_import_no_script():
+    assert {path.stem for path in Path("stages").glob("*.py")} - {"__init__"} == set(STAGES)
+    scripts = {*Path("stages").glob("*.py"), *Path("tools").glob("*.py")}
+    for script in scripts:
+        assert not imports(script) & scripts - {Path("stages/__init__.py"), Path("tools/__init__.py")}, script
+
+
+def test_imports_go_one_way():
+    """tools -> packages of the field -> common; corpus knows nothing of torch."""
+    for path in Path("stages").rglob("*.py"):
+        assert not any(module.parts[0] == "tools" for module in imports(path)), path
+    for path in Path("stages/common").glob("*.py"):
+        assert all(module.parts[1] in ("common", "__init__.py") for module in imports(path)), path
+    for path in Path("stages/corpus").glob("*.py"):
+        assert "torch" not in path.read_text(encoding="utf-8"), path
+
+
+@pytest.mark.parametrize(
+    "section", [params.Params, *(field.annotation for field in params.Params.model_fields.values())]
+)
+def test_parameters_are_types_and_ranges(section: type):
+    """params.py is neutral, so nothing but validation may be computed in it."""
+    validators = set(section.__pydantic_decorators__.model_validators)
+    computed = {name for name, value in vars(section).items() if callable(value) or isinstance(value, property)}
+    assert {name for name in computed if not name.startswith("_")} == validators
+
+
+def test_neutral_modules_write_no_output():
     for path in NEUTRAL:
-        assert "json.dump" not in path.read_text(encoding="utf-8"), path
-        assert "to_csv" not in path.read_text(encoding="utf-8"), path
+        text = path.read_text(encoding="utf-8")
+        assert not any(
+            f"io.{write}" in text or write in text for write in ("write_json", "write_csv", "write_parquet")
+        ), path
 
 
 def outputs(name: str, kinds: tuple[str, ...] = ("outs", "metrics", "plots")) -> dict[str, dict]:

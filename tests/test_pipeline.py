@@ -22,8 +22,7 @@ from tools import preset
 SMALL = (
     "compute.device=cpu",
     "demo.admissions=160",
-    "encoder.builtin.steps=4",
-    "encoder.builtin.hidden=32",
+    "encoder.steps=4",
     "train.epochs=1",
     "clq.epochs=1",
     "quantifier.epochs=2",
@@ -125,7 +124,7 @@ def test_cold_run_runs_every_stage_and_ends_in_metrics_and_plots(project: Projec
         assert set(project.read(metrics)) == {"val", "test"}
     assert 0 <= project.read(paths.CLASSIFICATION)["test"]["f1_micro"] <= 1
     explained = project.read(paths.EXPLANATIONS)["test"]
-    assert explained["marked_documents"] == explained["masked_documents"] == 5
+    assert explained["annotated_documents"] == explained["masked_documents"] == 5
     assert set(explained["plausibility"]) >= {"contribution", "random"}
     assert explained["traps"]["named"] > explained["traps"]["assigned"]
     assert project.run("dvc", "metrics", "show").returncode == 0

@@ -7,6 +7,7 @@ import shutil
 import socket
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 
 import pandas as pd
@@ -35,13 +36,15 @@ from stages.common import io, paths
 from stages.common.io import InputError
 from stages.encoder import pretrained
 from stages.encoder.architecture import Architecture
-from stages.encoder.encoder import load_encoder, load_tokenizer
+from stages.encoder.builtin import Recipe
+from stages.encoder.encoder import load_encoder
+from stages.encoder.tokenizer import load_tokenizer
 
 ROOT = Path(__file__).parents[1]
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 WORDS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "fever", "cough", "##s", "and", "no", ","]
 TEXTS = ["fever and cough", "coughs, no fever"] * 5
-CE = Architecture("CE", "plain", "masked", 0.0, chunk_length=16, max_tokens=64)
+CE = Architecture(encoder="CE", head="plain", padding="masked", dropout=0.0, chunk_length=16, max_tokens=64)
 
 
 @pytest.fixture
@@ -51,8 +54,9 @@ def workspace(tmp_path, monkeypatch):
     yaml = YAML()
     content = yaml.load(ROOT / "params.yaml")
     content["compute"]["threads"] = 1
-    tiny = {"layers": 1, "hidden": 16, "heads": 2, "vocabulary": 300, "positions": 64, "steps": 3, "batch_size": 4}
-    content["encoder"]["builtin"].update(tiny)
+    content["encoder"]["steps"] = 3
+    tiny = {"layers": 1, "hidden": 16, "heads": 2, "vocabulary": 300, "positions": 64, "batch_size": 4}
+    monkeypatch.setattr(prepare_encoder, "Recipe", partial(Recipe, **tiny))
 
     def set_encoder(**changes) -> None:
         content["encoder"].update(changes)
@@ -361,13 +365,13 @@ def change_config(folder: Path, **changes) -> None:
     [
         (no_folder, "is not a folder"),
         (no_config, "cannot be loaded"),
-        (no_kind, 'no "model_type"'),
-        (byte_order_mark, "config.json begins with a byte order mark"),
-        (marked_vocabulary, "vocab.txt begins with a byte order mark"),
-        (empty_line, "line 12 of vocab.txt is empty"),
+        (no_kind, "Unrecognized model in"),
+        (byte_order_mark, "is not a valid JSON file"),
+        (marked_vocabulary, "has 12 tokens, the encoder only 11"),
+        (empty_line, "has 12 tokens, the encoder only 11"),
         (other_positions, "its position_embedding_type is relative_key_query"),
-        (unused_weights, "1 weights inside of its layers that a megatron-bert does not take"),
-        (no_post_processor, r"does not put \[CLS\] before and \[SEP\] behind a text"),
+        (unused_weights, "1 weights in its layers that a megatron-bert does not take"),
+        (no_post_processor, r"does not put \[CLS\] before and \[SEP\] after a text"),
         (broken_config, "cannot be loaded"),
         (no_weights, "cannot be loaded"),
         (truncated_weights, "cannot be loaded"),

@@ -21,7 +21,10 @@ from stages import prepare_splits
 from stages.common import io, params, paths
 from stages.common.io import InputError
 from stages.corpus import split_files
+from stages.corpus.corpora import CORPORA
 from stages.corpus.document import PARTS
+
+SUBSETS = CORPORA["mimic3"].subsets
 
 MARKER = "zyxmarker"
 ROOT = Path(__file__).parents[1]
@@ -36,7 +39,7 @@ def planted(reference: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     notes["TEXT"] = [f"{text} {MARKER}{row} end" for row, text in enumerate(notes["TEXT"])]
     notes.to_csv(folder / NOTES, index=False)
     clean = pd.read_parquet(reference / "preprocess" / "edin_clean.parquet")[["_id", "split"]]
-    clean.to_feather(folder / split_files.CLEAN_FILE)
+    clean.to_feather(folder / SUBSETS["clean"].split_files[0])
     return folder
 
 
@@ -88,7 +91,7 @@ def test_parts(raw: Path, subset: str, split: str):
 
 
 def test_a_published_split_of_other_admissions_is_told(raw: Path):
-    path = raw / split_files.CLEAN_FILE
+    path = raw / SUBSETS["clean"].split_files[0]
     split = pd.read_feather(path)
     split["_id"] += 10**6
     split.to_feather(path)
@@ -107,13 +110,13 @@ def test_published_sizes_stand_beside_the_measured(raw: Path, caplog: pytest.Log
 
 
 def test_what_no_part_lists_is_dropped_and_counted(raw: Path):
-    for name in split_files.FILES["full"].values():
+    for name in SUBSETS["full"].split_files:
         lines = (raw / name).read_text().split()
         (raw / name).write_text("\n".join([*lines[2:], f"99{len(lines)}"]))
     configure(subset="full", split="published")
     prepare_splits.main()
     metrics = io.read_json(paths.SPLIT_STATISTICS)
-    listed = split_files.load(raw, "full")
+    listed = split_files.load(raw, SUBSETS["full"].split_files)
     documents = [own for part in PARTS for own in pd.read_parquet(paths.split(part))["document_id"]]
     assert set(documents) <= set(listed)
     assert metrics["counts"]["split_ids_not_in_data"] == len(listed) - len(documents) >= 3
@@ -201,7 +204,7 @@ def test_bad_input_leaves_the_outputs_and_tells_no_text(raw: Path, caplog: pytes
 
 def test_an_empty_part(raw: Path):
     configure(subset="top50", split="published")
-    (raw / split_files.FILES["top50"]["val"]).write_text("")
+    (raw / SUBSETS["top50"].split_files[1]).write_text("")
     with pytest.raises(InputError, match="no document is left for the val part"):
         prepare_splits.main()
     configure(subset="clean", min_documents=10_000)

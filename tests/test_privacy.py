@@ -11,7 +11,10 @@ from hypothesis import strategies as st
 
 from stages.common.io import InputError
 from stages.corpus import codiesp, mimic, split_files
+from stages.corpus.corpora import CORPORA
 from stages.synonyms import pools
+
+SUBSETS = CORPORA["mimic3"].subsets
 
 MARKER = "zyxmarker"
 TEXTS = [MARKER, f"{MARKER} was seen, and sent home", f'a "{MARKER}"\nb', f"{MARKER} {'x' * 300}", f"{MARKER}\t1"]
@@ -63,7 +66,7 @@ def test_a_text_in_any_column_of_mimic(tmp_path: Path, caplog: pytest.LogCapture
         table = TABLES[name].copy()
         table.loc[len(table) - 1, column] = text
         write(tmp_path, TABLES | {name: table})
-        silent(mimic.load, tmp_path, "full", 1, caplog=caplog)
+        silent(mimic.load, tmp_path, SUBSETS["full"], 1, caplog=caplog)
 
 
 @pytest.mark.parametrize("name", TABLES)
@@ -71,7 +74,7 @@ def test_exchanged_names_in_the_header(tmp_path: Path, caplog: pytest.LogCapture
     for first, second in itertools.combinations(TABLES[name].columns, 2):
         exchanged = TABLES[name].rename(columns={first: second, second: first})
         write(tmp_path, TABLES | {name: exchanged})
-        silent(mimic.load, tmp_path, "full", 1, caplog=caplog)
+        silent(mimic.load, tmp_path, SUBSETS["full"], 1, caplog=caplog)
 
 
 @pytest.mark.parametrize("name", TABLES)
@@ -85,7 +88,7 @@ def test_rows_that_are_shifted_or_a_header_that_is_a_note(tmp_path: Path, caplog
         [header.replace(",", ";"), *rows],
     ):
         (tmp_path / f"{name}.csv").write_text("\n".join(damaged) + "\n")
-        silent(mimic.load, tmp_path, "full", 1, caplog=caplog)
+        silent(mimic.load, tmp_path, SUBSETS["full"], 1, caplog=caplog)
 
 
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -98,7 +101,7 @@ def test_a_table_that_is_cut_or_garbled_anywhere(tmp_path: Path, caplog, cut: in
     cut = min(cut, len(text))
     rest = text[cut:] if inserted else ""
     (tmp_path / f"{name}.csv").write_text(text[:cut] + inserted + rest)
-    silent(mimic.load, tmp_path, "full", 1, caplog=caplog)
+    silent(mimic.load, tmp_path, SUBSETS["full"], 1, caplog=caplog)
 
 
 @pytest.mark.parametrize(
@@ -111,17 +114,17 @@ def test_codiesp(tmp_path: Path, caplog: pytest.LogCaptureFixture, line: str):
         (tmp_path / part / "text_files_en").mkdir(parents=True)
         (tmp_path / part / "text_files_en" / f"{part}1.txt").write_text(f"{MARKER} a case")
         (tmp_path / part / f"{part}D.tsv").write_text(f"{part}1\tn44.8\n{line}\n")
-    silent(codiesp.load, tmp_path, "diagnoses", 1, caplog=caplog)
+    silent(codiesp.load, tmp_path, CORPORA["codiesp"].subsets["diagnoses"], 1, caplog=caplog)
     (tmp_path / "train" / "text_files_en" / "train1.txt").write_bytes(f"{MARKER} caf\xe9".encode("latin-1"))
-    silent(codiesp.load, tmp_path, "diagnoses", 1, caplog=caplog)
+    silent(codiesp.load, tmp_path, CORPORA["codiesp"].subsets["diagnoses"], 1, caplog=caplog)
 
 
 def test_splits_and_pools(tmp_path: Path, caplog: pytest.LogCaptureFixture):
-    for name in split_files.FILES["top50"].values():
+    for name in SUBSETS["top50"].split_files:
         (tmp_path / name).write_text(f"1\n{MARKER} was seen\n")
-    silent(split_files.load, tmp_path, "top50", caplog=caplog)
-    pd.DataFrame({"_id": [1], "split": [f"{MARKER} was seen"]}).to_feather(tmp_path / split_files.CLEAN_FILE)
-    silent(split_files.load, tmp_path, "clean", caplog=caplog)
+    silent(split_files.load, tmp_path, SUBSETS["top50"].split_files, caplog=caplog)
+    pd.DataFrame({"_id": [1], "split": [f"{MARKER} was seen"]}).to_feather(tmp_path / SUBSETS["clean"].split_files[0])
+    silent(split_files.load, tmp_path, SUBSETS["clean"].split_files, caplog=caplog)
     for content in (f'["{MARKER}"]', f'{{"{MARKER} was seen": "x"}}', f'{{"486": "{MARKER}"}}', f'{{"486": ["{MARKER}'):
-        (tmp_path / pools.FILES["umls"]).write_text(content)
+        (tmp_path / pools.MSMN).write_text(content)
         silent(pools.read_pool, "umls", tmp_path, caplog=caplog)

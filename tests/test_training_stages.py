@@ -30,13 +30,10 @@ PART_SIZES = {"train": 21, "val": 7, "test": 6}
 ARCHITECTURE = {
     "encoder": "CE",
     "head": "msam",
-    "heads": 2,
     "padding": "masked",
     "dropout": 0.0,
     "chunk_length": 8,
     "max_tokens": 40,
-    "window": None,
-    "max_positions": None,
     "lowercase_documents": False,
 }
 
@@ -201,7 +198,7 @@ def test_start_from_refuses_what_does_not_fit(workspace, change, reason):
     io.write_json(Path("earlier") / warm_start.PROVENANCE, warm_start.provenance())
     change()
     with pytest.raises(InputError, match=rf"train\.start_from: .*{reason}"):
-        warm_start.start(torch.nn.Linear(1, 1), Path("earlier"))
+        warm_start.load_weights(torch.nn.Linear(1, 1), Path("earlier"))
 
 
 def swap_parts(first: str, second: str) -> None:
@@ -217,7 +214,7 @@ def forget_a_word() -> None:
 
 def test_start_from_nowhere(workspace):
     with pytest.raises(InputError, match=r"train\.start_from: 'nowhere' is no folder, and no git revision"):
-        warm_start.located("nowhere")
+        warm_start.locate("nowhere")
 
 
 def test_an_empty_part_is_refused(workspace):
@@ -328,8 +325,8 @@ def test_start_from_the_revision_of_an_experiment(workspace):
     shell(f"git init && {dvc} init && {dvc} add {paths.CLASSIFIER} && git add .dvc models/.gitignore models/*.dvc")
     shell("git -c user.name=a -c user.email=a@b.c commit -m earlier && git tag earlier")
     (paths.CLASSIFIER / "weights").write_text("later")
-    folder = warm_start.located("earlier")
+    folder = warm_start.locate("earlier")
     assert (folder / "weights").read_text() == "earlier"
-    assert warm_start.located("earlier", fetch=False) == folder
+    assert warm_start.locate("earlier", fetch=False) == folder
     warm_start.forget()
     assert not folder.exists()

@@ -19,51 +19,54 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from accelerate import Accelerator
 from scipy.special import expit
 
 from stages.common import io, params
 from stages.common.io import InputError
 from stages.common.runner import run
 from stages.corpus import delimited
-from stages.encoder.encoder import special_ids
-from stages.explanation.attribution import attribute, methods_of
+from stages.encoder.tokenizer import special_ids
+from stages.explanation.attribution import attribute, methods_for
 from stages.explanation.words import Words, snippets
 from stages.modeling import devices
-from stages.modeling.batching import Documents
+from stages.modeling.data import Documents
 from stages.modeling.inference import predict
 from tools.notes import kit as kits
-from tools.notes import page
+from tools.notes import note_page
 from tools.notes.kit import Kit
-from tools.notes.page import Coded, CodedNote
+from tools.notes.note_page import Coded, CodedNote
 
 log = logging.getLogger("tools.code_notes")
 
 TEXT, ID = "text", "id"
+SHOWN = ("code", "title", "kind", "probability", "calibrated", "assigned")
 CHUNK_BUDGET = 256
+ANYWHERE = params.Compute(device="auto", precision="float32", threads=torch.get_num_threads(), launch="python")
 
 
-def notes_of(sources: Sequence[str]) -> Iterator[tuple[str, str]]:
+def read_notes(sources: Sequence[str]) -> Iterator[tuple[str, str]]:
     """The name and text of each note. Raises InputError for what is no note."""
     for source in sources:
         path = Path(source)
         if source == "-":
-            yield "standard input", _decoded(sys.stdin.buffer.read(), "standard input")
+            yield "standard input", _decode(sys.stdin.buffer.read(), "standard input")
         elif path.is_dir():
-            found = sorted(one for one in path.glob("*.txt") if not one.name.startswith("."))
-            if not found:
+            files = sorted(file for file in path.glob("*.txt") if not file.name.startswith("."))
+            if not files:
                 raise InputError(f"{path} has no .txt file")
-            yield from ((one.name, _decoded(one.read_bytes(), str(one))) for one in found)
+            yield from ((file.name, _decode(file.read_bytes(), str(file))) for file in files)
         elif not path.is_file():
             raise InputError(f"{source} does not exist")
         elif path.name.endswith((".csv", ".csv.gz")):
-            yield from _of_table(path)
+            yield from _read_table(path)
         elif path.suffix == ".jsonl":
-            yield from _of_lines(path)
+            yield from _read_lines(path)
         else:
-            yield path.name, _decoded(path.read_bytes(), source)
+            yield path.name, _decode(path.read_bytes(), source)
 
 
-def _decoded(content: bytes, where: str) -> str:
+def _decode(content: bytes, where: str) -> str:
     if b"\0" in content:
         raise InputError(f"{where} is no text")
     try:
@@ -72,10 +75,10 @@ def _decoded(content: bytes, where: str) -> str:
         raise InputError(f"{where} is not UTF-8 text") from None
 
 
-def _of_table(path: Path) -> Iterator[tuple[str, str]]:
+def _read_table(path: Path) -> Iterator[tuple[str, str]]:
     named = True
     try:
-        delimited.sniffed(path, [ID, TEXT])
+        delimited.sniff(path, [ID, TEXT])
     except InputError:
         named = False
     for batch in delimited.read(path, [ID, TEXT] if named else [TEXT]):
@@ -84,8 +87,8 @@ def _of_table(path: Path) -> Iterator[tuple[str, str]]:
         yield from zip(names, batch.column(TEXT).to_pylist(), strict=True)
 
 
-def _of_lines(path: Path) -> Iterator[tuple[str, str]]:
-    for number, line in enumerate(_decoded(path.read_bytes(), str(path)).splitlines(), start=1):
+def _read_lines(path: Path) -> Iterator[tuple[str, str]]:
+    for number, line in enumerate(_decode(path.read_bytes(), str(path)).splitlines(), start=1):
         if not line.strip():
             continue
         try:
@@ -95,41 +98,42 @@ def _of_lines(path: Path) -> Iterator[tuple[str, str]]:
             raise InputError(f"{path}, line {number}: should be an object with the key {TEXT}") from None
 
 
-def coded(kit: Kit, notes: Sequence[tuple[str, str]], accelerator, number: int) -> list[CodedNote]:
+def code(kit: Kit, notes: Sequence[tuple[str, str]], accelerator: Accelerator, number: int) -> list[CodedNote]:
     """Each note with its assigned codes and the most probable others, `number` at least, and what made each."""
-    cleaned = [kit.cleaned(note) for _, note in notes]
-    for (name, _), text in zip(notes, cleaned, strict=True):
+    texts = [kit.clean(note) for _, note in notes]
+    for (name, _), text in zip(notes, texts, strict=True):
         if not text:
             raise InputError(f"{name} is empty, or has nothing that the model's cleaning leaves")
-    words = [Words.of(text, kit.tokenizer) for text in cleaned]
-    tokens = np.concatenate([one.ids for one in words]).astype(np.int32)
-    offsets = np.cumsum([0, *(len(one.ids) for one in words)])
+    tokenised = [Words.from_text(text, kit.tokenizer) for text in texts]
+    tokens = np.concatenate([words.ids for words in tokenised]).astype(np.int32)
+    offsets = np.cumsum([0, *(len(words.ids) for words in tokenised)])
     special = special_ids(kit.tokenizer)
-    documents = Documents.of([name for name, _ in notes], tokens, offsets, None, kit.model.architecture, special)
+    documents = Documents([name for name, _ in notes], tokens, offsets, None, kit.model.architecture, special)
     logits = predict(kit.model, documents, CHUNK_BUDGET, accelerator, name="coding").numpy()
-    method = methods_of(kit.model)[0]
-    found = []
-    for (name, _), one, row in zip(notes, words, logits, strict=True):
+    method = methods_for(kit.model)[0]
+    coded = []
+    for (name, _), words, row in zip(notes, tokenised, logits, strict=True):
         probabilities = expit(row)
         order = np.argsort(-probabilities, kind="stable")
         n_assigned = int((probabilities > kit.threshold).sum())
         shown = order[: max(n_assigned, min(number, len(order)))]
-        scores = one.sums(attribute(kit.model, one.ids, special, shown.tolist(), method).scores)
+        scores = words.sums(attribute(kit.model, words.ids, special, shown.tolist(), method).scores)
         codes = tuple(
             Coded(
-                code=kit.codes[at],
-                title=kit.titles[kit.codes[at]],
-                kind=kit.kinds[kit.codes[at]],
-                probability=float(probabilities[at]),
-                calibrated=float(expit(row[at] / kit.temperature)),
-                assigned=bool(probabilities[at] > kit.threshold),
-                snippets=tuple(snippets(one, evidence)),
-                evidence=evidence,
+                code=kit.codes[column],
+                title=kit.titles[kit.codes[column]],
+                kind=kit.kinds[kit.codes[column]],
+                probability=float(probabilities[column]),
+                calibrated=float(expit(row[column] / kit.temperature)),
+                assigned=bool(probabilities[column] > kit.threshold),
+                snippets=tuple(snippets(words, by_word)),
+                scores=by_word,
             )
-            for at, evidence in zip(shown, scores, strict=True)
+            for column, by_word in zip(shown, scores, strict=True)
         )
-        found.append(CodedNote(name, one.text, one.spans, codes, len(one.ids), min(len(one.ids), kit.longest)))
-    return found
+        n_tokens = len(words.ids)
+        coded.append(CodedNote(name, words.text, words.spans, codes, n_tokens, min(n_tokens, kit.longest)))
+    return coded
 
 
 def table(note: CodedNote) -> str:
@@ -137,29 +141,20 @@ def table(note: CodedNote) -> str:
     lines = [note.name]
     if note.n_read < note.n_tokens:
         lines.append(f"  the text is cut: the first {note.n_read} of {note.n_tokens} tokens were read")
-    for one in note.codes:
-        state = "assigned" if one.assigned else "        "
-        figures = f"{100 * one.probability:5.1f} %  calibrated {100 * one.calibrated:5.1f} %"
-        lines.append(f"  {one.code:<9} {state}  {figures}  {one.kind:<9}  {one.title}")
-        if one.assigned:
-            lines += [f"            ... {snippet} ..." for snippet in one.snippets]
+    for code in note.codes:
+        state = "assigned" if code.assigned else "        "
+        figures = f"{100 * code.probability:5.1f} %  calibrated {100 * code.calibrated:5.1f} %"
+        lines.append(f"  {code.code:<9} {state}  {figures}  {code.kind:<9}  {code.title}")
+        if code.assigned:
+            lines += [f"            ... {snippet} ..." for snippet in code.snippets]
     return "\n".join(lines) + "\n"
 
 
 def rows(notes: Sequence[CodedNote]) -> Iterator[dict[str, object]]:
     """A row per note and code."""
     for note in notes:
-        for one in note.codes:
-            yield {
-                "note": note.name,
-                "code": one.code,
-                "title": one.title,
-                "kind": one.kind,
-                "probability": one.probability,
-                "calibrated": one.calibrated,
-                "assigned": one.assigned,
-                "evidence": list(one.snippets),
-            }
+        for code in note.codes:
+            yield {"note": note.name, **{name: getattr(code, name) for name in SHOWN}, "words": list(code.snippets)}
 
 
 def write_json(path: Path, notes: Sequence[CodedNote]) -> None:
@@ -174,7 +169,7 @@ def write_csv(path: Path, notes: Sequence[CodedNote]) -> None:
             writer = writer or csv.DictWriter(file, list(row))
             if file.tell() == 0:
                 writer.writeheader()
-            writer.writerow(row | {"evidence": " | ".join(row["evidence"])})  # type: ignore[arg-type]
+            writer.writerow(row | {"words": " | ".join(row["words"])})  # type: ignore[arg-type]
 
 
 def write_html(path: Path, notes: Sequence[CodedNote], kit: Kit) -> None:
@@ -184,10 +179,10 @@ def write_html(path: Path, notes: Sequence[CodedNote], kit: Kit) -> None:
         f"assigned above {kit.threshold:.2f}. Texts as the model reads them. Not for clinical use."
     )
     with io.whole_file(path) as partial:
-        partial.write_text(page.page(notes, about), encoding="utf-8")
+        partial.write_text(note_page.page(notes, about), encoding="utf-8")
 
 
-def parsed() -> argparse.Namespace:
+def parse_arguments() -> argparse.Namespace:
     """Read the command line."""
     parser = argparse.ArgumentParser(
         prog="python -m tools.code_notes", description="Code notes, and show the words that made each code."
@@ -204,27 +199,26 @@ def parsed() -> argparse.Namespace:
 
 
 def main() -> None:
-    options = parsed()
-    compute = params.load().compute if options.model is None else None
-    threads = compute.threads if compute else torch.get_num_threads()
-    accelerator = devices.start(compute.device if compute else "auto", "float32", threads)
-    notes = list(notes_of(options.notes))
+    options = parse_arguments()
+    compute = params.load().compute if options.model is None else ANYWHERE
+    accelerator = devices.start(compute, "float32")
+    notes = list(read_notes(options.notes))
     if not notes:
         raise InputError("there is no note")
     if options.revision is not None:
-        kit = kits.of_revision(options.revision)
+        kit = kits.from_revision(options.revision)
     else:
-        kit = kits.of_pipeline() if options.model is None else kits.of_folder(options.model)
+        kit = kits.from_pipeline() if options.model is None else kits.from_folder(options.model)
     kit.model.to(accelerator.device)
-    found = coded(kit, notes, accelerator, options.codes)
+    coded = code(kit, notes, accelerator, options.codes)
     for path, write in ((options.json, write_json), (options.csv, write_csv)):
         if path is not None:
-            write(path, found)
+            write(path, coded)
     if options.html is not None:
-        write_html(options.html, found, kit)
+        write_html(options.html, coded, kit)
     if not any((options.json, options.csv, options.html)):
-        sys.stdout.write("\n".join(map(table, found)))
-    log.info("%d notes, %d codes assigned", len(found), sum(one.assigned for note in found for one in note.codes))
+        sys.stdout.write("\n".join(map(table, coded)))
+    log.info("%d notes, %d codes assigned", len(coded), sum(code.assigned for note in coded for code in note.codes))
 
 
 if __name__ == "__main__":

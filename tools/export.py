@@ -12,13 +12,12 @@ from typing import Any
 from stages.common import io, paths
 from stages.common.io import InputError
 from stages.common.runner import run
+from stages.corpus.corpora import CORPORA
 from stages.modeling.model import save_model
 from tools.notes import kit as kits
 from tools.notes.kit import Kit
 
 log = logging.getLogger("tools.export")
-
-UNDER_AGREEMENT = ("mimic3", "mimic4")
 
 
 def card(kit: Kit, figures: dict[str, float], intervals: dict[str, Any], protected: bool) -> str:
@@ -70,8 +69,8 @@ def main() -> None:
         help="needed for a model of records under a data use agreement: the folder is not passed on",
     )
     options = parser.parse_args()
-    kit = kits.of_pipeline()
-    protected = kit.about["format"] in UNDER_AGREEMENT and not kit.about.get("synthetic")
+    kit = kits.from_pipeline()
+    protected = CORPORA[kit.about["format"]].protected and not kit.about.get("synthetic")
     if protected and not options.stays_where_the_data_may_be:
         raise InputError(
             f"this model learned from {kit.about['format']}, whose data use agreement covers its weights; if the "

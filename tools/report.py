@@ -7,16 +7,14 @@ Metrics and plot data come from git; the predictions behind the tests from DVC's
 """
 
 import argparse
-import io
 import json
 import logging
 import sys
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from io import BytesIO
 from pathlib import Path
 
 import dvc.api
-import numpy as np
 import pandas as pd
 import scipy.sparse as sp
 import vl_convert
@@ -31,16 +29,18 @@ from stages.common import io, paths
 from stages.common.io import InputError
 from stages.common.params import parse
 from stages.common.runner import progress_bar, run
-from stages.evaluation import classification, uncertainty
+from stages.evaluation import tuning, uncertainty
+from stages.evaluation.scored import Predictions
 from tools.reporting import page, tables
 from tools.reporting.experiments import Experiment, Setting, contrasts, corpora, flat, main_settings, settings_of
+from tools.reporting.metrics import MAIN, METRICS
 from tools.reporting.tables import Difference
 
 log = logging.getLogger("tools.report")
 
 WORKSPACE = "workspace"
 UNFINISHED = ("Queued", "Running", "Failed")
-METRICS = (
+METRIC_FILES = (
     paths.CLASSIFICATION,
     paths.CALIBRATION,
     paths.QUANTIFICATION,
@@ -76,7 +76,7 @@ def revisions() -> list[str]:
     return [*(name for name in reversed(names) if name != WORKSPACE), WORKSPACE]
 
 
-def opened(revision: str) -> DVCFileSystem:
+def open_revision(revision: str) -> DVCFileSystem:
     """The files of a revision, those in git and those in DVC's cache. Raises InputError for an unknown revision."""
     try:
         files = DVCFileSystem(rev=None if revision == WORKSPACE else revision)
@@ -95,14 +95,14 @@ def read(files: DVCFileSystem, path: Path) -> bytes | None:
         return None
 
 
-def experiment_of(revision: str) -> Experiment | None:
+def read_experiment(revision: str) -> Experiment | None:
     """What a revision holds; None if it was never evaluated. Raises InputError for what cannot be read."""
-    files = opened(revision)
+    files = open_revision(revision)
     params, measured = read(files, paths.PARAMS), read(files, NEEDED)
     if params is None or measured is None:
         return None
     metrics = {}
-    for path in METRICS:
+    for path in METRIC_FILES:
         content = read(files, path)
         if content is not None:
             try:
@@ -114,68 +114,47 @@ def experiment_of(revision: str) -> Experiment | None:
     except (YAMLError, UnicodeDecodeError):
         raise InputError(f"{paths.PARAMS} of revision {revision} is not valid YAML") from None
     plots = {name: read(files, paths.PLOTS / f"{name}.csv") for name in PLOTS}
-    plots = {name: pd.read_csv(io.BytesIO(content)) for name, content in plots.items() if content}
+    plots = {name: pd.read_csv(BytesIO(content)) for name, content in plots.items() if content}
     return Experiment(revision, flat(settings), flat(metrics), plots)
 
 
 def gather(names: Sequence[str]) -> list[Experiment]:
     """The experiments of these revisions, or of all that can be found if none is named. Raises InputError."""
-    found = []
+    experiments = []
     for name in progress_bar(names or revisions(), desc="experiments", unit="revision"):
-        experiment = experiment_of(name)
+        experiment = read_experiment(name)
         if experiment is not None:
-            found.append(experiment)
+            experiments.append(experiment)
         elif names:
             raise InputError(f"revision {name} has no {NEEDED}; `dvc repro` or `dvc exp run` makes it")
         else:
             log.info("%s has no %s and is left out", name, NEEDED)
-    if not found:
+    if not experiments:
         raise InputError(f"no experiment has {NEEDED}; `dvc repro` makes the first one")
-    return found
+    return experiments
 
 
-@dataclass(frozen=True)
-class Predictions:
-    """One experiment's predictions on the test documents."""
-
-    targets: sp.csr_array  # (N, C)
-    patients: np.ndarray  # (N,)
-    probabilities: np.ndarray  # (N, C)
-    bins: int
-
-    def statistics(self) -> dict[str, uncertainty.Statistic]:
-        """What is tested, as functions of weighted documents."""
-        decisions = self.probabilities > 0.5
-        return {
-            "f1_micro": uncertainty.f1_micro(self.targets, decisions),
-            "f1_macro": uncertainty.by_code_counts(self.targets, decisions, uncertainty.f1_macro),
-            "mece": uncertainty.mece(self.targets, self.probabilities, self.bins),
-        }
-
-    def same_documents(self, other: "Predictions") -> bool:
-        """Whether both are of the same documents and codes."""
-        return (
-            self.targets.shape == other.targets.shape
-            and np.array_equal(self.patients, other.patients)
-            and (self.targets != other.targets).nnz == 0
-        )
+def statistics(predictions: Predictions, bins: int) -> dict[str, uncertainty.Statistic]:
+    """What is tested, as functions of weighted documents."""
+    decisions = predictions.probabilities > tuning.PAPER
+    return {
+        "f1_micro": uncertainty.f1_micro(predictions.targets, decisions),
+        "f1_macro": uncertainty.by_code_counts(predictions.targets, decisions, uncertainty.f1_macro),
+        "mece": uncertainty.mece(predictions.targets, predictions.probabilities, bins),
+    }
 
 
-def predictions_of(experiment: Experiment) -> Predictions | None:
-    """The predictions behind an experiment's metrics; None where DVC's cache no longer has all of them."""
-    files = opened(experiment.name)
+def read_predictions(experiment: Experiment) -> Predictions | None:
+    """The test predictions behind an experiment's metrics; None where DVC's cache no longer has all of them."""
+    files = open_revision(experiment.name)
     folder = paths.JOINT_MODEL if experiment.model.joint else paths.PREDICTIONS
-    wanted = (paths.predictions(folder, "test"), paths.targets("test"), paths.LABEL_DOCUMENTS)
-    logits, targets, documents = (read(files, path) for path in wanted)
+    needed = (paths.predictions(folder, "test"), paths.targets("test"), paths.LABEL_DOCUMENTS)
+    logits, targets, documents = (read(files, path) for path in needed)
     if logits is None or targets is None or documents is None:
         return None
-    documents = pd.read_parquet(io.BytesIO(documents), columns=["part", "subject_id"])
-    return Predictions(
-        targets=sp.csr_array(sp.load_npz(io.BytesIO(targets))),
-        patients=documents["subject_id"][documents["part"] == "test"].to_numpy(),
-        probabilities=classification.sigmoid(load(logits)["logits"]),
-        bins=experiment.params["evaluate.bins"],
-    )
+    table = pd.read_parquet(BytesIO(documents), columns=["part", "subject_id"])
+    patients = table["subject_id"][table["part"] == "test"].to_numpy()
+    return Predictions(sp.csr_array(sp.load_npz(BytesIO(targets))), load(logits)["logits"], patients)
 
 
 class Tests:
@@ -184,21 +163,26 @@ class Tests:
     def __init__(self, settings: Iterable[Setting], resamples: int, seed: int) -> None:
         self.resamples, self.seed = resamples, seed
         self.known: dict[tuple[str, str], dict[str, dict]] = {}
-        self.predictions = {setting.label: predictions_of(setting.experiments[0]) for setting in settings}
-        self.statistics = {label: found.statistics() for label, found in self.predictions.items() if found}
+        firsts = {setting.label: setting.experiments[0] for setting in settings}
+        self.predictions = {label: read_predictions(experiment) for label, experiment in firsts.items()}
+        self.statistics = {
+            label: statistics(predictions, firsts[label].params["evaluate.bins"])
+            for label, predictions in self.predictions.items()
+            if predictions
+        }
 
     def possible(self, one: Setting, two: Setting) -> bool:
         """Whether both settings' predictions are at hand, on the same documents."""
         first, second = self.predictions[one.label], self.predictions[two.label]
-        return first is not None and second is not None and first.same_documents(second)
+        return first is not None and second is not None and first.are_of_the_same_documents(second)
 
     def pairs(self, pairs: Sequence[tuple[Setting, Setting]]) -> list[dict[str, Difference]]:
         """The tested differences of pairs, p corrected for the number of pairs."""
         compared = [self.compared(one.label, two.label) for one, two in pairs]
         corrected = {metric: tables.holm([found[metric]["p"] for found in compared]) for metric in TESTED}
         return [
-            {metric: _difference(found[metric], corrected[metric][at]) for metric in TESTED}
-            for at, found in enumerate(compared)
+            {metric: _difference(found[metric], corrected[metric][i]) for metric in TESTED}
+            for i, found in enumerate(compared)
         ]
 
     def compared(self, one: str, two: str) -> dict[str, dict]:
@@ -217,7 +201,7 @@ def _difference(found: dict, p: float) -> Difference:
     return Difference(found["difference"], low, high, p)
 
 
-def section(experiments: Sequence[Experiment], resamples: int, seed: int) -> page.Section:
+def build_section(experiments: Sequence[Experiment], resamples: int, seed: int) -> page.Section:
     """The section of one corpus, with tests as far as predictions are at hand."""
     settings = settings_of(experiments)
     if not resamples or len(settings) < 2:
@@ -237,11 +221,11 @@ def worse_than_best(settings: Sequence[Setting], tests: Tests) -> dict[str, set[
     """The settings of the main table -> the metrics in which they are worse than the best one, by a test."""
     main = main_settings(settings)
     worse: dict[str, set[str]] = {}
-    for metric, key in ((metric, tables.MAIN[metric]) for metric in TESTED):
+    for metric, key in ((metric, MAIN[metric]) for metric in TESTED):
         scored = [setting for setting in main if setting.values(key).size]
         if len(scored) < 2:
             continue
-        sign = 1 if tables.METRICS[metric].better == "higher" else -1
+        sign = 1 if METRICS[metric].better == "higher" else -1
         best = max(scored, key=lambda setting: sign * setting.values(key).mean())
         others = [setting for setting in scored if setting is not best and tests.possible(best, setting)]
         for setting, found in zip(others, tests.pairs([(best, setting) for setting in others]), strict=True):
@@ -255,10 +239,9 @@ def write(folder: Path, sections: Sequence[page.Section]) -> str:
     text = page.markdown(sections)
     vega = vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed;")
     contents = {"tables.md": text, "index.html": page.page(sections), "vega.js": vega}
-    for at, table in ((at, table) for at, part in enumerate(sections) for table in part.tables):
-        contents[f"{table.name}.csv" if len(sections) == 1 else f"{at}_{table.name}.csv"] = tables.comma_separated(
-            table
-        )
+    for i, section in enumerate(sections):
+        prefix = f"{i}_" if len(sections) > 1 else ""
+        contents |= {f"{prefix}{table.name}.csv": table.csv() for table in section.tables}
     for name, content in contents.items():
         with io.whole_file(folder / name) as partial:
             partial.write_text(content, encoding="utf-8")
@@ -273,7 +256,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=888)
     arguments = parser.parse_args()
     experiments = gather(arguments.revisions)
-    sections = [section(group, arguments.resamples, arguments.seed) for group in corpora(experiments)]
+    sections = [build_section(group, arguments.resamples, arguments.seed) for group in corpora(experiments)]
     sys.stdout.write(write(arguments.folder, sections))
     log.info("%d experiments; the page is %s", len(experiments), arguments.folder / "index.html")
 

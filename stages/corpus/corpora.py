@@ -65,7 +65,8 @@ def evidence_folder(data: Data) -> Path | None:
     if data.evidence_dir is None:
         return None
     folder = Path(data.evidence_dir)
-    return None if paths.DEMO in folder.parents and not is_synthetic(data) else folder
+    of_the_demo = paths.DEMO in folder.parents
+    return None if of_the_demo and not (is_synthetic(data) and CORPORA[data.format].evidence) else folder
 
 
 def _load_mimic3(data: Data, subset: Subset) -> Loaded:

@@ -58,10 +58,10 @@ def read(path: Path, columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
     with too few or too many fields, and a damaged or cut file, which may show at its end only; the message never quotes
     a row.
     """
-    dialect = sniffed(path, columns)
+    dialect = sniff(path, columns)
     before = 0
     try:
-        with _opened(path) as file:
+        with _open(path) as file:
             whole = _Whole(file, path, dialect.backslash)
             reader = csv.open_csv(
                 pa.PythonFile(whole, mode="r"),
@@ -87,10 +87,10 @@ def read(path: Path, columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
         _raise_damage(path, error)
 
 
-def sniffed(path: Path, columns: Sequence[str]) -> Dialect:
+def sniff(path: Path, columns: Sequence[str]) -> Dialect:
     """How a table is written, by its beginning. Raises InputError where a wanted column is missing from its header."""
     try:
-        with _opened(path) as file:
+        with _open(path) as file:
             beginning = file.read(SNIFFED_BYTES)
         if beginning.startswith((b"\xff\xfe", b"\xfe\xff")) or b"\0" in beginning[:1000]:
             raise InputError(f"{path} is UTF-16 or no text at all; it should be UTF-8")
@@ -132,7 +132,7 @@ def integers(path: Path, batch: pa.RecordBatch, column: str) -> list[int]:
         raise InputError(f"{path}: {wrong} in {place(batch, index)}") from None
 
 
-def _opened(path: Path) -> IO[bytes]:
+def _open(path: Path) -> IO[bytes]:
     """The file's bytes. Arrow unpacks a block at once, beside the rest of the program; Python does it 8 kB by 8 kB."""
     if path.suffix != ".gz":
         return path.open("rb")

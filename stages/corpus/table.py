@@ -100,7 +100,7 @@ def rows(path: Path) -> Iterator[dict[str, Any]]:
 def _has_part(path: Path) -> bool:
     """Whether a CSV names parts."""
     try:
-        delimited.sniffed(path, [PART])
+        delimited.sniff(path, [PART])
     except InputError:
         return False
     return True

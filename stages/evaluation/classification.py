@@ -4,6 +4,7 @@ Whatever is undefined (no positives, no predictions, no documents) is 0, never N
 Targets are `(N, C)`, dense or sparse; decisions `(N, C)` boolean, dense or sparse; probabilities `(N, C)`.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -180,14 +181,16 @@ def average_precisions(ranked: RankedDocuments) -> np.ndarray:
     return ratio(ranked.sums(found / ranked.ranks), ranked.true_codes)
 
 
-def ranking_metrics(targets: np.ndarray | sp.csr_array, probabilities: np.ndarray) -> dict[str, float]:
-    """AUC, precision, recall and F1 at each of KS, R-precision and mean average precision.
+def ranking_metrics(
+    targets: np.ndarray | sp.csr_array, probabilities: np.ndarray, ks: Sequence[int] = KS
+) -> dict[str, float]:
+    """AUC, precision, recall and F1 at each k, R-precision and mean average precision.
 
     F1 at k is the harmonic mean of the mean precision and the mean recall at k (as in CAML).
     """
     metrics = {"auc_micro": auc_micro(targets, probabilities), "auc_macro": auc_macro(targets, probabilities)}
     ranked = RankedDocuments.rank(targets, probabilities)
-    for cut in KS:
+    for cut in ks:
         metrics[f"precision_at_{cut}"] = mean(precisions_at(ranked, cut))
         metrics[f"recall_at_{cut}"] = mean(recalls_at(ranked, cut))
         metrics[f"f1_at_{cut}"] = float(harmonic_mean(metrics[f"precision_at_{cut}"], metrics[f"recall_at_{cut}"]))

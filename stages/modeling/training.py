@@ -252,8 +252,8 @@ class Training:
     def _learning_rate_share(self, step: int) -> float:
         """The share of the highest learning rate at the optimiser step `step` of the run.
 
-        Linear rise over the warm-up, then linear decay to 0 over all epochs, whether or not they will be reached. Unlike
-        with transformers' schedule, the first step of a warm-up is not lost to a rate of 0.
+        Linear rise over the warm-up, then linear decay to 0 over all epochs, reached or not. Unlike with
+        transformers' schedule, the first step of a warm-up is not lost to a rate of 0.
         """
         total = self.settings.epochs * self.n_steps
         warm = self.settings.warmup * total

@@ -2,8 +2,8 @@
 
 A 0/1 variable x_i for every element, a product variable y_ij for every pair; the row equalities
 sum_j y_ij = (M - 1) x_i tie them together, far more tightly than y_ij <= x_i alone. Asked for is a set that comes
-before a known one, by a higher objective or, of equal ones, in lexicographic order: where there is none, the known one is the
-answer, and proven.
+before a known one, by a higher objective or, of equal ones, in lexicographic order: where there is none, the known one
+is the answer, and proven.
 """
 
 import math

@@ -5,8 +5,8 @@ without error in any order: two sets tie exactly or not at all. Of several optim
 sorted indices come first in lexicographic order. It is therefore one and the same whatever the solver, the starts and
 the number of threads.
 
-Two solvers prove it. `cp_sat`: OR-Tools' CP-SAT (cpsat.py), on the elements that an upper bound from the geometry of the
-distances leaves (concave.py). `search`, for label sets of thousands: small problems are enumerated, others solved by
+Two solvers prove it. `cp_sat`: OR-Tools' CP-SAT (cpsat.py), on the elements that an upper bound from the geometry of
+the distances leaves (concave.py). `search`, for label sets of thousands: small problems are enumerated, others solved by
 growing sets from pairs (growth.py).
 """
 
@@ -83,8 +83,8 @@ def diversity(distances: np.ndarray, chosen: tuple[int, ...]) -> float:
 def solve(distances: np.ndarray, M: int, time_limit: float = math.inf, solver: str = "search") -> Solution:
     """Choose exactly M of n >= M elements; any symmetric `distances` (n, n), not only cosine ones.
 
-    `solver`: "cp_sat" or "search"; a proven answer is the same from both. `time_limit` in seconds: past it the answer is
-    the best set known, with a bound that is not closed.
+    `solver`: "cp_sat" or "search"; a proven answer is the same from both. `time_limit` in seconds: past it the answer
+    is the best set known, with a bound that is not closed.
     """
     deadline = time.monotonic() + time_limit
     distances = round_to_quanta(distances)
@@ -97,7 +97,7 @@ def _by_cp_sat(distances: np.ndarray, M: int, deadline: float) -> Solution:
 
     chosen = start(distances, M)
     kernel, bound = np.arange(len(distances)), math.inf
-    if M > 2:
+    if 2 < M < len(distances):
         kernel, bound = concave.kernel(distances, M, diversity(distances, chosen))
     part, unit = distances[np.ix_(kernel, kernel)], quantum(distances)
     known = tuple(np.searchsorted(kernel, chosen).tolist())

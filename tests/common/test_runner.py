@@ -71,20 +71,3 @@ def test_a_fault_of_the_program_keeps_its_traceback(tmp_path: Path):
     environment = {"PYTHONPATH": str(Path.cwd())}
     done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
     assert "ZeroDivisionError" in done.stderr
-
-
-def test_under_dvc_it_says_how_long_a_stage_took(tmp_path: Path):
-    (tmp_path / ".dvc" / "tmp").mkdir(parents=True)
-    (tmp_path / "lasting.py").write_text(SCRIPT.format(body="pass"))
-    environment = {"PYTHONPATH": str(Path.cwd()), "DVC_STAGE": "lasting"}
-    said = []
-    for seconds in (None, 7.2, 300.0):
-        if seconds:
-            (tmp_path / ".dvc" / "tmp" / "stage_seconds").write_text(f"lasting {seconds}\n")
-        command = [sys.executable, "-m", "lasting"]
-        done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=True)
-        said.append(done.stderr)
-    assert said[0] == ""
-    assert "lasting: (7 s the last time)" in said[1]
-    assert "lasting: (5 min the last time)" in said[2]
-    assert (tmp_path / ".dvc" / "tmp" / "stage_seconds").read_text().startswith("lasting ")

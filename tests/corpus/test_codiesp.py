@@ -4,7 +4,10 @@ import pytest
 
 from stages.common.io import InputError
 from stages.corpus import codiesp
+from stages.corpus.corpora import CORPORA
 from stages.corpus.document import Code, Document
+
+SUBSETS = CORPORA["codiesp"].subsets
 
 TEXTS = {
     "train": {"t1": "A case.\n\nOf  fever", "t2": "Another", "t3": "Nothing coded"},
@@ -31,7 +34,7 @@ def folder(tmp_path: Path) -> Path:
 
 
 def test_diagnoses_of_two_training_documents(folder: Path):
-    corpus, part_of = codiesp.load(folder, "diagnoses", 2)
+    corpus, part_of = codiesp.load(folder, SUBSETS["diagnoses"], 2)
     assert corpus.documents == [
         Document("t1", "t1", "A case. Of fever", ["N44.8"]),
         Document("t2", "t2", "Another", ["N44.8"]),
@@ -44,10 +47,10 @@ def test_diagnoses_of_two_training_documents(folder: Path):
 
 
 def test_procedures_and_both(folder: Path):
-    procedures, part_of = codiesp.load(folder, "procedures", 1)
+    procedures, part_of = codiesp.load(folder, SUBSETS["procedures"], 1)
     assert procedures.codes == {"BW03ZZZ": Code("procedure", [])}
     assert "e1" not in part_of
-    both, _ = codiesp.load(folder, "both", 1)
+    both, _ = codiesp.load(folder, SUBSETS["both"], 1)
     assert both.documents[0].codes == ["BW03ZZZ", "N44.8", "R69"]
     assert {code: known.kind for code, known in both.codes.items()} == {
         "BW03ZZZ": "procedure",
@@ -59,7 +62,7 @@ def test_procedures_and_both(folder: Path):
 def test_a_test_part_without_gold_codes(folder: Path):
     (folder / "test" / "testD.tsv").unlink()
     with pytest.raises(InputError, match=r"testD\.tsv does not exist, so this part has no gold codes"):
-        codiesp.load(folder, "diagnoses", 1)
+        codiesp.load(folder, SUBSETS["diagnoses"], 1)
 
 
 @pytest.mark.parametrize(
@@ -69,18 +72,18 @@ def test_bad_code_files(folder: Path, line: str, message: str):
     with (folder / "train" / "trainD.tsv").open("a") as file:
         file.write(f"{line}\n")
     with pytest.raises(InputError, match=message):
-        codiesp.load(folder, "diagnoses", 1)
+        codiesp.load(folder, SUBSETS["diagnoses"], 1)
 
 
 def test_missing_and_broken_texts(folder: Path):
     (folder / "train" / "text_files_en" / "t2.txt").write_bytes(b"SECRET \xff")
     with pytest.raises(InputError, match=r"t2\.txt.*UTF-8") as raised:
-        codiesp.load(folder, "diagnoses", 1)
+        codiesp.load(folder, SUBSETS["diagnoses"], 1)
     assert "SECRET" not in str(raised.value)
     (folder / "dev" / "text_files_en").rename(folder / "dev" / "text_files")
     (folder / "train" / "text_files_en" / "t2.txt").write_text("Another")
     with pytest.raises(InputError, match="text_files_en does not exist"):
-        codiesp.load(folder, "diagnoses", 1)
+        codiesp.load(folder, SUBSETS["diagnoses"], 1)
 
 
 def test_a_case_in_two_parts_is_refused(folder: Path):
@@ -88,37 +91,37 @@ def test_a_case_in_two_parts_is_refused(folder: Path):
     with (folder / "test" / "testD.tsv").open("a") as file:
         file.write("t1\tn44.8\n")
     with pytest.raises(InputError, match="the case t1 is in two parts, train and test"):
-        codiesp.load(folder, "diagnoses", 1)
+        codiesp.load(folder, SUBSETS["diagnoses"], 1)
 
 
 def test_what_other_systems_add_is_passed_over(folder: Path, tmp_path_factory: pytest.TempPathFactory):
-    expected = codiesp.load(folder, "diagnoses", 2)
+    expected = codiesp.load(folder, SUBSETS["diagnoses"], 2)
     (folder / "train" / "text_files_en" / "._t1.txt").write_bytes(b"\x00\xff")
     path = folder / "train" / "trainD.tsv"
     path.write_bytes(b"\xef\xbb\xbf" + path.read_bytes().replace(b"\n", b"\r\n") + b"\r\n")
-    assert codiesp.load(folder, "diagnoses", 2) == expected
+    assert codiesp.load(folder, SUBSETS["diagnoses"], 2) == expected
     outer = tmp_path_factory.mktemp("outer")
     (outer / "__MACOSX").mkdir()
     folder.rename(outer / "codiesp")
-    assert codiesp.load(outer, "diagnoses", 2) == expected
+    assert codiesp.load(outer, SUBSETS["diagnoses"], 2) == expected
 
 
 @pytest.mark.parametrize("name", ["train/trainD.tsv", "train/text_files_en/t1.txt"])
 def test_latin_1_is_one_line(folder: Path, name: str):
     (folder / name).write_bytes("t1\tcaf\xe9\n".encode("latin-1"))
     with pytest.raises(InputError, match="is not UTF-8 text"):
-        codiesp.load(folder, "diagnoses", 1)
+        codiesp.load(folder, SUBSETS["diagnoses"], 1)
 
 
 def test_a_file_that_is_cut_in_its_last_code(folder: Path):
     path = folder / "train" / "trainD.tsv"
     path.write_text(path.read_text()[:-3])
     with pytest.raises(InputError, match=r"trainD\.tsv is cut short"):
-        codiesp.load(folder, "diagnoses", 1)
+        codiesp.load(folder, SUBSETS["diagnoses"], 1)
 
 
 def test_what_no_code_can_be(folder: Path):
     with (folder / "train" / "trainD.tsv").open("a") as file:
         file.write("t2\t44.8\n")
     with pytest.raises(InputError, match=r"trainD\.tsv, line 5: '44\.8' is no ICD-10-CM code"):
-        codiesp.load(folder, "diagnoses", 1)
+        codiesp.load(folder, SUBSETS["diagnoses"], 1)

@@ -10,7 +10,10 @@ from hypothesis import strategies as st
 
 from stages.common.io import InputError
 from stages.corpus import text
+from stages.corpus.corpora import CORPORA
 from stages.corpus.gold_spans import LISTED, Evidence, RawSpan, carried
+
+SUBSETS = CORPORA["mimic3"].subsets
 
 CLEANERS = [text.fold_white_space, text.lower_alphanumeric]
 # Letters, digits, blanks and marks; letters that become two, or ASCII, when they are made small; a final sigma.
@@ -102,7 +105,7 @@ def test_files_in_mdaces_form(tmp_path):
     )
     written(tmp_path / "data/Profee/ICD-9/1.0", 200, [annotation()])
     written(folder, 101, [annotation(code_system="CPT", code="99232")])
-    evidence = Evidence.of(tmp_path, "full")
+    evidence = Evidence.of(tmp_path, SUBSETS["full"])
     assert sorted(evidence.files) == [100, 101]
     assert evidence.part_of is None
     assert list(evidence.spans(100)) == [RawSpan("7", 0, 5, "401.9", False), RawSpan("7", 9, 12, "39.61", False)]
@@ -119,17 +122,17 @@ def test_mdaces_lists_deal_and_bar_the_clean_subset(tmp_path, caplog, monkeypatc
         (tmp_path / f"MDace-ev-{part}.csv").write_bytes(lines.replace("\n", "\r\n").encode())
         md5 = hashlib.md5(lines.encode()).hexdigest()
         monkeypatch.setitem(LISTED, part, (md5, n_admissions))
-    evidence = Evidence.of(tmp_path, "full")
+    evidence = Evidence.of(tmp_path, SUBSETS["full"])
     assert Counter(evidence.part_of.values()) == sizes
     assert not caplog.records
     with pytest.raises(InputError, match="42 of its 61 test admissions are training admissions there"):
-        Evidence.of(tmp_path, "clean")
+        Evidence.of(tmp_path, SUBSETS["clean"])
     (tmp_path / "MDace-ev-val.csv").write_text("5\n")
-    Evidence.of(tmp_path, "top50")
+    Evidence.of(tmp_path, SUBSETS["top50"])
     assert "MDace-ev-val.csv is not MDACE's own list: 1 admissions, MDACE's has 60" in caplog.text
     (tmp_path / "MDace-ev-val.csv").write_text("hadm_id\n")
     with pytest.raises(InputError, match=r"MDace-ev-val\.csv should have the number of an admission in each line"):
-        Evidence.of(tmp_path, "top50")
+        Evidence.of(tmp_path, SUBSETS["top50"])
 
 
 @pytest.mark.parametrize(
@@ -145,7 +148,7 @@ def test_mdaces_lists_deal_and_bar_the_clean_subset(tmp_path, caplog, monkeypatc
     ],
 )
 def test_what_is_no_annotation_is_told(tmp_path, annotations, said):
-    evidence = Evidence.of(written(tmp_path, 100, annotations), "full")
+    evidence = Evidence.of(written(tmp_path, 100, annotations), SUBSETS["full"])
     if said is None:
         assert len(list(evidence.spans(100))) == 1
         return
@@ -155,7 +158,7 @@ def test_what_is_no_annotation_is_told(tmp_path, annotations, said):
 
 def test_a_folder_without_files_and_a_file_that_is_cut(tmp_path):
     with pytest.raises(InputError, match=r"has no file <admission>-ICD-9\.json"):
-        Evidence.of(tmp_path, "full")
+        Evidence.of(tmp_path, SUBSETS["full"])
     (tmp_path / "5-ICD-9.json").write_text('{"hadm_id": 5, "notes": [')
     with pytest.raises(InputError, match="has not MDACE's form"):
-        list(Evidence.of(tmp_path, "full").spans(5))
+        list(Evidence.of(tmp_path, SUBSETS["full"]).spans(5))

@@ -4,7 +4,10 @@ import pytest
 
 from stages.common.io import InputError
 from stages.corpus import mimic
+from stages.corpus.corpora import CORPORA
 from stages.corpus.document import Code, Document
+
+SUBSETS = CORPORA["mimic3"].subsets
 
 NOTES = """ROW_ID,SUBJECT_ID,HADM_ID,CATEGORY,TEXT
 1,9,100,Discharge summary,"Report  of
@@ -44,7 +47,7 @@ def folder(at: Path, **changed: str) -> Path:
 
 
 def test_full(tmp_path: Path):
-    corpus = mimic.load(folder(tmp_path), "full", 10)
+    corpus = mimic.load(folder(tmp_path), SUBSETS["full"], 10)
     assert corpus.documents == [
         Document("150", "8", "rare", ["E849.0"]),
         Document("200", "8", "Only 200", ["038.9", "38.93"]),
@@ -66,13 +69,13 @@ def test_full(tmp_path: Path):
 
 
 def test_top50(tmp_path: Path):
-    corpus = mimic.load(folder(tmp_path), "top50", 10)
+    corpus = mimic.load(folder(tmp_path), SUBSETS["top50"], 10)
     assert [document.codes for document in corpus.documents] == [["038.9", "38.93"], ["38.93", "401.9"]]
     assert corpus.counts["documents_without_kept_code"] == 1
 
 
 def test_clean_counts_documents_with_a_note(tmp_path: Path):
-    corpus = mimic.load(folder(tmp_path), "clean", 2)
+    corpus = mimic.load(folder(tmp_path), SUBSETS["clean"], 2)
     assert [(document.text, document.codes) for document in corpus.documents] == [
         ("only 200", ["38.93"]),
         ("report of addendum 12", ["38.93"]),
@@ -117,7 +120,7 @@ def test_clean_counts_documents_with_a_note(tmp_path: Path):
 )
 def test_bad_input(tmp_path: Path, changed: dict[str, str], message: str):
     with pytest.raises(InputError, match=message) as raised:
-        mimic.load(folder(tmp_path, **changed), "full", 10)
+        mimic.load(folder(tmp_path, **changed), SUBSETS["full"], 10)
     assert not any(word in str(raised.value) for word in ("Report", "addendum", "Only", "rare", "again"))
 
 
@@ -125,30 +128,32 @@ def test_bad_input(tmp_path: Path, changed: dict[str, str], message: str):
 def test_a_missing_table_is_named(tmp_path: Path, name: str):
     (folder(tmp_path) / f"{name}.csv").unlink()
     with pytest.raises(InputError, match=f"neither {name}.csv.gz nor {name}.csv"):
-        mimic.load(tmp_path, "full", 10)
+        mimic.load(tmp_path, SUBSETS["full"], 10)
 
 
 def test_codes_that_went_through_a_column_of_numbers(tmp_path: Path):
     with pytest.raises(InputError, match=r"DIAGNOSES_ICD\.csv: '4019\.0' is no .*in the row with ROW_ID 1"):
-        mimic.load(folder(tmp_path, DIAGNOSES_ICD=DIAGNOSES.replace("4019", "4019.0")), "full", 10)
+        mimic.load(folder(tmp_path, DIAGNOSES_ICD=DIAGNOSES.replace("4019", "4019.0")), SUBSETS["full"], 10)
     with pytest.raises(InputError, match=r"PROCEDURES_ICD\.csv: '3893\.0' is no .*in the row with ROW_ID 1"):
-        mimic.load(folder(tmp_path, PROCEDURES_ICD=PROCEDURES.replace("3893", "3893.0")), "full", 10)
+        mimic.load(folder(tmp_path, PROCEDURES_ICD=PROCEDURES.replace("3893", "3893.0")), SUBSETS["full"], 10)
 
 
 @pytest.mark.parametrize("missing", ["NA", "None", "n/a", "NaN", "\\N", "NULL"])
 def test_known_spellings_of_missing_are_no_codes(tmp_path: Path, missing: str, caplog: pytest.LogCaptureFixture):
     caplog.set_level("INFO")
-    corpus = mimic.load(folder(tmp_path, DIAGNOSES_ICD=DIAGNOSES.replace("2, 4019", f"2,{missing}")), "full", 10)
+    corpus = mimic.load(
+        folder(tmp_path, DIAGNOSES_ICD=DIAGNOSES.replace("2, 4019", f"2,{missing}")), SUBSETS["full"], 10
+    )
     assert set(corpus.codes) == {"038.9", "38.93", "401.9", "E849.0"}
     assert "DIAGNOSES_ICD.csv: 2 rows without a code are left out" in caplog.text
 
 
 def test_a_code_of_the_fifty_without_a_document_is_told(tmp_path: Path, caplog: pytest.LogCaptureFixture):
-    mimic.load(folder(tmp_path), "top50", 10)
+    mimic.load(folder(tmp_path), SUBSETS["top50"], 10)
     assert "47 of the 50 codes have no document" in caplog.text
 
 
 def test_lost_zeros_are_told(tmp_path: Path, caplog: pytest.LogCaptureFixture):
     rows = "".join(f"{row},9,100,{row},{1000 + row}\n" for row in range(150))
-    mimic.load(folder(tmp_path, DIAGNOSES_ICD=DIAGNOSES.split("\n")[0] + "\n" + rows), "full", 10)
+    mimic.load(folder(tmp_path, DIAGNOSES_ICD=DIAGNOSES.split("\n")[0] + "\n" + rows), SUBSETS["full"], 10)
     assert "DIAGNOSES_ICD: none of its 150 different codes begins with 0" in caplog.text

@@ -7,8 +7,10 @@ import pytest
 
 from stages.common.io import InputError
 from stages.corpus import mimic
+from stages.corpus.corpora import CORPORA
 from stages.corpus.document import Code, Document
 
+SUBSETS = CORPORA["mimic4"].subsets
 TABLES = {
     "hosp/diagnoses_icd": """subject_id,hadm_id,seq_num,icd_code,icd_version
 1,10,1,4019,9
@@ -64,7 +66,7 @@ def folder(at: Path, **changed: str) -> Path:
 
 def load(at: Path, subset: str, least: int = 2, **changed: str):
     folder(at, **changed)
-    return mimic.load(at, subset, least, mimic.MIMIC_IV, at)
+    return mimic.load(at, SUBSETS[subset], least, mimic.MIMIC_IV, at)
 
 
 def test_icd9(tmp_path: Path):
@@ -115,7 +117,7 @@ def test_order_of_rows_and_the_folders_form_change_nothing(tmp_path: Path):
     for name in ("hosp/diagnoses_icd", "hosp/procedures_icd"):
         header, *rows = TABLES[name].splitlines()
         (tmp_path / f"{name}.csv").write_text("\n".join([header.upper(), *reversed(rows)]) + "\n")
-    again = mimic.load(tmp_path / "hosp", "icd9", 2, mimic.MIMIC_IV, tmp_path / "note")
+    again = mimic.load(tmp_path / "hosp", SUBSETS["icd9"], 2, mimic.MIMIC_IV, tmp_path / "note")
     assert (again.documents, again.codes) == (expected.documents, expected.codes)
 
 
@@ -156,7 +158,7 @@ def test_a_missing_module_is_named(tmp_path: Path):
     folder(tmp_path)
     (tmp_path / "note" / "discharge.csv").rename(tmp_path / "note" / "radiology.csv")
     with pytest.raises(InputError, match=r"neither discharge\.csv\.gz nor discharge\.csv; .*MIMIC-IV's notes"):
-        mimic.load(tmp_path, "icd9", 2, mimic.MIMIC_IV, tmp_path)
+        mimic.load(tmp_path, SUBSETS["icd9"], 2, mimic.MIMIC_IV, tmp_path)
 
 
 def test_lost_zeros_of_a_whole_table_are_told(tmp_path: Path, caplog: pytest.LogCaptureFixture):

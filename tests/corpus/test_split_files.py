@@ -11,7 +11,9 @@ import yaml
 
 from stages.common.io import InputError
 from stages.corpus import split_files
+from stages.corpus.corpora import CORPORA
 
+TOP50, FULL, CLEAN = (CORPORA["mimic3"].subsets[name].split_files for name in ("top50", "full", "clean"))
 IDS = {"train_50_hadm_ids.csv": "11\n12\n", "dev_50_hadm_ids.csv": "21\r\n", "test_50_hadm_ids.csv": "31"}
 
 
@@ -24,40 +26,40 @@ def own(tmp_path: Path) -> Path:
 
 
 def clean_file(folder: Path, admissions: list, parts: list[str]) -> Path:
-    pd.DataFrame({"_id": admissions, "split": parts}).to_feather(folder / split_files.CLEAN_FILE)
+    pd.DataFrame({"_id": admissions, "split": parts}).to_feather(folder / CLEAN[0])
     return folder
 
 
 def test_id_files(own: Path):
-    assert split_files.load(own, "top50") == {"11": "train", "12": "train", "21": "val", "31": "test"}
+    assert split_files.load(own, TOP50) == {"11": "train", "12": "train", "21": "val", "31": "test"}
 
 
 def test_clean_file(tmp_path: Path):
     clean_file(tmp_path, [7, 8, 9], ["train", "val", "test"])
-    assert split_files.load(tmp_path, "clean") == {"7": "train", "8": "val", "9": "test"}
+    assert split_files.load(tmp_path, CLEAN) == {"7": "train", "8": "val", "9": "test"}
 
 
 def test_bad_files(own: Path):
     with pytest.raises(InputError, match=r"train_full_hadm_ids\.csv does not exist"):
-        split_files.load(own, "full")
+        split_files.load(own, FULL)
     (own / "dev_50_hadm_ids.csv").write_text("21\nx\n")
     with pytest.raises(InputError, match=r"dev_50_hadm_ids\.csv, line 2"):
-        split_files.load(own, "top50")
+        split_files.load(own, TOP50)
     (own / "dev_50_hadm_ids.csv").write_text("12\n")
     with pytest.raises(InputError, match="admission 12 is in two parts, train and val"):
-        split_files.load(own, "top50")
+        split_files.load(own, TOP50)
 
 
 def test_bad_clean_files(tmp_path: Path):
     with pytest.raises(InputError, match="admission 8 should be train, val or test"):
-        split_files.load(clean_file(tmp_path, [7, 8], ["train", "dev"]), "clean")
+        split_files.load(clean_file(tmp_path, [7, 8], ["train", "dev"]), CLEAN)
     for bad in ({"id": [1], "split": ["val"]}, {"_id": ["x"], "split": ["val"]}):
-        pd.DataFrame(bad).to_feather(tmp_path / split_files.CLEAN_FILE)
+        pd.DataFrame(bad).to_feather(tmp_path / CLEAN[0])
         with pytest.raises(InputError, match="should be a feather file with the columns _id"):
-            split_files.load(tmp_path, "clean")
-    (tmp_path / split_files.CLEAN_FILE).write_bytes(b"no feather")
+            split_files.load(tmp_path, CLEAN)
+    (tmp_path / CLEAN[0]).write_bytes(b"no feather")
     with pytest.raises(InputError, match="should be a feather file"):
-        split_files.load(tmp_path, "clean")
+        split_files.load(tmp_path, CLEAN)
 
 
 @pytest.fixture
@@ -111,9 +113,9 @@ def test_a_failed_download_says_what_to_do(pinned: Path, own: Path):
 
 def test_the_pins_of_the_repository(pytestconfig: pytest.Config):
     pins = yaml.safe_load((pytestconfig.rootpath / "data/published/pins.yaml").read_text())
-    assert set(pins) == {name for files in split_files.FILES.values() for name in files.values()} | set(
-        split_files.FEATHERS.values()
-    )
+    assert set(pins) == {
+        name for corpus in CORPORA.values() for subset in corpus.subsets.values() for name in subset.split_files
+    }
     for name, pin in pins.items():
         *_, commit, path = pin["url"].removeprefix("https://raw.githubusercontent.com/").split("/", 3)
         assert len(commit) == 40

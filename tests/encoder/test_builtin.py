@@ -17,7 +17,7 @@ from transformers import AutoModel, AutoTokenizer
 from stages.common.io import InputError
 from stages.encoder.builtin import (
     Chunks,
-    Settings,
+    Recipe,
     SynonymPairs,
     bag_of_words_loss,
     build_tokenizer,
@@ -34,7 +34,7 @@ from stages.encoder.pretrained import save_pretrained
 
 ROOT = Path(__file__).parents[2]
 SIZES = {"layers": 1, "hidden": 16, "heads": 2, "vocabulary": 400, "positions": 32, "chunk_length": 16, "seed": 3}
-TINY = Settings(**SIZES, steps=5, batch_size=4, learning_rate=1e-2)
+TINY = Recipe(**SIZES, steps=5, batch_size=4, learning_rate=1e-2)
 SYNONYMS = {
     "428.0": ["heart failure", "cardiac decompensation", "weak heart", "CHF"],
     "486": ["pneumonia", "lung infection", "infiltrate in the lung"],
@@ -95,8 +95,8 @@ def test_pieces_grow_by_the_most_frequent_pair():
 
 def test_the_vocabulary_does_not_depend_on_the_order_of_the_counts():
     counts = count_words(some_documents(), lowercase=True)
-    shuffled = dict(sorted(counts.items(), key=lambda item: item[0][::-1]))
-    assert build_vocabulary(counts, 230) == build_vocabulary(shuffled, 230)
+    shuffle_epochs = dict(sorted(counts.items(), key=lambda item: item[0][::-1]))
+    assert build_vocabulary(counts, 230) == build_vocabulary(shuffle_epochs, 230)
 
 
 VOCABULARY = build_vocabulary(count_words(some_documents(), lowercase=True), 230)
@@ -190,11 +190,11 @@ def test_pairs_are_two_phrases_of_one_code():
 
 
 def test_pretraining_tells_codes_apart():
-    wanted = Settings(**{**SIZES, "hidden": 32}, steps=120, batch_size=16, learning_rate=1e-2)
+    wanted = Recipe(**{**SIZES, "hidden": 32}, steps=120, batch_size=16, learning_rate=1e-2)
 
     def cosines(steps: int) -> tuple[float, float]:
         """The mean cosine of two phrases of one code, and of two codes."""
-        settings = Settings(**{**vars(wanted), "steps": steps})
+        settings = Recipe(**{**vars(wanted), "steps": steps})
         encoder, tokenizer = train_builtin_encoder(some_documents(), SYNONYMS, settings, lowercase_documents=True)
         codes = [code for code in SYNONYMS for _ in SYNONYMS[code]]
         phrases = tokenizer(

@@ -4,7 +4,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from stages.encoder.architecture import Architecture
-from stages.encoder.chunking import SpecialIds, bucket, document_rows
+from stages.encoder.chunking import bucket, document_rows, document_shape
+from stages.encoder.tokenizer import SpecialIds
 
 SPECIAL = SpecialIds(cls=7, sep=8, pad=9)
 CLS, SEP, PAD = 7, 8, 9
@@ -12,11 +13,11 @@ CLS, SEP, PAD = 7, 8, 9
 
 def chunks_of_8(padding: str, max_tokens: int = 26) -> Architecture:
     """Windows of 6 tokens, stride 3; buckets of 8, 13, 19, 25 tokens."""
-    return Architecture("CE", "plain", padding, 0.0, chunk_length=8, max_tokens=max_tokens)
+    return Architecture(encoder="CE", head="plain", padding=padding, dropout=0.0, chunk_length=8, max_tokens=max_tokens)
 
 
 def windows_of_4(padding: str) -> Architecture:
-    return Architecture("LE", "plain", padding, 0.0, window=4, max_positions=12)
+    return Architecture(encoder="LE", head="plain", padding=padding, dropout=0.0, window=4, max_positions=12)
 
 
 def text(words: int) -> list[int]:
@@ -84,12 +85,19 @@ def test_the_limit_itself_is_no_bucket():
     assert [bucket(10**6, 512, limit) for limit in (7142, 6122)] == [7141, 6121]
 
 
-@given(words=st.integers(0, 40), half=st.integers(2, 8), max_tokens=st.integers(20, 60))
+@given(words=st.integers(0, 40), half=st.integers(4, 8), max_tokens=st.integers(20, 60))
 def test_masked_rows_hold_the_whole_text_and_each_some_of_it(words, half, max_tokens):
     sizes = {"chunk_length": 2 * half, "max_tokens": max(max_tokens, 2 * half + 1)}
-    masked, mask = document_rows(text(words), Architecture("CE", "plain", "masked", 0.0, **sizes), SPECIAL)
-    original, original_mask = document_rows(text(words), Architecture("CE", "plain", "original", 0.0, **sizes), SPECIAL)
+    masked, mask = document_rows(
+        text(words), Architecture(encoder="CE", head="plain", padding="masked", dropout=0.0, **sizes), SPECIAL
+    )
+    original, original_mask = document_rows(
+        text(words), Architecture(encoder="CE", head="plain", padding="original", dropout=0.0, **sizes), SPECIAL
+    )
     kept = bucket(words + 2, **sizes) - 2
+    for rows, padding in ((masked, "masked"), (original, "original")):
+        architecture = Architecture(encoder="CE", head="plain", padding=padding, **sizes)
+        assert document_shape(words + 2, architecture) == rows.shape
     assert set(masked[mask == 1]) - {CLS, SEP} == set(range(101, 101 + min(words, kept)))
     assert ((masked > 100).any(1) | (words == 0)).all()
     assert (masked[:, 0] == CLS).all()

@@ -1,6 +1,5 @@
 import json
 import shutil
-from dataclasses import replace
 
 import pytest
 import torch
@@ -10,11 +9,11 @@ from transformers import AutoConfig, AutoModel, GPT2Config, MegatronBertConfig, 
 from stages.common.io import InputError
 from stages.encoder.architecture import Architecture
 from stages.encoder.attention import only_first_state
-from stages.encoder.chunking import SpecialIds
-from stages.encoder.encoder import bare_encoder, cls_embeddings, load_encoder, load_tokenizer, special_ids, token_states
+from stages.encoder.encoder import bare_encoder, cls_embeddings, load_encoder, token_states
+from stages.encoder.tokenizer import SpecialIds, load_tokenizer, special_ids
 
-CE = Architecture("CE", "plain", "masked", 0.0, chunk_length=16, max_tokens=64)
-LE = Architecture("LE", "plain", "masked", 0.0, window=8, max_positions=96)
+CE = Architecture(encoder="CE", head="plain", padding="masked", dropout=0.0, chunk_length=16, max_tokens=64)
+LE = Architecture(encoder="LE", head="plain", padding="masked", dropout=0.0, window=8, max_positions=96)
 
 
 REPLACED = ["bert_folder", "megatron_folder", "electra_folder", "roberta_folder", "xlm_roberta_folder"]
@@ -67,7 +66,7 @@ def banded(model, ids: torch.Tensor, mask: torch.Tensor, reach: int) -> torch.Te
 
 def test_the_sliding_window_is_a_dense_band(folder):
     """At the encoder's own length, so that its position table stays; of one layer's reach, real tokens alone."""
-    narrow = Architecture("LE", "plain", "masked", 0.0, window=8, max_positions=32)
+    narrow = Architecture(encoder="LE", head="plain", padding="masked", dropout=0.0, window=8, max_positions=32)
     encoder, _ = load_encoder(folder, narrow)
     own = AutoModel.from_pretrained(folder, attn_implementation="eager", dtype=torch.float32)
     ids, mask = tokens(2, 32)
@@ -80,7 +79,7 @@ def test_modernbert_is_transformers_own(modernbert_folder):
     ids, mask = tokens(2, 60)
     with torch.no_grad():
         expected = own(input_ids=ids, attention_mask=mask.long()).last_hidden_state
-    long = Architecture("LE", "plain", "masked", 0.0, window=8, max_positions=128)
+    long = Architecture(encoder="LE", head="plain", padding="masked", dropout=0.0, window=8, max_positions=128)
     for architecture in (CE, long):
         encoder, pooler = load_encoder(modernbert_folder, architecture)
         assert pooler is None
@@ -88,13 +87,18 @@ def test_modernbert_is_transformers_own(modernbert_folder):
         only_first_state(encoder)
         assert states(encoder, ids, mask).shape == expected.shape
     with pytest.raises(InputError, match="reads 128 tokens by itself"):
-        load_encoder(modernbert_folder, Architecture("LE", "plain", "masked", 0.0, window=8, max_positions=256))
+        load_encoder(
+            modernbert_folder,
+            Architecture(encoder="LE", head="plain", padding="masked", dropout=0.0, window=8, max_positions=256),
+        )
 
 
 def test_a_window_as_wide_as_the_text_changes_nothing(folder):
-    wide = Architecture("LE", "plain", "masked", 0.0, window=64, max_positions=64)
+    wide = Architecture(encoder="LE", head="plain", padding="masked", dropout=0.0, window=64, max_positions=64)
     ids, mask = tokens(2, 30)
-    full, _ = load_encoder(folder, Architecture("CE", "plain", "masked", 0.0, chunk_length=32, max_tokens=64))
+    full, _ = load_encoder(
+        folder, Architecture(encoder="CE", head="plain", padding="masked", dropout=0.0, chunk_length=32, max_tokens=64)
+    )
     windowed, _ = load_encoder(folder, wide)
     torch.testing.assert_close(states(windowed, ids, mask)[mask], states(full, ids, mask)[mask], rtol=0, atol=1e-5)
 
@@ -109,7 +113,7 @@ def test_dropout_is_the_configuration_s_or_the_architecture_s(folder, architectu
     config.save_pretrained(copy)
     ids, mask = tokens(2, 16)
     for named, differs in ((None, True), (0.0, False), (0.3, True)):
-        asked = replace(architecture, encoder_dropout=named)
+        asked = architecture.model_copy(update={"encoder_dropout": named})
         for encoder in (load_encoder(copy, asked)[0], bare_encoder(copy, asked)):
             assert torch.equal(states(encoder.eval(), ids, mask), states(encoder, ids, mask))
             encoder.train()
@@ -151,7 +155,9 @@ def test_long_text_reads_the_repeated_position_rows(folder):
 
 
 def test_enough_positions_are_left_as_they_are(folder):
-    encoder, _ = load_encoder(folder, Architecture("LE", "plain", "masked", 0.0, window=8, max_positions=32))
+    encoder, _ = load_encoder(
+        folder, Architecture(encoder="LE", head="plain", padding="masked", dropout=0.0, window=8, max_positions=32)
+    )
     assert encoder.config.max_position_embeddings == (34 if "roberta" in encoder.config.model_type else 32)
 
 
@@ -216,7 +222,7 @@ def test_an_empty_folder_is_refused(tmp_path):
 
 
 def test_chunks_longer_than_the_positions_are_refused(folder):
-    long = Architecture("CE", "plain", "masked", 0.0, chunk_length=64, max_tokens=256)
+    long = Architecture(encoder="CE", head="plain", padding="masked", dropout=0.0, chunk_length=64, max_tokens=256)
     with pytest.raises(InputError, match="the encoder has 32 positions, too few for chunks of 64 tokens"):
         load_encoder(folder, long)
 

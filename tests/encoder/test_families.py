@@ -1,23 +1,27 @@
 """Every family of encoders under every kind of model: what a document scores does not depend on what is beside it."""
 
 import itertools
-from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
 
 from stages.encoder.architecture import Architecture
-from stages.encoder.encoder import special_ids
+from stages.encoder.tokenizer import special_ids
 from stages.explanation.attribution import attribute
 from stages.explanation.words import Words
-from stages.modeling.batching import Documents
+from stages.modeling.data import Documents
 from stages.modeling.model import build_model, load_model, save_model
 
 FAMILIES = ["bert", "megatron", "electra", "roberta", "xlm_roberta", "modernbert"]
-CE = Architecture("CE", "plain", "masked", 0.0, chunk_length=16, max_tokens=200)
-LE = Architecture("LE", "plain", "masked", 0.0, window=8, max_positions=96)
-TYPES = {"CE": CE, "CE_MSAM": replace(CE, head="msam", heads=2), "LE": LE, "LE_MSAM": replace(LE, head="msam", heads=2)}
+CE = Architecture(encoder="CE", head="plain", padding="masked", dropout=0.0, chunk_length=16, max_tokens=200)
+LE = Architecture(encoder="LE", head="plain", padding="masked", dropout=0.0, window=8, max_positions=96)
+TYPES = {
+    "CE": CE,
+    "CE_MSAM": CE.model_copy(update={"head": "msam"}),
+    "LE": LE,
+    "LE_MSAM": LE.model_copy(update={"head": "msam"}),
+}
 SYNONYMS = [[f"w{at}", f"w{at} w{at + 9}"] for at in range(3)]
 LENGTHS = (3, 40, 70)
 TEXTS = [
@@ -33,21 +37,21 @@ def test_a_document_scores_the_same_alone_in_a_batch_and_after_loading(request, 
     ids = [np.array(model.tokenizer(text)["input_ids"], dtype=np.int32) for text in TEXTS]
     special = special_ids(model.tokenizer)
     offsets = np.cumsum([0, *map(len, ids)])
-    documents = Documents.of(["a", "b", "c"], np.concatenate(ids), offsets, None, model.architecture, special)
+    documents = Documents(["a", "b", "c"], np.concatenate(ids), offsets, None, model.architecture, special)
     save_model(model, tmp_path)
     again = load_model(tmp_path)
     with torch.no_grad():
-        together = model(*documents.batch([0, 1, 2]))
+        together = model(documents.batch([0, 1, 2]))
         assert together.isfinite().all()
         for at in range(3):
-            torch.testing.assert_close(model(*documents.batch([at]))[0], together[at], rtol=0, atol=1e-5)
-        assert torch.equal(again(*documents.batch([0, 1, 2])), together)
+            torch.testing.assert_close(model(documents.batch([at]))[0], together[at], rtol=0, atol=1e-5)
+        assert torch.equal(again(documents.batch([0, 1, 2])), together)
 
 
 @pytest.mark.parametrize("family", FAMILIES)
 def test_evidence_of_every_family(request, family):
     model = build_model(request.getfixturevalue(f"{family}_folder"), TYPES["CE_MSAM"], 3, SYNONYMS).eval()
-    words = Words.of(TEXTS[1], model.tokenizer)
+    words = Words.from_text(TEXTS[1], model.tokenizer)
     for method in ("contribution", "input_x_gradient"):
         found = attribute(model, words.ids, special_ids(model.tokenizer), range(3), method)
         assert np.isfinite(found.scores).all()

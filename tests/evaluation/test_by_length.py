@@ -2,7 +2,7 @@ import numpy as np
 import scipy.sparse as sp
 
 from stages.evaluation.breakdowns import length_table
-from stages.evaluation.uncertainty import Resampling
+from stages.evaluation.scored import Resampling
 
 
 def test_by_hand():

@@ -4,7 +4,7 @@ import scipy.sparse as sp
 
 from stages.evaluation import breakdowns
 from stages.evaluation import classification as c
-from stages.evaluation.uncertainty import Resampling
+from stages.evaluation.scored import Resampling
 
 CODES = ["36.15", "401.9", "427.31", "96.04"]
 KINDS = {"36.15": "procedure", "401.9": "diagnosis", "427.31": "diagnosis", "96.04": "procedure"}

@@ -2,24 +2,24 @@ import numpy as np
 import pytest
 import scipy.sparse as sp
 from scipy.optimize import minimize
+from scipy.special import expit
 from sklearn.linear_model import LogisticRegression
 
 from stages.evaluation import calibration, tuning
-from stages.evaluation.classification import sigmoid
 
 
 @pytest.fixture(scope="module")
 def drawn() -> tuple[np.ndarray, np.ndarray]:
-    """Targets drawn with P(y) = sigmoid(0.5 z - 1) from logits z of 4,000 documents and 3 codes."""
+    """Targets drawn with P(y) = expit(0.5 z - 1) from logits z of 4,000 documents and 3 codes."""
     rng = np.random.default_rng(11)
     logits = rng.normal(0, 3, (4000, 3)).astype(np.float32)
-    return (rng.random(logits.shape) < sigmoid(0.5 * logits - 1)).astype(np.uint8), logits
+    return (rng.random(logits.shape) < expit(0.5 * logits - 1)).astype(np.uint8), logits
 
 
 def test_temperature_is_found_again():
     rng = np.random.default_rng(2)
     logits = rng.normal(-1, 3, (5000, 4)).astype(np.float32)
-    targets = rng.random(logits.shape) < sigmoid(logits / 2.5)
+    targets = rng.random(logits.shape) < expit(logits / 2.5)
     assert tuning.fit_temperature(targets, logits) == pytest.approx(2.5, rel=0.05)
 
 
@@ -93,6 +93,6 @@ def test_codes_are_fitted_one_by_one(drawn, monkeypatch):
 def test_calibration_is_better_afterwards(drawn):
     targets, logits = drawn
     slopes, intercepts = tuning.fit_platt(targets[:2000], logits[:2000])
-    before = calibration.mece(targets[2000:], sigmoid(logits[2000:]))
-    after = calibration.mece(targets[2000:], sigmoid(logits[2000:] * slopes + intercepts))
+    before = calibration.mece(targets[2000:], expit(logits[2000:]))
+    after = calibration.mece(targets[2000:], expit(logits[2000:] * slopes + intercepts))
     assert after < before / 3

@@ -6,20 +6,24 @@ import torch
 
 from stages.encoder.architecture import Architecture
 from stages.encoder.chunking import document_rows
-from stages.encoder.encoder import mask_for, special_ids, token_states
-from stages.explanation.attribution import MSAM_METHODS, attribute, methods_of
+from stages.encoder.encoder import mask_for, token_states
+from stages.encoder.tokenizer import special_ids
+from stages.explanation import attribution
+from stages.explanation.attribution import MSAM_METHODS, attribute, methods_for
 from stages.explanation.words import Words, snippets
-from stages.modeling.batching import Documents
+from stages.modeling.data import Documents
 from stages.modeling.model import build_model
 
 N_CODES = 4
 SYNONYMS = [[f"w{code} w{code + 20}", f"w{code + 40}"] for code in range(N_CODES)]
 TYPES = {
-    "CE_MSAM": Architecture("CE", "msam", "masked", 0.0, heads=2, chunk_length=12, max_tokens=200),
-    "CE_MSAM original": Architecture("CE", "msam", "original", 0.0, heads=2, chunk_length=12, max_tokens=200),
-    "LE_MSAM": Architecture("LE", "msam", "masked", 0.0, heads=2, window=8, max_positions=64),
-    "CE": Architecture("CE", "plain", "masked", 0.0, chunk_length=12, max_tokens=200),
-    "LE": Architecture("LE", "plain", "masked", 0.0, window=8, max_positions=64),
+    "CE_MSAM": Architecture(encoder="CE", head="msam", padding="masked", dropout=0.0, chunk_length=12, max_tokens=200),
+    "CE_MSAM original": Architecture(
+        encoder="CE", head="msam", padding="original", dropout=0.0, chunk_length=12, max_tokens=200
+    ),
+    "LE_MSAM": Architecture(encoder="LE", head="msam", padding="masked", dropout=0.0, window=8, max_positions=64),
+    "CE": Architecture(encoder="CE", head="plain", padding="masked", dropout=0.0, chunk_length=12, max_tokens=200),
+    "LE": Architecture(encoder="LE", head="plain", padding="masked", dropout=0.0, window=8, max_positions=64),
 }
 TEXT = " ".join(f"w{number}" for number in np.random.default_rng(3).integers(0, 60, 45))
 
@@ -32,16 +36,16 @@ def made(folder, name: str):
 
 def logits_of(model, words: Words) -> np.ndarray:
     offsets = np.array([0, len(words.ids)])
-    documents = Documents.of(["a"], words.ids, offsets, None, model.architecture, special_ids(model.tokenizer))
+    documents = Documents(["a"], words.ids, offsets, None, model.architecture, special_ids(model.tokenizer))
     with torch.no_grad():
-        return model(*documents.batch([0]))[0].numpy()
+        return model(documents.batch([0]))[0].numpy()
 
 
 @pytest.mark.parametrize("name", TYPES)
 def test_logits_and_places(bert_folder, name):
     model = made(bert_folder, name)
-    words = Words.of(TEXT, model.tokenizer)
-    for method in methods_of(model):
+    words = Words.from_text(TEXT, model.tokenizer)
+    for method in methods_for(model):
         found = attribute(model, words.ids, special_ids(model.tokenizer), range(N_CODES), method)
         assert found.scores.shape == (N_CODES, len(words.ids))
         np.testing.assert_allclose(found.logits, logits_of(model, words), atol=1e-5)
@@ -52,10 +56,8 @@ def test_logits_and_places(bert_folder, name):
 @pytest.mark.parametrize("name", ["CE_MSAM", "LE_MSAM", "CE_MSAM original"])
 def test_contributions_of_all_tokens_sum_to_the_logit(bert_folder, name, monkeypatch):
     """With those of the special tokens and of padding, which a text's words leave out."""
-    from stages.evidence import attribution
-
     model = made(bert_folder, name)
-    words = Words.of(TEXT, model.tokenizer)
+    words = Words.from_text(TEXT, model.tokenizer)
     whole = {}
     inner = attribution._msam
 
@@ -71,7 +73,7 @@ def test_contributions_of_all_tokens_sum_to_the_logit(bert_folder, name, monkeyp
 
 def test_a_token_outside_of_the_winning_chunk_has_no_score(bert_folder):
     model = made(bert_folder, "CE_MSAM")
-    words = Words.of(TEXT, model.tokenizer)
+    words = Words.from_text(TEXT, model.tokenizer)
     found = attribute(model, words.ids, special_ids(model.tokenizer), range(N_CODES), "attention")
     for scores, row in zip(found.scores, found.rows, strict=True):
         inside = np.arange(row * 5 + 1, min(row * 5 + 11, len(words.ids) - 1))  # 10 tokens per chunk, one every 5
@@ -81,7 +83,7 @@ def test_a_token_outside_of_the_winning_chunk_has_no_score(bert_folder):
 
 def test_the_choice_of_codes_changes_nothing(bert_folder):
     model = made(bert_folder, "CE_MSAM")
-    words = Words.of(TEXT, model.tokenizer)
+    words = Words.from_text(TEXT, model.tokenizer)
     for method in MSAM_METHODS:
         together = attribute(model, words.ids, special_ids(model.tokenizer), range(N_CODES), method)
         alone = attribute(model, words.ids, special_ids(model.tokenizer), [2], method)
@@ -91,7 +93,7 @@ def test_the_choice_of_codes_changes_nothing(bert_folder):
 def test_words_point_at_what_they_say(bert_folder):
     model = made(bert_folder, "CE_MSAM")
     text = "  w1, Fever   w3 (w4)"
-    words = Words.of(text, model.tokenizer)
+    words = Words.from_text(text, model.tokenizer)
     assert [text[first:last] for first, last in words.spans] == ["w1", ",", "Fever", "w3", "(", "w4", ")"]
     sums = words.sums(np.arange(len(words.ids))[None].astype(float))
     assert sums.sum() == sum(range(1, len(words.ids) - 1))
@@ -99,7 +101,7 @@ def test_words_point_at_what_they_say(bert_folder):
 
 def test_snippets_do_not_overlap_and_need_a_score(bert_folder):
     model = made(bert_folder, "CE_MSAM")
-    words = Words.of(" ".join(f"w{number}" for number in range(12)), model.tokenizer)
+    words = Words.from_text(" ".join(f"w{number}" for number in range(12)), model.tokenizer)
     scores = np.zeros(12)
     scores[[2, 3, 9]] = [0.5, 0.4, 0.3]
     assert snippets(words, scores, context=1) == ["w1 w2 w3", "w8 w9 w10"]
@@ -112,7 +114,7 @@ def test_a_gradient_of_the_embeddings_is_that_of_the_logit_that_is_explained(fam
     folder = request.getfixturevalue(f"{family}_folder")
     torch.manual_seed(1)
     model = build_model(folder, TYPES["CE_MSAM"], N_CODES, SYNONYMS).eval()
-    words = Words.of(TEXT, model.tokenizer)
+    words = Words.from_text(TEXT, model.tokenizer)
     special = special_ids(model.tokenizer)
     ids, mask = (torch.from_numpy(part) for part in document_rows(words.ids, model.architecture, special))
     with torch.no_grad():

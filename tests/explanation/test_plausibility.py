@@ -5,14 +5,15 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.evidence.test_attribution import TEXT, logits_of, made
 
-from stages.encoder.encoder import special_ids
+from stages.common.params import Compute
+from stages.encoder.tokenizer import special_ids
 from stages.explanation import faithfulness, plausibility
-from stages.explanation.faithfulness import SHARES, Case, masked_words
-from stages.explanation.plausibility import CUTOFFS, Pair, area, best_cutoff, normalised
+from stages.explanation.faithfulness import SHARES, Case, mask_words
+from stages.explanation.plausibility import CUTOFFS, Pair, area, best_cutoff, normalise
 from stages.explanation.words import Words
 from stages.modeling import devices
+from tests.explanation.test_attribution import TEXT, logits_of, made
 
 # Two documents, three pairs. Of the first pair's tokens two are marked, its scores are clear; of the second's none of
 # the three highest is; of the third's all scores are 0.
@@ -68,7 +69,7 @@ def test_the_area_by_hand():
 
 @given(st.lists(st.floats(-5, 5), min_size=1, max_size=20))
 def test_normalised_scores_are_shares(values):
-    shares = normalised(np.array(values))
+    shares = normalise(np.array(values))
     assert (shares >= 0).all()
     assert shares.sum() == pytest.approx(1) or not shares.any()
     assert (shares[np.array(values) <= 0] == 0).all()
@@ -76,16 +77,16 @@ def test_normalised_scores_are_shares(values):
 
 def test_perfect_scores_are_perfect():
     gold = np.array([False, True, True, False])
-    pairs = [Pair(0, normalised(gold.astype(float)), gold)]
+    pairs = [Pair(0, normalise(gold.astype(float)), gold)]
     found = plausibility.statistics(pairs, 1, best_cutoff(pairs))
     for name in ("precision", "recall", "f1", "auprc", "iou", "top_token", "recall_at_5"):
         assert found[name].at(np.ones((1, 1)))[0] == pytest.approx(1), name
 
 
 def test_which_words_are_masked():
-    """Of 40 words 1, 2, 4, 8, 20 (rounded up), the highest first; then all but these."""
+    """Of 40 words 1, 2, 4, 8, 20 (round_to_quanta up), the highest first; then all but these."""
     scores = np.random.default_rng(0).permutation(40).astype(float)
-    masks = masked_words(scores)
+    masks = mask_words(scores)
     assert [mask.sum() for mask in masks] == [1, 2, 4, 8, 20, 39, 38, 36, 32, 20]
     for share, highest, others in zip(SHARES, masks, masks[len(SHARES) :], strict=False):
         assert (highest ^ others).all()
@@ -96,20 +97,20 @@ def test_which_words_are_masked():
 def test_what_is_needed_is_measured(bert_folder, name):
     """Against probabilities of texts in which the words stand replaced; special tokens stay."""
     model = made(bert_folder, name)
-    words = Words.of(TEXT, model.tokenizer)
+    words = Words.from_text(TEXT, model.tokenizer)
     mask = model.tokenizer.unk_token_id
     scores = np.random.default_rng(1).random((2, len(words.spans)))
     cases = [Case(words, code, row) for code, row in zip((3, 1), scores, strict=True)]
-    accelerator = devices.start("cpu", "float32", 1)
+    accelerator = devices.start(Compute(device="cpu", precision="float32", threads=1, launch="python"))
     found = faithfulness.drops(model, cases, mask, special_ids(model.tokenizer), 8, accelerator)
 
     def probability(case: Case, masked: np.ndarray) -> float:
         shown = ["[UNK]" if hidden else TEXT[slice(*span)] for span, hidden in zip(words.spans, masked, strict=True)]
-        other = Words.of(" ".join(shown), model.tokenizer)
+        other = Words.from_text(" ".join(shown), model.tokenizer)
         return float(torch.sigmoid(torch.tensor(logits_of(model, other)[case.code])))
 
     for at_, case in enumerate(cases):
         whole = probability(case, np.zeros(len(words.spans), dtype=bool))
-        fallen = [1 - probability(case, masked) / whole for masked in masked_words(case.scores)]
+        fallen = [1 - probability(case, masked) / whole for masked in mask_words(case.scores)]
         assert found[0][at_] == pytest.approx(np.mean(fallen[:5]), abs=1e-4)
         assert found[1][at_] == pytest.approx(np.mean(fallen[5:]), abs=1e-4)

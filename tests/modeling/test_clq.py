@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from torch import nn
 
 from stages.modeling.clq import GroupSums, JointLoss
-from stages.modeling.objectives import BinaryCrossEntropy
+from stages.modeling.training import BinaryCrossEntropy
 
 
 def sums(n_documents: int = 10, seed: int = 0, process: int = 0) -> GroupSums:

@@ -2,6 +2,7 @@ import pytest
 import torch
 
 from stages.common.io import InputError
+from stages.common.params import Compute
 from stages.modeling import devices
 
 
@@ -11,7 +12,7 @@ def test_emulated_bf16_does_not_count(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda **how: asked.update(how) or False)
     monkeypatch.setattr(devices, "Accelerator", Taken)
-    devices.start("auto", "auto", 1)
+    devices.start(Compute(device="auto", precision="auto", threads=1, launch="python"))
     assert asked == {"including_emulation": False}
     assert Taken.precision == "no"
 
@@ -30,7 +31,7 @@ class Taken:
 def test_cuda_that_is_not_there_is_told(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     with pytest.raises(InputError, match=r"compute\.device: cuda, but no CUDA device is found"):
-        devices.start("cuda", "auto", 1)
+        devices.start(Compute(device="cuda", precision="auto", threads=1, launch="python"))
 
 
 def test_threads_are_what_was_asked_for():

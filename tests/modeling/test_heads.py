@@ -38,7 +38,7 @@ def test_only_le_drops_the_states_themselves():
 
 
 def test_msam_head_keeps_its_synonym_vectors_fixed():
-    head = MsamHead(torch.randn(3, 2, 8), n_heads=2, initialisation="torch")
+    head = MsamHead(torch.randn(3, 2, 8), initialisation="torch")
     assert "Q" in head.state_dict()
     assert {name for name, _ in head.named_parameters()} == {
         f"attention.W_{name}.{part}" for name in "QKV" for part in ("weight", "bias")
@@ -91,7 +91,7 @@ def test_plain_logits_are_float32_under_autocast(drop_states):
 
 def test_msam_logits_are_float32_under_autocast():
     torch.manual_seed(0)
-    head = MsamHead(torch.randn(50, 2, 64), n_heads=2, initialisation="torch").eval()
+    head = MsamHead(torch.randn(50, 2, 64), initialisation="torch").eval()
     H = torch.randn(20, 3, 64)
     with torch.autocast("cpu", torch.bfloat16), torch.no_grad():
         logits = head(H.bfloat16())

@@ -1,6 +1,5 @@
 import shutil
 from contextlib import nullcontext
-from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -13,22 +12,23 @@ from torch.nn.utils.rnn import pad_sequence
 from stages.common.io import InputError
 from stages.encoder.architecture import Architecture
 from stages.encoder.chunking import document_rows
-from stages.encoder.encoder import special_ids
+from stages.encoder.tokenizer import special_ids
 from stages.modeling import batching, msam, side_by_side
-from stages.modeling.batching import Documents
+from stages.modeling.batching import Batch
 from stages.modeling.clq import GroupSums, JointLoss
+from stages.modeling.data import Documents
 from stages.modeling.model import build_model, load_model, save_model
 from stages.quantification.quantifiers import PrevalenceMLP
 
 CODES = 5
 SYNONYMS = [[f"w{code} w{code + 20}", f"w{code + 40}"] for code in range(CODES)]
-CE = Architecture("CE", "plain", "masked", 0.1, chunk_length=12, max_tokens=70)
-LE = Architecture("LE", "plain", "masked", 0.1, window=8, max_positions=64)
+CE = Architecture(encoder="CE", head="plain", padding="masked", dropout=0.1, chunk_length=12, max_tokens=70)
+LE = Architecture(encoder="LE", head="plain", padding="masked", dropout=0.1, window=8, max_positions=64)
 TYPES = {
     "CE": CE,
-    "CE_MSAM": replace(CE, head="msam", heads=2),
+    "CE_MSAM": CE.model_copy(update={"head": "msam"}),
     "LE": LE,
-    "LE_MSAM": replace(LE, head="msam", heads=2),
+    "LE_MSAM": LE.model_copy(update={"head": "msam"}),
 }
 
 
@@ -61,14 +61,14 @@ def logits(model, documents, padding_behind=0):
         torch.nn.functional.pad(mask, (0, room)),
     )
     with torch.no_grad():
-        return model(ids, mask, torch.tensor(document), len(documents))
+        return model(Batch(ids, mask, torch.tensor(document), len(documents)))
 
 
 @pytest.fixture(scope="module")
 def models(megatron_folder, bert_folder):
     """Every type, upon either encoder and with either padding."""
     return {
-        (name, kind, padding): built(folder, replace(architecture, padding=padding))
+        (name, kind, padding): built(folder, architecture.model_copy(update={"padding": padding}))
         for name, architecture in TYPES.items()
         for kind, folder in (("bert", bert_folder), ("megatron", megatron_folder))
         for padding in ("masked", "original")
@@ -93,13 +93,13 @@ def test_groups_of_rows_change_neither_logits_nor_gradients(models, monkeypatch:
         if padding == "original":
             continue
         special = special_ids(model.tokenizer)
-        documents = Documents.of("abcd", np.concatenate(texts), offsets, None, model.architecture, special)
+        documents = Documents("abcd", np.concatenate(texts), offsets, None, model.architecture, special)
         found = []
         for cost in (10**6, 1):
             monkeypatch.setattr(batching, "GROUP_COST", cost)
             batch = documents.batch(range(4))
             assert bool(batch.groups) == (cost == 1)
-            scored = model(*batch)
+            scored = model(batch)
             gradients = torch.autograd.grad(scored.square().sum(), [*model.parameters()], allow_unused=True)
             found.append([scored, *(gradient for gradient in gradients if gradient is not None)])
         for together, grouped in zip(*found, strict=True):
@@ -116,14 +116,14 @@ def test_parts_side_by_side_change_neither_logits_nor_gradients(models, monkeypa
     monkeypatch.setattr(side_by_side, "_pool", lambda size, pool=side_by_side._pool: calls.append(size) or pool(size))
     for (name, kind, padding), model in models.items():
         special = special_ids(model.tokenizer)
-        batch = Documents.of("abcd", np.concatenate(texts), offsets, None, model.architecture, special).batch(range(4))
+        batch = Documents("abcd", np.concatenate(texts), offsets, None, model.architecture, special).batch(range(4))
         found = []
         for count in (1, 2, 2, 3):
             torch.set_num_threads(count)
             calls.clear()
-            scored = model(*batch)
+            scored = model(batch)
             with torch.inference_mode():
-                torch.testing.assert_close(model(*batch), scored.detach(), rtol=0, atol=0)
+                torch.testing.assert_close(model(batch), scored.detach(), rtol=0, atol=0)
             gradients = torch.autograd.grad(scored.square().sum(), [*model.parameters()], allow_unused=True)
             assert calls == ([] if count == 1 else [len(batch.parts(count))] * 3)
             found.append([scored, *(gradient for gradient in gradients if gradient is not None)])
@@ -155,7 +155,7 @@ def test_an_error_in_a_thread_is_that_of_the_pass(models):
     ids, mask = (torch.tensor(part) for part in document_rows(text(50), CE, special))
     ids[-1, 0] = 10**6
     with pytest.raises(IndexError):
-        models["CE", "bert", "masked"](ids, mask, torch.zeros(len(ids), dtype=torch.long), 1)
+        models["CE", "bert", "masked"](Batch(ids, mask, torch.zeros(len(ids), dtype=torch.long), 1))
 
 
 @pytest.mark.parametrize("name", ["CE_MSAM", "LE_MSAM"])
@@ -183,7 +183,7 @@ def test_every_weight_is_trained_and_the_synonym_vectors_are_not(megatron_folder
     model = built(megatron_folder, TYPES[name]).train()
     special = special_ids(model.tokenizer)
     ids, mask = (torch.tensor(part) for part in document_rows(text(50), model.architecture, special))
-    model(ids, mask, torch.zeros(len(ids), dtype=torch.long), 1).sum().backward()
+    model(Batch(ids, mask, torch.zeros(len(ids), dtype=torch.long), 1)).sum().backward()
     for weight_name, weight in model.named_parameters():
         assert weight.grad is not None, weight_name
         # A key's bias shifts all scores of a query alike, which a softmax does not see.
@@ -198,13 +198,13 @@ def test_forward_and_backward_make_every_tensor_on_the_models_device(megatron_fo
     monkeypatch.setitem(msam.BLOCK_SCORES, "meta", 2**9)
     monkeypatch.setattr(msam, "_wanted", lambda wanted, _: [every_pair(wanted)])  # which pairs count is a value
     monkeypatch.setattr(torch, "autocast", lambda *_, **__: nullcontext())
-    model = built(megatron_folder, replace(TYPES[name], padding=padding)).train().to("meta")
+    model = built(megatron_folder, TYPES[name].model_copy(update={"padding": padding})).train().to("meta")
     ids = torch.empty(4, 12 if name.startswith("CE") else 32, dtype=torch.long, device="meta")
     document = torch.empty(4, dtype=torch.long, device="meta")
     loss = JointLoss(PrevalenceMLP(CODES, 4).to("meta"), GroupSums(9, CODES, 0), weight=1.0, delta=0.5)
-    loss(model(ids, torch.ones_like(ids), document, 3), torch.empty(3, CODES, device="meta")).sum().backward()
+    loss(model(Batch(ids, torch.ones_like(ids), document, 3)), torch.empty(3, CODES, device="meta")).sum().backward()
     with pytest.raises(RuntimeError, match="device"):
-        model(ids, torch.ones(ids.shape, dtype=torch.long), document, 3)
+        model(Batch(ids, torch.ones(ids.shape, dtype=torch.long), document, 3))
 
 
 def every_pair(wanted: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
@@ -214,7 +214,7 @@ def every_pair(wanted: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
 
 @pytest.mark.parametrize("name", TYPES)
 def test_written_and_read_again(megatron_folder, tmp_path, name):
-    model = built(megatron_folder, replace(TYPES[name], lowercase_documents=True))
+    model = built(megatron_folder, TYPES[name].model_copy(update={"lowercase_documents": True}))
     save_model(model, tmp_path)
     before = torch.random.get_rng_state()
     again = load_model(tmp_path)
@@ -281,17 +281,22 @@ def test_synonym_vectors(megatron_folder):
 
 
 @pytest.mark.parametrize(
-    "synonyms, n_served",
-    [(None, 0), (SYNONYMS[:3], 3), ([SYNONYMS[0][:1], *SYNONYMS[1:]], 4), ([[], *SYNONYMS[1:]], 4)],
+    "synonyms, wrong",
+    [
+        (None, "0 codes have none"),
+        (SYNONYMS[:3], "3 codes have 2"),
+        ([SYNONYMS[0][:1], *SYNONYMS[1:]], "5 codes have 1, 2"),
+        ([[], *SYNONYMS[1:]], "5 codes have 0, 2"),
+    ],
 )
-def test_codes_without_their_synonyms_are_refused(megatron_folder, synonyms, n_served):
-    with pytest.raises(InputError, match=f"needs 2 for each of the 5 codes; {n_served} codes have them"):
+def test_codes_without_their_synonyms_are_refused(megatron_folder, synonyms, wrong):
+    with pytest.raises(InputError, match=f"needs equally many for each of the 5 codes; {wrong}"):
         build_model(megatron_folder, TYPES["CE_MSAM"], CODES, synonyms)
 
 
 def test_heads_that_do_not_divide_the_hidden_size_are_refused(megatron_folder):
-    with pytest.raises(InputError, match="hidden size 16 is no multiple of 3 heads; choose a divisor of 16"):
-        build_model(megatron_folder, replace(TYPES["CE_MSAM"], heads=3), CODES, SYNONYMS)
+    with pytest.raises(InputError, match=r"synonyms\.M: 3 does not divide 16"):
+        build_model(megatron_folder, TYPES["CE_MSAM"], CODES, [[*phrases, "w1"] for phrases in SYNONYMS])
 
 
 def test_the_seed_decides_the_new_weights(megatron_folder):

@@ -11,20 +11,24 @@ from torch import nn
 from torch.nn.functional import binary_cross_entropy_with_logits
 
 from stages.common.io import InputError
+from stages.common.params import Compute, Train
 from stages.encoder.architecture import Architecture
-from stages.encoder.chunking import SpecialIds
+from stages.encoder.tokenizer import SpecialIds
 from stages.modeling import devices
-from stages.modeling.batching import Documents, epoch_steps
+from stages.modeling.batching import epoch_steps
 from stages.modeling.checkpoints import CheckpointFolder
 from stages.modeling.clq import GroupSums, JointLoss
+from stages.modeling.data import Documents
 from stages.modeling.inference import predict
-from stages.modeling.objectives import BinaryCrossEntropy
-from stages.modeling.training import Goal, Settings, Training, micro_f1
+from stages.modeling.training import BinaryCrossEntropy, Goal, Training, micro_f1
 from stages.quantification.quantifiers import PrevalenceMLP
 
 CODES = 3
 WORDS = 20
 SETTINGS = {
+    "output_learning_rate": None,
+    "warmup": 0.0,
+    "start_from": None,
     "learning_rate": 0.05,
     "weight_decay": 0.01,
     "epochs": 3,
@@ -48,7 +52,8 @@ class WordAverage(nn.Module):
         self.dropout = nn.Dropout(dropout)
         self.unused = nn.Linear(2, 2)
 
-    def forward(self, input_ids, attention_mask, document, documents, groups):
+    def forward(self, batch):
+        input_ids, attention_mask, document, documents, _ = batch
         mask = attention_mask[:, :, None]
         mean = (self.words(input_ids) * mask).sum(dim=1) / mask.sum(dim=1)
         logits = self.score(self.dropout(mean))
@@ -61,15 +66,17 @@ def some_documents(count: int, seed: int) -> Documents:
     texts = [rng.integers(3, WORDS, size=rng.integers(3, 30)) for _ in range(count)]
     targets = sp.csr_array(np.array([[int(5 + code in text) for code in range(CODES)] for text in texts], np.uint8))
     tokens = [np.concatenate([[1], text, [2]]).astype(np.int32) for text in texts]
-    architecture = Architecture("CE", "plain", "masked", 0.0, chunk_length=8, max_tokens=64)
+    architecture = Architecture(
+        encoder="CE", head="plain", padding="masked", dropout=0.0, chunk_length=8, max_tokens=64
+    )
     ids = [f"{seed}-{number}" for number in range(count)]
     offsets = np.cumsum([0, *map(len, tokens)])
-    return Documents.of(ids, np.concatenate(tokens), offsets, targets, architecture, SpecialIds(1, 2, 0))
+    return Documents(ids, np.concatenate(tokens), offsets, targets, architecture, SpecialIds(1, 2, 0))
 
 
 def new_training(folder, dropout=0.0, joint=False, **changes) -> Training:
     torch.manual_seed(0)
-    settings = Settings(**{**SETTINGS, **changes})
+    settings = Train(**{**SETTINGS, **changes})
     train = some_documents(26, seed=1)
     quantifier, groups = PrevalenceMLP(CODES, 4), GroupSums(len(train), CODES, seed=3)
     return Training(
@@ -80,7 +87,7 @@ def new_training(folder, dropout=0.0, joint=False, **changes) -> Training:
         settings=settings,
         goal=Goal("f1_micro", higher_is_better=True),
         metrics=lambda logits, targets: {"f1_micro": micro_f1(logits, targets)},
-        accelerator=devices.start("cpu", "float32", 1),
+        accelerator=devices.start(Compute(device="cpu", precision="float32", threads=1, launch="python")),
         checkpoints=CheckpointFolder(folder, settings.keep_checkpoints),
     )
 
@@ -135,9 +142,9 @@ def test_a_step_is_the_mean_over_its_documents(tmp_path):
     scheduler = torch.optim.lr_scheduler.LinearLR(optimizer, 1.0, 0.0, total_iters=2 * steps)
     for epoch in range(2):
         losses = []
-        for step in epoch_steps(train.shapes, 4, seed=7, epoch=epoch):
+        for step in epoch_steps(train.n_tokens, 4, seed=7, epoch=epoch):
             for index in step:
-                logits = model(*train.batch([index]))
+                logits = model(train.batch([index]))
                 loss = binary_cross_entropy_with_logits(logits, train.dense_targets([index]))
                 (loss / len(step)).backward()
                 losses.append(loss.item())
@@ -216,7 +223,7 @@ def test_lower_is_better_where_the_goal_says_so():
 
 def test_a_loss_that_is_no_number_names_step_and_documents(tmp_path):
     run = new_training(tmp_path)
-    steps = epoch_steps(run.train.shapes, 4, seed=7, epoch=1)
+    steps = epoch_steps(run.train.n_tokens, 4, seed=7, epoch=1)
     validate = run._validate
 
     def spoil():

@@ -2,21 +2,21 @@ import numpy as np
 import pytest
 import scipy.sparse as sp
 import torch
-from scipy.special import expit
+from scipy.special import expit, logit
 
 from stages.common import io
-from stages.quantification.comparison import SMALLEST_SHOWN, Evidence, compare
+from stages.evaluation.scored import Predictions
+from stages.quantification.comparison import SMALLEST_SHOWN, compare
 from stages.quantification.quantifiers import PrevalenceMLP
 
 METHODS = ["lazy", "cc", "pcc", "mlp", "acc", "pacc", "emq"]
 
 
-def evidence(documents, codes, seed):
+def predictions(documents, codes, seed):
     rng = np.random.default_rng(seed)
     logits = rng.normal(np.linspace(-3, 1, codes), 2.0, (documents, codes))
-    probabilities = expit(logits).astype(np.float32)
     labels = sp.csr_array(rng.random(logits.shape) < expit(logits))
-    return Evidence(probabilities, labels, probabilities, np.arange(documents) // 2)
+    return Predictions(labels, logits.astype(np.float32), np.arange(documents) // 2)
 
 
 def comparison(val, test, **changed):
@@ -29,6 +29,7 @@ def comparison(val, test, **changed):
             "none": np.zeros(codes, bool),
             "common": np.arange(codes) >= codes // 2,
         },
+        "recalibration": lambda logits: logits,
         "train_samples": 60,
         "test_samples": 40,
         "seed": 888,
@@ -38,7 +39,7 @@ def comparison(val, test, **changed):
 
 @pytest.fixture(scope="module")
 def compared():
-    return comparison(evidence(150, 6, 0), evidence(200, 6, 1))
+    return comparison(predictions(150, 6, 0), predictions(200, 6, 1))
 
 
 def test_every_method_is_measured_on_every_draw(compared):
@@ -89,23 +90,23 @@ def test_points_are_the_same_groups_for_every_method(compared):
 
 
 def test_no_small_group_is_shown():
-    small = evidence(SMALLEST_SHOWN - 1, 4, 0)
+    small = predictions(SMALLEST_SHOWN - 1, 4, 0)
     assert comparison(small, small).points.empty
 
 
 def test_the_seed_decides(compared):
-    again = comparison(evidence(150, 6, 0), evidence(200, 6, 1))
+    again = comparison(predictions(150, 6, 0), predictions(200, 6, 1))
     assert again.metrics == compared.metrics
-    assert comparison(evidence(150, 6, 0), evidence(200, 6, 1), seed=1).metrics != compared.metrics
+    assert comparison(predictions(150, 6, 0), predictions(200, 6, 1), seed=1).metrics != compared.metrics
 
 
 def test_no_intervals_where_none_are_wanted():
-    part = evidence(30, 4, 0)
+    part = predictions(30, 4, 0)
     assert "intervals" not in comparison(part, part, intervals=False).metrics["test"]["pcc"]
 
 
 def test_a_joint_model_adds_its_own_network():
-    part = evidence(30, 4, 0)
+    part = predictions(30, 4, 0)
     networks = {"mlp": PrevalenceMLP(4, 2), "clq": PrevalenceMLP(4, 3)}
     assert set(comparison(part, part, networks=networks).metrics["test"]) == {*METHODS, "clq"}
 
@@ -120,8 +121,8 @@ def test_a_joint_model_adds_its_own_network():
         (np.full((4, 1), 0.5), np.array([[0], [1], [1], [0]])),  # one code, ties
     ],
 )
-def test_degenerate_evidence_is_defined(probabilities, labels):
-    probabilities = probabilities.astype(np.float32)
-    part = Evidence(probabilities, sp.csr_array(labels), probabilities, np.arange(len(labels)))
+def test_degenerate_predictions_are_defined(probabilities, labels, tmp_path):
+    logits = logit(np.clip(probabilities, 1e-9, 1 - 1e-9)).astype(np.float32)
+    part = Predictions(sp.csr_array(labels), logits, np.arange(len(labels)))
     compared = comparison(part, part)
-    assert io.stable(compared.metrics)  # raises where a figure is not finite
+    io.write_json(tmp_path / "metrics.json", compared.metrics)  # raises where a figure is not finite

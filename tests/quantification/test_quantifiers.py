@@ -15,9 +15,9 @@ from stages.quantification.quantifiers import (
     load_mlp,
     rates,
     save_mlp,
-    shuffled,
+    shuffle_epochs,
 )
-from stages.quantification.sampling import group_means, members_of, sizes_of, uniform_groups
+from stages.quantification.sampling import group_means, group_sizes, membership, uniform_groups
 
 
 def constant_network(codes, hidden, value):
@@ -64,7 +64,7 @@ def test_the_network_learns_a_correction():
     prevalence = pcc**2 * 0.5
     torch.manual_seed(0)
     network = PrevalenceMLP(3, 16)
-    history = fit_mlp(network, pcc, prevalence, shuffled(400, 0), learning_rate=0.02, epochs=40)
+    history = fit_mlp(network, pcc, prevalence, shuffle_epochs(400, 0), learning_rate=0.02, epochs=40)
     assert history[-1]["train_loss"] < history[0]["train_loss"] / 10
     assert np.abs(network.estimate(pcc) - prevalence).mean() < 0.03 < np.abs(pcc - prevalence).mean()
 
@@ -76,7 +76,7 @@ def test_training_is_repeatable():
     for _ in range(2):
         torch.manual_seed(5)
         network = PrevalenceMLP(4, 3)
-        fit_mlp(network, pcc, prevalence, shuffled(50, 7), epochs=3)
+        fit_mlp(network, pcc, prevalence, shuffle_epochs(50, 7), epochs=3)
         found.append(network.estimate(pcc))
     np.testing.assert_array_equal(*found)
 
@@ -86,24 +86,24 @@ def test_original_stopping_looks_at_the_training_loss_and_validation_at_the_held
     pcc = np.full((64, 2), 0.5)
     rising, falling = np.full((64, 2), 0.9), np.full((64, 2), 0.1)
     original = constant_network(2, 2, 0.5)
-    history = fit_mlp(original, pcc, rising, shuffled(64, 0), learning_rate=0.05, epochs=12, patience=3)
+    history = fit_mlp(original, pcc, rising, shuffle_epochs(64, 0), learning_rate=0.05, epochs=12, patience=3)
     assert len(history) == 12
     assert original.estimate(pcc).mean() > 0.6
 
     watched = constant_network(2, 2, 0.5)
     history = fit_mlp(
-        watched, pcc, rising, shuffled(64, 0), held_out=(pcc, falling), learning_rate=0.05, epochs=12, patience=3
+        watched, pcc, rising, shuffle_epochs(64, 0), held_out=(pcc, falling), learning_rate=0.05, epochs=12, patience=3
     )
     assert len(history) == 5  # the best is the first epoch; the fourth one above it ends the training
     one_epoch = constant_network(2, 2, 0.5)
-    fit_mlp(one_epoch, pcc, rising, shuffled(64, 0), learning_rate=0.05, epochs=1)
+    fit_mlp(one_epoch, pcc, rising, shuffle_epochs(64, 0), learning_rate=0.05, epochs=1)
     np.testing.assert_array_equal(watched.estimate(pcc), one_epoch.estimate(pcc))
 
 
 def test_a_training_that_diverges_is_refused():
     pcc = np.full((8, 2), np.nan)
     with pytest.raises(InputError, match=r"quantifier\.learning_rate"):
-        fit_mlp(PrevalenceMLP(2, 2), pcc, pcc, shuffled(8, 0), patience=1)
+        fit_mlp(PrevalenceMLP(2, 2), pcc, pcc, shuffle_epochs(8, 0), patience=1)
 
 
 def test_hold_out_is_a_partition():
@@ -153,7 +153,7 @@ def test_emq_is_the_fixed_point_of_the_published_iteration():
     rng = np.random.default_rng(0)
     probabilities = rng.beta(0.5, 1.0, (60, 6)).astype(np.float32)
     prior = np.array([0.01, 0.1, 0.3, 0.5, 0.7, 0.99])
-    groups = members_of([rng.choice(60, size, replace=False) for size in (5, 20, 60)], 60)
+    groups = membership([rng.choice(60, size, replace=False) for size in (5, 20, 60)], 60)
     found = expectation_maximisation(groups, probabilities, prior)
     for row, group in enumerate(groups):
         for code in range(6):
@@ -192,7 +192,7 @@ def test_every_quantifier_is_exact_where_the_classifier_is():
     groups = uniform_groups(40, 30, rng)
     true = group_means(groups, labels)
     np.testing.assert_allclose(adjusted(true, *rates(labels, sp.csr_array(labels))), true, atol=1e-12)
-    sizes, prior = sizes_of(groups)[:, None], labels.mean(axis=0)
+    sizes, prior = group_sizes(groups)[:, None], labels.mean(axis=0)
     expected = (true * sizes + prior) / (sizes + 1)
     np.testing.assert_allclose(expectation_maximisation(groups, labels, prior), expected, atol=1e-4)
 

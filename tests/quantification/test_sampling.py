@@ -8,26 +8,26 @@ from hypothesis.extra import numpy as hnp
 from stages.quantification import sampling
 from stages.quantification.sampling import (
     group_means,
+    group_sizes,
     mean_of_means,
-    members_of,
+    membership,
     shifted_groups,
-    sizes_of,
     training_groups,
     uniform_groups,
 )
 
 
 def test_means_by_hand():
-    groups = members_of([[0], [0, 2], [2, 1, 0]], n_documents=3)
+    groups = membership([[0], [0, 2], [2, 1, 0]], n_documents=3)
     values = np.array([[1.0, 0.0], [0.5, 0.25], [0.0, 1.0]])
     expected = [[1.0, 0.0], [0.5, 0.5], [0.5, 1.25 / 3]]
     np.testing.assert_allclose(group_means(groups, values), expected, rtol=1e-15)
-    assert sizes_of(groups).tolist() == [1, 2, 3]
+    assert group_sizes(groups).tolist() == [1, 2, 3]
 
 
 def test_uniform_groups_have_every_size_and_no_member_twice():
     groups = uniform_groups(5, 4000, np.random.default_rng(1))
-    counts = np.bincount(sizes_of(groups), minlength=6)
+    counts = np.bincount(group_sizes(groups), minlength=6)
     assert counts[0] == 0
     np.testing.assert_allclose(counts[1:] / 4000, 0.2, atol=0.03)
     np.testing.assert_allclose(groups.mean(axis=0), 0.6, atol=0.03)  # every document equally often
@@ -68,7 +68,7 @@ def test_shifted_groups_move_the_prevalence_over_the_whole_range():
     targets = sp.csr_array((np.arange(200) < 20).astype(np.uint8)[:, None])  # one code, 10 %
     groups = shifted_groups(targets, 500, np.random.default_rng(0))
     prevalence = group_means(groups, targets)[:, 0]
-    assert sizes_of(groups).min() >= 1
+    assert group_sizes(groups).min() >= 1
     quarters = np.histogram(prevalence, bins=4, range=(0, 1))[0]
     assert quarters.min() > 80
     assert prevalence.mean() == pytest.approx(0.5, abs=0.05)
@@ -84,4 +84,4 @@ def test_shifted_groups_without_anything_to_shift_are_uniform(targets):
 def test_shifted_groups_are_never_empty(seed):
     rng = np.random.default_rng(seed)
     targets = sp.csr_array(rng.random((7, 3)) < 0.3)
-    assert sizes_of(shifted_groups(targets, 20, rng)).min() >= 1
+    assert group_sizes(shifted_groups(targets, 20, rng)).min() >= 1

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from stages.encoder.architecture import Architecture
-from stages.encoder.chunking import SpecialIds, bucket, document_rows
+from stages.encoder.chunking import bucket, document_rows
+from stages.encoder.tokenizer import SpecialIds
 
 # The program's own limits: below 7142 tokens for the fifty codes, 6122 for all, 8192 for one long row.
 MAX_TOKENS = {"ce50": 7142, "ceclean": 6122}
@@ -14,8 +15,10 @@ MAX_TOKENS = {"ce50": 7142, "ceclean": 6122}
 
 def architecture(name: str) -> Architecture:
     if name in MAX_TOKENS:
-        return Architecture("CE", "plain", "original", 0.1, chunk_length=512, max_tokens=MAX_TOKENS[name])
-    return Architecture("LE", "plain", "original", 0.1, window=512, max_positions=8192)
+        return Architecture(
+            encoder="CE", head="plain", padding="original", dropout=0.1, chunk_length=512, max_tokens=MAX_TOKENS[name]
+        )
+    return Architecture(encoder="LE", head="plain", padding="original", dropout=0.1, window=512, max_positions=8192)
 
 
 def special(folder: Path) -> SpecialIds:

@@ -9,7 +9,8 @@ from transformers import BertTokenizerFast, MegatronBertConfig, MegatronBertMode
 
 from stages.encoder.architecture import Architecture
 from stages.encoder.chunking import document_rows
-from stages.encoder.encoder import special_ids
+from stages.encoder.tokenizer import special_ids
+from stages.modeling.batching import Batch
 from stages.modeling.model import build_model, load_model, save_model
 
 TYPES = {"ce50": ("CE", "plain"), "msam50": ("CE", "msam"), "le50": ("LE", "plain"), "lemsam50": ("LE", "msam")}
@@ -44,12 +45,11 @@ def test_logits(reference, encoder_folder, tmp_path, name):
     synonyms = json.loads((folder / "synonyms.json").read_text()) if head == "msam" else None
     documents = sorted({key.split("/")[0] for key in case if key.startswith("doc")})
     architecture = Architecture(
-        encoder,
-        head,
-        "original",
+        encoder=encoder,
+        head=head,
+        padding="original",
         dropout=0.1,
-        heads=len(synonyms[0]) if synonyms else None,
-        **({"chunk_length": 512, "max_tokens": 7142} if encoder == "CE" else {"window": 512, "max_positions": 8192}),
+        **{"chunk_length": 512, "max_tokens": 7142} if encoder == "CE" else {"window": 512, "max_positions": 8192},
     )
     codes = case[f"{documents[0]}/logits"].shape[1]
     model = build_model(encoder_folder, architecture, codes, synonyms)
@@ -70,17 +70,14 @@ def test_logits(reference, encoder_folder, tmp_path, name):
     for number, of in enumerate(documents):
         ids, mask = document_rows([special.cls, *case[f"{of}/word_ids"], special.sep], architecture, special)
         with torch.no_grad():
-            alone = model(torch.tensor(ids), torch.tensor(mask), torch.zeros(len(ids), dtype=torch.long), 1)
+            alone = model(Batch(torch.tensor(ids), torch.tensor(mask), torch.zeros(len(ids), dtype=torch.long), 1))
         np.testing.assert_allclose(alone, case[f"{of}/logits"], rtol=0, atol=1e-5, err_msg=of)
         rows += list(torch.tensor(ids))
         masks += list(torch.tensor(mask))
         document += [number] * len(ids)
     with torch.no_grad():
-        together = model(
-            torch.nn.utils.rnn.pad_sequence(rows, batch_first=True, padding_value=special.pad),
-            torch.nn.utils.rnn.pad_sequence(masks, batch_first=True),
-            torch.tensor(document),
-            len(documents),
-        )
+        ids = torch.nn.utils.rnn.pad_sequence(rows, batch_first=True, padding_value=special.pad)
+        mask = torch.nn.utils.rnn.pad_sequence(masks, batch_first=True)
+        together = model(Batch(ids, mask, torch.tensor(document), len(documents)))
     expected = np.concatenate([case[f"{of}/logits"] for of in documents])
     np.testing.assert_allclose(together, expected, rtol=0, atol=1e-5)

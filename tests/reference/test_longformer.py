@@ -8,7 +8,7 @@ import torch
 from transformers import BertConfig, BertModel, MegatronBertConfig, MegatronBertModel
 
 from stages.encoder.architecture import Architecture
-from stages.encoder.encoder import fitted, token_states
+from stages.encoder.encoder import adapt, token_states
 from stages.encoder.sliding_window import position_source
 
 CLASSES = {"bert": (BertConfig, BertModel), "megatron": (MegatronBertConfig, MegatronBertModel)}
@@ -36,12 +36,14 @@ def encoder(description: dict, case: dict[str, np.ndarray]):
 
 def sliding(description: dict) -> Architecture:
     window, positions = description["attention_window"], description["longformer_max_length"]
-    return Architecture("LE", "plain", "original", 0.0, window=window, max_positions=positions)
+    return Architecture(
+        encoder="LE", head="plain", padding="original", dropout=0.0, window=window, max_positions=positions
+    )
 
 
 def test_converted_encoder(reference, device):
     for name, (description, case) in cases(reference).items():
-        model = fitted(encoder(description, case), sliding(description), name).to(device)
+        model = adapt(encoder(description, case), sliding(description), name).to(device)
         ids, mask = (torch.tensor(case[part], device=device).long() for part in ("input_ids", "attention_mask"))
         with torch.no_grad():
             states = token_states(model, ids, mask).cpu()
@@ -51,7 +53,7 @@ def test_converted_encoder(reference, device):
 
 def test_attention_of_the_first_layer(reference):
     for name, (description, case) in cases(reference).items():
-        attention = fitted(encoder(description, case), sliding(description), name).encoder.layer[0].attention.self
+        attention = adapt(encoder(description, case), sliding(description), name).encoder.layer[0].attention.self
         visible = torch.tensor(case["attention_mask"]).bool()
         with torch.no_grad():
             context, _ = attention(torch.tensor(case["layer0_attention_input"]), visible[:, None, None])
@@ -66,8 +68,10 @@ def test_full_attention_is_that_of_the_unconverted_encoder(reference):
             continue
         met += 1
         length = description["config"]["max_position_embeddings"]
-        full = Architecture("CE", "plain", "original", 0.0, chunk_length=length, max_tokens=2 * length)
-        model = fitted(encoder(description, case), full, name)
+        full = Architecture(
+            encoder="CE", head="plain", padding="original", dropout=0.0, chunk_length=length, max_tokens=2 * length
+        )
+        model = adapt(encoder(description, case), full, name)
         with torch.no_grad():
             states = token_states(model, torch.tensor(case["input_ids"]).long(), torch.tensor(case["attention_mask"]))
         np.testing.assert_allclose(states, case["out_before_conversion"], rtol=0, atol=1e-5, err_msg=name)

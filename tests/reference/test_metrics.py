@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from scipy.special import expit
 
 from stages.evaluation import calibration, classification
 from stages.quantification.errors import absolute_errors
@@ -33,7 +34,7 @@ def cases(folder: Path) -> dict:
     for name, expected in json.loads((folder / "expected.json").read_text()).items():
         with np.load(folder / f"{name}.npz") as arrays:
             targets, logits = arrays["labels"], arrays["logits"]
-        loaded[name] = targets, logits, classification.sigmoid(logits), expected
+        loaded[name] = targets, logits, expit(logits), expected
     return loaded
 
 
@@ -98,7 +99,7 @@ def test_micro_average_over_the_most_frequent_codes(cases):
     """Their training-time precision and recall "at k" are micro averages over the k most frequent codes."""
     for case, (targets, _, probabilities, expected) in cases.items():
         for k, columns in expected["top_k_label_columns_used_by_compute_metrics"].items():
-            counts = classification.counts_by_code(targets, probabilities > 0.5).of(np.array(columns)).pooled()
+            counts = classification.counts_by_code(targets, probabilities > 0.5).select(np.array(columns)).pooled()
             for name, metric in (("precision", classification.precision), ("recall", classification.recall)):
                 value = expected["compute_metrics"][f"{name}_at_{k}"]
                 assert float(metric(counts)) == pytest.approx(0 if value == "nan" else value, **EXACT), f"{case}: {k}"
@@ -106,7 +107,7 @@ def test_micro_average_over_the_most_frequent_codes(cases):
 
 def test_calibration_error(cases):
     for case, (targets, _, probabilities, expected) in cases.items():
-        errors = calibration.calibration_errors(calibration.Bins.of(targets, probabilities, bins=20))
+        errors = calibration.calibration_errors(calibration.Bins.count(targets, probabilities, bins=20))
         assert errors[:FIRST] == pytest.approx(np.array(expected["ece_per_label_first50"]), **FLOAT32), case
         mece = calibration.mece(targets[:, :FIRST], probabilities[:, :FIRST])
         assert mece == pytest.approx(expected["compute_metrics"]["mece"], **FLOAT32), case
@@ -116,7 +117,7 @@ def test_calibration_error_covers_all_codes(cases):
     """Unlike theirs, ours does not stop at column 50."""
     for case, (targets, _, probabilities, _) in cases.items():
         if targets.shape[1] > FIRST:
-            errors = calibration.calibration_errors(calibration.Bins.of(targets, probabilities, bins=20))
+            errors = calibration.calibration_errors(calibration.Bins.count(targets, probabilities, bins=20))
             assert calibration.mece(targets, probabilities) == pytest.approx(errors.mean(), **EXACT), case
             assert not math.isclose(errors.mean(), errors[:FIRST].mean()), case
 

@@ -9,9 +9,11 @@ import pandas as pd
 import pytest
 
 from stages.corpus import mimic, split_files, text
+from stages.corpus.corpora import CORPORA
 from stages.corpus.document import Corpus
 from stages.corpus.icd import MIMIC_50, dotted
 
+SUBSETS = CORPORA["mimic3"].subsets
 TABLES = {"top50": "mullenbach_50", "full": "mullenbach_full", "clean": "edin_clean"}
 LEAST = 10  # documents of a code of `clean`, in the authors' program
 
@@ -23,7 +25,7 @@ def folder(reference: Path) -> Path:
 
 @pytest.fixture(scope="module")
 def corpora(folder: Path) -> dict[str, Corpus]:
-    return {subset: mimic.load(folder / "mimic_synthetic", subset, LEAST) for subset in TABLES}
+    return {subset: mimic.load(folder / "mimic_synthetic", SUBSETS[subset], LEAST) for subset in TABLES}
 
 
 @pytest.fixture(scope="module")
@@ -56,7 +58,7 @@ def test_top50_has_the_texts_of_full(corpora: dict):
 
 @pytest.mark.parametrize("subset", ["top50", "full"])
 def test_published_parts(folder: Path, tables: dict, subset: str):
-    part_of = split_files.load(folder / "mimic_synthetic", subset)
+    part_of = split_files.load(folder / "mimic_synthetic", SUBSETS[subset].split_files)
     for admission, part in zip(tables[subset]["_id"].astype(str), tables[subset]["split"], strict=True):
         assert part_of.get(admission) == (None if pd.isna(part) else part)
 

@@ -9,9 +9,9 @@ import pytest
 import scipy.sparse as sp
 import torch
 
-from stages.quantification.errors import mean_errors, sample_errors, smooth
+from stages.quantification.errors import mean_errors, sample_errors
 from stages.quantification.quantifiers import PrevalenceMLP, fit_mlp
-from stages.quantification.sampling import group_means, mean_of_means, members_of, sizes_of
+from stages.quantification.sampling import group_means, group_sizes, mean_of_means, membership
 
 LAYERS = {"head_layer": "hidden", "final_layer": "output"}
 
@@ -35,7 +35,7 @@ def groups_of(samples, part):
     """The authors' groups of one part; `train` ones are of validation documents."""
     documents = len(samples["val_true" if part == "train" else "test_true"])
     lists = [samples[f"{part}_idx"][start:end] for start, end in pairwise(samples[f"{part}_off"])]
-    return members_of(lists, documents)
+    return membership(lists, documents)
 
 
 def documents_of(samples, part, kind):
@@ -67,7 +67,7 @@ def test_the_authors_order_of_draws_gives_their_groups(samples):
         ours = groups_of(samples, part)
         documents = ours.shape[1]
         lists = [generator.sample(range(documents), generator.randint(1, documents)) for _ in range(len(ours))]
-        np.testing.assert_array_equal(members_of(lists, documents), ours)
+        np.testing.assert_array_equal(membership(lists, documents), ours)
 
 
 @pytest.mark.parametrize("part", ["train", "test"])
@@ -79,7 +79,9 @@ def test_group_means(samples, part, kind, name, form):
 
 
 def test_errors_of_single_samples(samples):
-    absolute, relative = sample_errors(samples["count_test"], samples["pcc_test"], sizes_of(groups_of(samples, "test")))
+    absolute, relative = sample_errors(
+        samples["count_test"], samples["pcc_test"], group_sizes(groups_of(samples, "test"))
+    )
     np.testing.assert_allclose(absolute, samples["ae_per_sample_test_pcc"], rtol=1e-9)
     np.testing.assert_allclose(relative, samples["rae_per_sample_test_pcc"], rtol=1e-9)
 
@@ -87,7 +89,7 @@ def test_errors_of_single_samples(samples):
 @pytest.mark.parametrize("part", ["train", "test"])
 @pytest.mark.parametrize("method", ["cc", "pcc"])
 def test_mean_errors(samples, expected, part, method):
-    errors = mean_errors(samples[f"count_{part}"], samples[f"{method}_{part}"], sizes_of(groups_of(samples, part)))
+    errors = mean_errors(samples[f"count_{part}"], samples[f"{method}_{part}"], group_sizes(groups_of(samples, part)))
     assert errors["ae"] == pytest.approx(expected[f"{part}_{method}"]["AE"], rel=1e-9)
     assert errors["rae"] == pytest.approx(expected[f"{part}_{method}"]["RAE"], rel=1e-9)
 
@@ -96,14 +98,9 @@ def test_lazy(samples, expected):
     lazy = mean_of_means(groups_of(samples, "train"), samples["val_prob"])
     np.testing.assert_allclose(lazy, samples["pcc_train"].mean(axis=0), rtol=1e-9)
     true = samples["count_test"]
-    errors = mean_errors(true, np.broadcast_to(lazy, true.shape), sizes_of(groups_of(samples, "test")))
+    errors = mean_errors(true, np.broadcast_to(lazy, true.shape), group_sizes(groups_of(samples, "test")))
     assert errors["ae"] == pytest.approx(expected["test_lazy"]["AE"], rel=1e-9)
     assert errors["rae"] == pytest.approx(expected["test_lazy"]["RAE"], rel=1e-9)
-
-
-def test_smoothing(expected):
-    for prevalence, epsilon, smoothed in expected["smoothing"]:
-        assert smooth(prevalence, epsilon) == pytest.approx(smoothed, rel=1e-9)
 
 
 def test_network(folder):
@@ -142,6 +139,6 @@ def test_training(folder, samples, expected):
 
         estimated = network.estimate(samples["pcc_test"])
         np.testing.assert_allclose(estimated, trace["test_out_best"], rtol=1e-4, atol=1e-5)
-        errors = mean_errors(samples["count_test"], estimated, sizes_of(groups_of(samples, "test")))
+        errors = mean_errors(samples["count_test"], estimated, group_sizes(groups_of(samples, "test")))
         assert errors["ae"] == pytest.approx(summary["AE_selected"], rel=1e-4)
         assert errors["rae"] == pytest.approx(summary["RAE_selected"], rel=1e-4)

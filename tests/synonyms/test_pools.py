@@ -6,6 +6,7 @@ import pytest
 
 from stages.common.io import InputError
 from stages.synonyms import pools
+from stages.synonyms.pools import normalise, normalise_all
 
 
 def test_an_umls_file_is_read_and_a_changed_one_warned_of(tmp_path, caplog):
@@ -23,7 +24,9 @@ def test_an_umls_file_is_read_and_a_changed_one_warned_of(tmp_path, caplog):
 def test_the_published_file_is_known_by_its_checksum(tmp_path, caplog, monkeypatch):
     (tmp_path / "icd_mimic3_random_sort.json").write_bytes(b'{"486": ["pneumonia"]}')
     # `printf '{"486": ["pneumonia"]}' | git hash-object --stdin`
-    monkeypatch.setitem(pools.CHECKSUMS, "umls", ("git blob", "69a33dc6b56e60fb0123e55eca59b09eed26ec5f"))
+    monkeypatch.setitem(
+        pools.POOLS["umls"].checksums, pools.MSMN, ("git blob", "69a33dc6b56e60fb0123e55eca59b09eed26ec5f")
+    )
     assert pools.read_pool("umls", tmp_path) == {"486": ["pneumonia"]}
     assert not caplog.records
 
@@ -47,18 +50,18 @@ def test_codes_of_a_pool_are_read_in_any_spelling(caplog):
         "E849.0": ["f"],
         "I10.": ["g"],
     }
-    found = pools.matched("umls", pool, ["401.9", "38.93", "V58.61", "38.91", "I10", "486"])
+    found = pools.match_codes("umls", pool, ["401.9", "38.93", "V58.61", "38.91", "I10", "486"])
     assert found == {"401.9": ["a"], "38.93": ["b"], "V58.61": ["c"], "38.91": ["d"], "I10": ["g"]}
     assert [record.getMessage() for record in caplog.records] == ["pool umls: covers 5 of 6 codes"]
 
 
 def test_a_spelling_that_two_codes_share_counts_only_with_its_dot(caplog):
-    assert pools.matched("umls", {"4019": ["a"], "40.19": ["b"]}, ["401.9", "40.19"]) == {"40.19": ["b"]}
+    assert pools.match_codes("umls", {"4019": ["a"], "40.19": ["b"]}, ["401.9", "40.19"]) == {"40.19": ["b"]}
     assert "1 codes without a dot could be two codes" in caplog.text
 
 
 def test_few_codes_covered_are_warned_of(caplog):
-    pools.matched("umls", {"4019": ["a"]}, ["401.9", "486", "496"])
+    pools.match_codes("umls", {"4019": ["a"]}, ["401.9", "486", "496"])
     assert [record.levelno for record in caplog.records] == [logging.WARNING]
 
 
@@ -84,7 +87,7 @@ def test_a_deeply_nested_file_is_one_line(tmp_path):
 )
 def test_a_file_of_another_form_is_refused(tmp_path, name, content, said):
     (tmp_path / name).write_bytes(content)
-    pool = next(pool for pool, file in pools.FILES.items() if file == name)
+    pool = next(pool for pool, known in pools.POOLS.items() if known.parse and known.file(9) == name)
     with pytest.raises(InputError, match=said) as refused:
         pools.read_pool(pool, tmp_path)
     assert name in str(refused.value)
@@ -112,9 +115,9 @@ def test_titles_stand_in_for_what_umls_lacks():
 
 def test_without_shared():
     pool = {"1": ["a", "b", "shared"], "2": ["shared", "c"], "3": ["d", "b of 4"]}
-    assert pools.without_shared(pool) == {"1": ["a", "b"], "2": ["c"], "3": ["d", "b of 4"]}
+    assert pools.drop_shared(pool) == {"1": ["a", "b"], "2": ["c"], "3": ["d", "b of 4"]}
     # A phrase that the code has in both pools is its own; one that another code has there is not.
-    assert pools.without_shared(pool, {"1": ["a"], "2": ["d"], "4": ["b of 4"]}) == {
+    assert pools.drop_shared(pool, {"1": ["a"], "2": ["d"], "4": ["b of 4"]}) == {
         "1": ["a", "b"],
         "2": ["c"],
         "3": [],
@@ -128,7 +131,6 @@ def test_combined_pools_keep_their_order_and_each_phrase_once():
             "wikipedia": {"1": ["diseases", "a", "e"], "2": ["Diseases", "diseases "]},
         },
         ["2", "1", "3"],
-        512,
     )
     assert combined == {"1": ["b c", "a", "e"], "2": ["a", "Diseases"], "3": []}
     assert list(combined) == ["1", "2", "3"]
@@ -136,7 +138,7 @@ def test_combined_pools_keep_their_order_and_each_phrase_once():
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
 def test_icd10cm_knows_titles_inclusion_terms_and_ancestors():
-    pool = pools.icd10cm_pool(["E11.21", "E11.9", "0DTJ4ZZ", "R50.9"], 512)
+    pool = pools.icd10cm_pool(["E11.21", "E11.9", "0DTJ4ZZ", "R50.9"])
     assert set(pool) == {"E11.21", "E11.9", "R50.9"}
     assert pool["R50.9"][:2] == ["Fever unspecified", "Fever NOS"]
     assert "Type 2 diabetes mellitus with diabetic nephropathy" in pool["E11.21"]
@@ -144,7 +146,7 @@ def test_icd10cm_knows_titles_inclusion_terms_and_ancestors():
     assert "Type 2 diabetes mellitus with kidney complications" in pool["E11.21"]  # its own ancestor
     assert not any("Type 2 diabetes mellitus" in phrases for phrases in pool.values())  # the ancestor of both
     # A code that is itself another's ancestor keeps its own title.
-    assert "Type 2 diabetes mellitus" in pools.icd10cm_pool(["E11", "E11.9"], 512)["E11"]
+    assert "Type 2 diabetes mellitus" in pools.icd10cm_pool(["E11", "E11.9"])["E11"]
 
 
 def test_a_draw_keeps_the_order_and_knows_nothing_of_other_codes():
@@ -169,3 +171,33 @@ def test_statistics():
     assert found["candidates"] == {"codes_covered": 2, "phrases": 3, "min": 1, "median": 1.5, "mean": 1.5, "max": 2}
     assert found["pools"]["umls"]["codes_covered"] == 1
     assert found["pools"]["titles"]["codes_covered"] == 2
+
+
+@pytest.mark.parametrize(
+    "phrase,expected",
+    [
+        ("Heart failure, unspecified", "Heart failure unspecified"),
+        ("[x]depressive disorder", "[x] depressive disorder"),
+        ("fluid or electrolyte and acid-base", "fluid electrolyte acid base"),
+        ("or stenosis and", "or stenosis and"),  # only with a space on either side
+        ("organ and organ system", "organ organ system"),
+        ("diabetes (mellitus) [DM]", "diabetes (mellitus) [DM]"),
+        ("  two   spaces\tand a tab ", "two spaces and a tab"),
+        ("Menière's", "Meni re s"),
+        ("--;--", ""),
+        ("salt and or and water", "salt and water"),  # one pass for each word, as the authors' program makes
+    ],
+)
+def test_normalise(phrase, expected):
+    assert normalise(phrase) == expected
+
+
+def test_what_is_the_same_afterwards_counts_once():
+    assert normalise_all(["renal failure", "renal-failure", "Renal failure", "", "?!", "renal  failure"]) == [
+        "renal failure",
+        "Renal failure",
+    ]
+
+
+def test_long_phrases_are_left_out_by_their_length_as_given():
+    assert normalise_all(["a" * 511, "b" * 512, " " + "c" * 511 + " ", "d." * 256]) == ["a" * 511, "c" * 511]

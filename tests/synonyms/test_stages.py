@@ -149,7 +149,7 @@ def test_random_synonyms(folder):
 @pytest.mark.parametrize(
     "pool,data,said",
     [
-        ("icd10cm", {}, "icd10cm describes ICD-10-CM codes; data.format mimic3 is coded in ICD-9-CM"),
+        ("icd10cm", {}, "icd10cm describes ICD-10-CM codes; the corpus is coded in ICD-9-CM"),
         (
             "wikipedia",
             {"format": "codiesp", "subset": "both", "split": "official"},

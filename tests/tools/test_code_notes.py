@@ -18,7 +18,7 @@ from tools import code_notes, export
 from tools.notes import kit as kits
 
 CODES = ["401.9", "486", "96.04"]
-ARCHITECTURE = Architecture("CE", "msam", "masked", 0.0, heads=2, chunk_length=12, max_tokens=40)
+ARCHITECTURE = Architecture(encoder="CE", head="msam", padding="masked", dropout=0.0, chunk_length=12, max_tokens=40)
 MARKER = "zyxmarker"
 
 
@@ -26,7 +26,7 @@ MARKER = "zyxmarker"
 def pipeline(bert_folder, tmp_path, monkeypatch) -> Path:
     """A folder with what the pipeline leaves that coding needs."""
     monkeypatch.chdir(tmp_path)
-    paths.PARAMS.write_text((Path(__file__).parents[1] / "params.yaml").read_text())
+    paths.PARAMS.write_text((Path(__file__).parents[2] / "params.yaml").read_text())
     torch.manual_seed(2)
     model = build_model(bert_folder, ARCHITECTURE, 3, [[f"w{at}", f"w{at} w{at + 9}"] for at in range(3)])
     paths.CLASSIFIER.mkdir(parents=True)
@@ -76,8 +76,8 @@ def test_every_source_gives_the_same_codes(pipeline, monkeypatch, capsys):
 def test_a_code_without_a_title_takes_the_classification_s():
     """Where the corpus is coded in ICD-10; an older code that looks like one is another code."""
     titles = {"R50.9": [], "I10": ["own title"], "0FT44ZZ": []}
-    assert kits.titled(titles, in_icd10=True) == {"R50.9": "Fever, unspecified", "I10": "own title", "0FT44ZZ": ""}
-    assert kits.titled({"E85.0": []}, in_icd10=False) == {"E85.0": ""}
+    assert kits.add_titles(titles, in_icd10=True) == {"R50.9": "Fever, unspecified", "I10": "own title", "0FT44ZZ": ""}
+    assert kits.add_titles({"E85.0": []}, in_icd10=False) == {"E85.0": ""}
 
 
 def test_calibrated_and_assigned_by_hand(pipeline, monkeypatch):
@@ -159,7 +159,7 @@ def test_weights_of_protected_records_need_a_word(pipeline, monkeypatch):
 def test_the_log_quotes_no_note(pipeline):
     Path("a.txt").write_text(f"{MARKER} w1")
     command = [sys.executable, "-m", "tools.code_notes", "a.txt", "--json", "out.json"]
-    environment = {"PYTHONPATH": str(Path(__file__).parents[1]), "PATH": ""}
+    environment = {"PYTHONPATH": str(Path(__file__).parents[2]), "PATH": ""}
     done = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
     assert done.returncode == 0, done.stderr
     assert MARKER not in done.stdout + done.stderr

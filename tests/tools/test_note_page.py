@@ -4,7 +4,7 @@ import re
 
 import numpy as np
 
-from tools.notes.page import Coded, CodedNote, levels_of, page
+from tools.notes.note_page import Coded, CodedNote, page, strength
 
 EVIL = "<script>alert('x')</script> & \"fever\""
 
@@ -37,9 +37,9 @@ def test_the_first_code_is_lit_without_a_script():
 
 
 def test_levels_by_hand():
-    assert levels_of(np.array([0.0, 0.1, 0.125, 0.26, 0.6, 1.0, -3.0])).tolist() == [0, 0, 1, 2, 3, 4, 0]
-    assert levels_of(np.array([-1.0, 0.0])).tolist() == [0, 0]
-    assert levels_of(np.zeros(0)).tolist() == []
+    assert strength(np.array([0.0, 0.1, 0.125, 0.26, 0.6, 1.0, -3.0])).tolist() == [0, 0, 1, 2, 3, 4, 0]
+    assert strength(np.array([-1.0, 0.0])).tolist() == [0, 0]
+    assert strength(np.zeros(0)).tolist() == []
 
 
 def test_a_cut_text_says_how_much_was_read():

@@ -1,7 +1,7 @@
 import pandas as pd
 
 from tools.reporting.experiments import Experiment
-from tools.reporting.page import found, markdown, page, section_of
+from tools.reporting.page import findings, markdown, page, section_of
 from tools.reporting.tables import Difference
 
 
@@ -51,7 +51,7 @@ def test_the_page_needs_nothing_else():
     text = page([section, section])
     assert text.startswith("<!DOCTYPE html>")
     assert "&lt;a&gt;" in text and "<a>:" not in text
-    for outside in ("<script", "<link", "src=", 'href="http'):
+    for outside in ("<script src", "<link", "src=", 'href="http'):
         assert outside not in text.replace("http://www.w3.org", "")
     assert text.count("<svg") == 2 * len([figure for part in section.parts for figure in part.figures])
     assert text.count('<a href="#s') == 2
@@ -63,7 +63,7 @@ def test_what_was_found_is_said_in_sentences_and_never_overstated():
     chance = {"f1_micro": Difference(-0.004, -0.02, 0.01, 0.4)}
     worse = {"f1_micro": Difference(-0.198, -0.216, -0.18, 0.009)}
     pairs = [("M", "M 4", "M 2", chance), ("MSAM", "CE_MSAM", "CE", shown), ("M", "M 2", "M 1", chance)]
-    assert found([*pairs, ("sliding window", "LE", "CE", worse)]) == [
+    assert findings([*pairs, ("sliding window", "LE", "CE", worse)]) == [
         "CE_MSAM is better than CE by 8.8 points of micro-F1 (95 % interval 7.0 to 10.5).",
         "LE is worse than CE by 19.8 points of micro-F1 (95 % interval 18.0 to 21.6).",
         "No difference is shown between M 4 and M 2, between M 2 and M 1.",
@@ -76,3 +76,13 @@ def test_all_codes_stand_in_a_folded_table():
     assert "All 1 codes, CE" in text
     assert "&lt;b&gt;" in text and "<b>" not in text
     assert text.count("<script>") == 1
+
+
+def test_a_figure_has_its_interval_or_deviation_below_it():
+    run = experiment("a", "CE", 0.6)
+    run.metrics["classification.test.intervals.f1_micro"] = [0.55, 0.654]
+    other = experiment("b", "CE", 0.7)
+    alone, both = (page([section_of(runs)]) for runs in ([run], [run, other]))
+    assert '60.0<br><small title="95 % interval over patients">55.0–65.4</small>' in alone
+    assert "Small: 95 % interval" in alone
+    assert '65.0<br><small title="standard deviation over seeds">± 7.1</small>' in both

@@ -9,29 +9,24 @@ from stages.common.io import InputError
 from tools import preset
 
 PARAMS = paths.PARAMS.read_text(encoding="utf-8")
-PRESETS = sorted(preset.PRESETS.glob("*.yaml"))
 
 
-def settings(path: Path) -> dict[tuple[str, ...], object]:
-    return dict(preset.leaves(params.parse(path.read_text(encoding="utf-8"))))
-
-
-@pytest.mark.parametrize("path", PRESETS, ids=lambda path: path.stem)
-def test_preset_is_valid_and_keeps_comments(path: Path):
-    text = preset.apply(PARAMS, settings(path).items())
-    checked = params.check(params.parse(text), path.stem).model_dump(by_alias=True)
-    applied = dict(preset.leaves(checked))
-    assert {key: applied[key] for key in settings(path)} == settings(path)
+@pytest.mark.parametrize("name", preset.available())
+def test_preset_is_valid_and_keeps_comments(name: str):
+    settings = preset.settings_of(name)
+    text = preset.apply(PARAMS, settings.items())
+    applied = dict(preset.leaves(params.check(params.parse(text), name).model_dump(by_alias=True)))
+    assert {key: applied[key] for key in settings} == settings
     assert text.count("#") == PARAMS.count("#")
 
 
 def test_presets_set_the_same_keys_so_that_one_undoes_another():
-    assert len({frozenset(settings(path)) for path in PRESETS}) == 1
-    assert len(PRESETS) == 10
+    assert len({frozenset(preset.settings_of(name)) for name in preset.available()}) == 1
+    assert "paper" not in preset.available()
 
 
 def test_committed_params_are_the_demo():
-    demo = preset.apply(PARAMS, settings(preset.PRESETS / "demo.yaml").items())
+    demo = preset.apply(PARAMS, preset.settings_of("demo").items())
     assert params.parse(demo) == params.parse(PARAMS)
 
 
@@ -84,27 +79,3 @@ def test_mistakes_are_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, 
     with pytest.raises(InputError, match=message) as raised:
         preset.main()
     assert "\n" not in str(raised.value)
-
-
-def test_it_looks_at_the_folder_at_once(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-):
-    """What is missing, and what DVC would read for nothing; the preset is applied all the same."""
-    for folder in (preset.PRESETS, Path("data/pools"), Path("data/published")):
-        shutil.copytree(folder, tmp_path / folder)
-    (tmp_path / "mimic").mkdir()
-    (tmp_path / "mimic" / "NOTEEVENTS.csv.gz").touch()
-    with (tmp_path / "mimic" / "CHARTEVENTS.csv").open("wb") as file:
-        file.truncate(3 * 2**30)
-    monkeypatch.chdir(tmp_path)
-    paths.PARAMS.write_text(PARAMS)
-    monkeypatch.setattr(sys, "argv", ["preset", "demo", f"data.raw_dir={tmp_path / 'mimic'}"])
-    preset.main()
-    assert "has no PROCEDURES_ICD, DIAGNOSES_ICD, D_ICD_PROCEDURES, D_ICD_DIAGNOSES" in caplog.text
-    assert "has 3.0 GB that the pipeline does not need" in caplog.text
-    assert "ln -s" in caplog.text
-    caplog.clear()
-    monkeypatch.setattr(sys, "argv", ["preset", "demo", "data.raw_dir=/nowhere"])
-    preset.main()
-    assert "data.raw_dir: /nowhere does not exist" in caplog.text
-    assert params.load().data.raw_dir == "/nowhere"

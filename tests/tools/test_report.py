@@ -114,7 +114,7 @@ def test_predictions_that_left_the_cache_are_not_tested(repository, monkeypatch,
     monkeypatch.chdir(tmp_path / "copy")
     shutil.rmtree(".dvc/cache")
     shutil.rmtree(paths.PREDICTIONS)
-    section = report.section(report.gather(["plain", "attending"]), 50, 1)
+    section = report.build_section(report.gather(["plain", "attending"]), 50, 1)
     assert "No tests for CE, CE_MSAM MDP 4" in section.introduction
     assert [table.name for table in section.tables if table.name == "differences"] == []
     assert section.tables[0].name == "main"

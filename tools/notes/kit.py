@@ -4,7 +4,6 @@ The pipeline has all of it in its outputs; `tools.export` puts it into one folde
 """
 
 import tempfile
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,8 +14,10 @@ from scmrepo.exceptions import SCMError
 
 from stages.common import io, params, paths
 from stages.common.io import InputError
-from stages.corpus import mimic, text
-from stages.encoder.encoder import load_tokenizer
+from stages.corpus import text
+from stages.corpus.corpora import CORPORA, is_synthetic
+from stages.corpus.text import Cleaner
+from stages.encoder.tokenizer import load_tokenizer
 from stages.modeling.model import CodingModel, load_model
 from stages.modeling.predictions import model_folder
 
@@ -30,7 +31,7 @@ NEEDED = (  # beside the model
     paths.CLASSIFICATION,
     paths.CALIBRATION,
 )
-CLEANERS: dict[str, Callable[[str], str]] = {"folded": text.fold_white_space, "words": text.lower_alphanumeric}
+CLEANERS: dict[str, Cleaner] = {"folded": text.fold_white_space, "words": text.lower_alphanumeric}
 
 
 @dataclass(frozen=True)
@@ -47,7 +48,7 @@ class Kit:
     cleaning: str
     about: dict[str, Any]
 
-    def cleaned(self, note: str) -> str:
+    def clean(self, note: str) -> str:
         """A note as the documents that the model learned from were cleaned."""
         return text.document([CLEANERS[self.cleaning](note)], CLEANERS[self.cleaning])
 
@@ -60,7 +61,7 @@ class Kit:
         step = architecture.chunk_length - 2
         return max(architecture.chunk_length, 1 + step * ((architecture.max_tokens - 2) // step))
 
-    def described(self) -> dict[str, Any]:
+    def describe(self) -> dict[str, Any]:
         """All but the model, as it stands in kit.json."""
         return {
             "codes": self.codes,
@@ -75,12 +76,11 @@ class Kit:
 
 def cleaning_of(corpus: dict[str, str]) -> str:
     """The name of the rule by which a corpus's texts were cleaned (corpus.json: format and subset)."""
-    if corpus["format"] in mimic.RELEASES and mimic.SUBSETS[corpus["subset"]].clean is text.lower_alphanumeric:
-        return "words"
-    return "folded"
+    clean = CORPORA[corpus["format"]].subsets[corpus["subset"]].clean
+    return next(name for name, cleaner in CLEANERS.items() if cleaner is clean)
 
 
-def of_pipeline(root: Path = Path()) -> Kit:
+def from_pipeline(root: Path = Path()) -> Kit:
     """What the pipeline made last, in the repository at `root`. Raises InputError where it has made no model yet."""
     folder = root / model_folder(root)
     if not folder.is_dir():
@@ -89,31 +89,30 @@ def of_pipeline(root: Path = Path()) -> Kit:
     codes = io.read_json(root / paths.LABEL_CODES)
     measured = io.read_json(root / paths.CLASSIFICATION)["val"]["shared_threshold"]
     settings = params.load(root / paths.PARAMS)
-    synthetic = Path(settings.data.raw_dir) == paths.DEMO  # nobody's record
-    in_icd10 = "icd10cm" in settings.synonyms.pools
+    in_icd10 = CORPORA[corpus["format"]].subsets[corpus["subset"]].revision == 10
     described = {
         "codes": codes,
-        "titles": titled({code: known[code]["titles"] for code in codes}, in_icd10),
+        "titles": add_titles({code: known[code]["titles"] for code in codes}, in_icd10),
         "kinds": {code: known[code]["kind"] for code in codes},
         "threshold": measured["threshold"],
         "temperature": io.read_json(root / paths.CALIBRATION)["test"]["temperature"]["temperature"],
         "cleaning": cleaning_of(corpus),
-        "about": corpus | {"synthetic": synthetic},
+        "about": corpus | {"synthetic": is_synthetic(settings.data)},
     }
-    return _made(folder, described)
+    return _assemble(folder, described)
 
 
-def titled(titles: dict[str, list[str]], in_icd10: bool) -> dict[str, str]:
+def add_titles(titles: dict[str, list[str]], in_icd10: bool) -> dict[str, str]:
     """The title of each code: the corpus's first; else, of ICD-10-CM codes, the classification's; else none."""
     if all(titles.values()) or not in_icd10:
-        return {code: next(iter(own), "") for code, own in titles.items()}
+        return {code: next(iter(listed), "") for code, listed in titles.items()}
     import simple_icd_10_cm as icd10cm  # reads the whole classification: two seconds
 
     known = {code: icd10cm.get_description(code) for code in titles if icd10cm.is_valid_item(code)}
-    return {code: next(iter(own), known.get(code, "")) for code, own in titles.items()}
+    return {code: next(iter(listed), known.get(code, "")) for code, listed in titles.items()}
 
 
-def of_revision(revision: str) -> Kit:
+def from_revision(revision: str) -> Kit:
     """The model of an experiment, or another git revision, from DVC's cache. Raises InputError where it isn't there."""
     paths.CLASSIFIER.parent.mkdir(exist_ok=True)
     with tempfile.TemporaryDirectory(dir=paths.CLASSIFIER.parent) as temporary:
@@ -128,17 +127,17 @@ def of_revision(revision: str) -> Kit:
         except (DvcException, SCMError, OSError) as error:
             reason = " ".join(str(error).split()) or type(error).__name__
             raise InputError(f"--revision {revision}: its model is not in git and DVC's cache ({reason})") from None
-        return of_pipeline(root)
+        return from_pipeline(root)
 
 
-def of_folder(folder: Path) -> Kit:
+def from_folder(folder: Path) -> Kit:
     """What `tools.export` wrote into `folder`. Raises InputError where it did not."""
     if not (folder / KIT).is_file():
         raise InputError(f"{folder} has no {KIT}; it should be a folder that `python -m tools.export` wrote")
-    return _made(folder, io.read_json(folder / KIT))
+    return _assemble(folder, io.read_json(folder / KIT))
 
 
-def _made(folder: Path, described: dict[str, Any]) -> Kit:
+def _assemble(folder: Path, described: dict[str, Any]) -> Kit:
     model = load_model(folder)
     n_scored = len(model.head.output.bias) if hasattr(model.head, "output") else len(model.head.Q)
     if n_scored != len(described["codes"]):
@@ -151,4 +150,4 @@ def _made(folder: Path, described: dict[str, Any]) -> Kit:
 
 def write_kit(kit: Kit, folder: Path) -> None:
     """Write kit.json into an existing folder."""
-    io.write_json(folder / KIT, kit.described(), digits=17)
+    io.write_json(folder / KIT, kit.describe(), digits=17)

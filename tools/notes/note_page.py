@@ -47,7 +47,7 @@ def page(notes: Sequence[CodedNote], about: str) -> str:
     for note in notes:
         levels = {i: strength(code.scores) for i, code in enumerate(note.codes) if code.scores is not None}
         rows.append((note, list(_words(note, levels)), next(iter(levels), None)))
-    return TEMPLATES.get_template("page.html").render(notes=rows, about=about)
+    return TEMPLATES.get_template("note_page.html").render(notes=rows, about=about)
 
 
 def _words(note: CodedNote, levels: dict[int, np.ndarray]) -> Iterator[tuple[str, str, dict[int, int]]]:

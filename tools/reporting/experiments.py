@@ -1,17 +1,18 @@
 """Experiments as the report sees them: what was set, what was measured, and which of them belong in one row."""
 
+import itertools
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from stages.modeling.model_type import TYPES, Model, effective
+from stages.corpus.corpora import CORPORA
+from stages.modeling.model_type import TYPES, ModelType, effective
 
 CRITERIA = ("", "rand", "MDP")
 DEMO = "data/demo/"
-CORPORA = {"mimic3": "MIMIC-III", "mimic4": "MIMIC-IV", "codiesp": "CodiEsp", "table": "table of one's own"}
 
 
 def flat(nested: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
@@ -39,25 +40,23 @@ class Experiment:
         return str(self.params.get("model.type", ""))
 
     @property
-    def model(self) -> Model:
-        return Model.of(self.type, str(self.params.get("encoder.source", "")))
+    def model(self) -> ModelType:
+        return ModelType.parse(self.type, str(self.params.get("encoder.source", "")))
 
     @property
     def corpus(self) -> tuple:
         """What decides the documents: experiments of different corpora do not compare."""
-        return tuple(sorted((key, str(value)) for key, value in self.params.items() if self._of_corpus(key)))
+        return tuple(sorted((key, str(value)) for key, value in self.params.items() if self._decides_the_corpus(key)))
 
-    def _of_corpus(self, key: str) -> bool:
-        demo = str(self.params.get("data.raw_dir", "")).startswith(DEMO)
+    def _decides_the_corpus(self, key: str) -> bool:
         if key == "data.evidence_dir":
             return False
-        return key.startswith("data.") or (demo and key.startswith("demo."))
+        return key.startswith("data.") or (self.synthetic and key.startswith("demo."))
 
     @property
     def corpus_title(self) -> str:
         format_ = str(self.params.get("data.format"))
-        corpus = CORPORA.get(format_, format_)
-        title = f"{corpus} {self.params.get('data.subset')}"
+        title = f"{CORPORA[format_].title if format_ in CORPORA else format_} {self.params.get('data.subset')}"
         return f"{title}, synthetic demo" if self.synthetic else title
 
     @property
@@ -84,14 +83,18 @@ class Setting:
     experiments: tuple[Experiment, ...]
 
     @property
+    def model(self) -> ModelType:
+        return ModelType.parse(self.type)
+
+    @property
     def label(self) -> str:
         synonyms = f" {self.criterion} {self.M}" if self.M else ""
         return f"{self.type}{synonyms}" + (f" ({self.other})" if self.other else "")
 
     def values(self, key: str) -> np.ndarray:
         """The metric `key` of every experiment that has it."""
-        found = [experiment.metrics.get(key) for experiment in self.experiments]
-        return np.array([value for value in found if isinstance(value, int | float)], dtype=float)
+        values = [experiment.metrics.get(key) for experiment in self.experiments]
+        return np.array([value for value in values if isinstance(value, int | float)], dtype=float)
 
 
 def corpora(experiments: Iterable[Experiment]) -> list[list[Experiment]]:
@@ -133,9 +136,9 @@ def settings_of(experiments: Iterable[Experiment]) -> list[Setting]:
 
 
 def _order(setting: Setting) -> tuple:
-    type_at = TYPES.index(setting.type) if setting.type in TYPES else len(TYPES)
-    criterion_at = CRITERIA.index(setting.criterion) if setting.criterion in CRITERIA else len(CRITERIA)
-    return type_at, setting.type, criterion_at, setting.M or 0, setting.other
+    type_ = TYPES.index(setting.type) if setting.type in TYPES else len(TYPES)
+    criterion = CRITERIA.index(setting.criterion) if setting.criterion in CRITERIA else len(CRITERIA)
+    return type_, setting.type, criterion, setting.M or 0, setting.other
 
 
 def main_settings(settings: Iterable[Setting]) -> list[Setting]:
@@ -166,25 +169,26 @@ def contrasts(settings: Iterable[Setting]) -> list[tuple[str, Setting, Setting]]
     rand, M against the next smaller M.
     """
     settings = list(settings)
-    at_main = set(map(id, main_settings(settings)))
-    found = []
-    for one in settings:
-        for two in settings:
-            if one.other != two.other:
-                continue
-            same_synonyms = (one.criterion, one.M) == (two.criterion, two.M)
-            if one.type == two.type.replace("_MSAM", "") != two.type and id(two) in at_main:
-                found.append(("MSAM", two, one))
-            if two.type == f"{one.type}_CLQ" and same_synonyms:
-                found.append(("CLQ", two, one))
-            if one.type.startswith("CE") and two.type == f"LE{one.type[2:]}" and same_synonyms:
-                found.append(("sliding window", two, one))
-            if one.type == two.type and one.M and one.M == two.M and (one.criterion, two.criterion) == ("rand", "MDP"):
-                found.append(("MDP", two, one))
-            if one.type == two.type and one.M and one.criterion == two.criterion and _next_M(settings, one) == two.M:
-                found.append(("M", two, one))
+    in_main = set(map(id, main_settings(settings)))
+    pairs = []
+    for one, two in itertools.product(settings, settings):
+        if one.other != two.other:
+            continue
+        a, b = one.model, two.model
+        same_synonyms = (one.criterion, one.M) == (two.criterion, two.M)
+        same_type = one.type == two.type and one.M is not None
+        if a == replace(b, msam=False) != b and id(two) in in_main:
+            pairs.append(("MSAM", two, one))
+        if b == replace(a, joint=True) != a and same_synonyms:
+            pairs.append(("CLQ", two, one))
+        if b == replace(a, encoder="LE") != a and same_synonyms:
+            pairs.append(("sliding window", two, one))
+        if same_type and one.M == two.M and (one.criterion, two.criterion) == ("rand", "MDP"):
+            pairs.append(("MDP", two, one))
+        if same_type and one.criterion == two.criterion and _next_M(settings, one) == two.M:
+            pairs.append(("M", two, one))
     order = ("MSAM", "CLQ", "sliding window", "MDP", "M")
-    return sorted(found, key=lambda contrast: order.index(contrast[0]))
+    return sorted(pairs, key=lambda pair: order.index(pair[0]))
 
 
 def _next_M(settings: list[Setting], one: Setting) -> int | None:

@@ -29,6 +29,7 @@ CODE_COLUMNS = {
     "calibration_error": "calibration error",
 }
 
+
 @dataclass(frozen=True)
 class Part:
     """A table, if there is one, with the plots that belong to it."""

@@ -3,9 +3,10 @@
 A plot for which there is no data is None. Figures are made without pyplot, so that nothing global changes.
 """
 
-import io
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import wraps
+from io import StringIO
 from typing import Any
 
 import matplotlib as mpl
@@ -15,8 +16,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
 
-from tools.reporting.experiments import Setting
-from tools.reporting.tables import ATTRIBUTIONS, METHODS
+from tools.reporting.experiments import Experiment, Setting
+from tools.reporting.metrics import ATTRIBUTIONS
+from tools.reporting.metrics import QUANTIFIERS as METHODS
 
 # Okabe and Ito's palette, and a grey.
 BLUE, VERMILLION, GREEN, PURPLE, ORANGE, SKY = "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9"
@@ -57,7 +59,7 @@ STYLE = {
 
 def svg(figure: Figure) -> str:
     """A figure as SVG text to be put into a page; the same figure is always the same text."""
-    text = io.StringIO()
+    text = StringIO()
     with mpl.rc_context(STYLE):
         figure.savefig(text, format="svg", metadata={"Date": None, "Creator": None})
     whole = text.getvalue()
@@ -77,68 +79,66 @@ def styled(draw: Callable[..., Figure | None]) -> Callable[..., Figure | None]:
 
 @styled
 def f1_intervals(settings: Sequence[Setting]) -> Figure | None:
-    """Micro-F1 of every setting, one dot a run, with its 95 % interval."""
-    key = "f1_micro"
-    drawn = [setting for setting in settings if setting.values(f"classification.test.{key}").size]
+    """Micro-F1 of every setting, one dot per run, with its 95 % interval."""
+    drawn = [setting for setting in settings if setting.values("classification.test.f1_micro").size]
     if not drawn:
         return None
     figure = Figure(figsize=(7, 0.9 + 0.36 * len(drawn)))
     axes = figure.subplots()
-    for at, setting in enumerate(drawn):
+    for row, setting in enumerate(drawn):
         runs = setting.experiments
-        for run, offset in zip(runs, np.linspace(-0.2, 0.2, len(runs)) if len(runs) > 1 else [0.0], strict=True):
-            value = run.metrics.get(f"classification.test.{key}")
-            if value is None:
-                continue
-            interval = run.metrics.get(f"classification.test.intervals.{key}")
-            if interval:
-                axes.plot(
-                    100 * np.array(interval), [at + offset] * 2, color=colour_of(setting), linewidth=2, alpha=0.55
-                )
-            axes.plot(100 * value, at + offset, looks_of(setting)["marker"], color=colour_of(setting), markersize=6)
-    axes.set_yticks(range(len(drawn)), [setting.label for setting in drawn])
-    axes.set_ylim(len(drawn) - 0.4, -0.6)
-    axes.grid(axis="y", visible=False)
+        for run, offset in zip(runs, _spread(len(runs), 0.2), strict=True):
+            _dot(axes, run, "classification.test.f1_micro", row + offset, looks_of(setting))
+    _rows_axis(axes, [setting.label for setting in drawn])
     axes.set_xlabel("micro-F1 on test, %, with its 95 % interval")
     axes.set_title("How well each model codes")
     return figure
 
 
 @styled
-def evidence(settings: Sequence[Setting]) -> Figure | None:
-    """Each attribution's token F1, or where no words are marked its comprehensiveness, with 95 % intervals."""
-    beginning, metric, words = "evidence.test.plausibility", "f1", "token F1"
-    if not any(setting.values(f"{beginning}.random.{metric}").size for setting in settings):
-        beginning, metric, words = "evidence.test.faithfulness", "comprehensiveness", "comprehensiveness"
-    drawn = [setting for setting in settings if setting.values(f"{beginning}.random.{metric}").size]
+def explanations(settings: Sequence[Setting]) -> Figure | None:
+    """Each attribution's token F1, or where no words are annotated its comprehensiveness, with 95 % intervals."""
+    prefix, metric, words = "explanation.test.plausibility", "f1", "token F1"
+    if not any(setting.values(f"{prefix}.random.{metric}").size for setting in settings):
+        prefix, metric, words = "explanation.test.faithfulness", "comprehensiveness", "comprehensiveness"
+    drawn = [setting for setting in settings if setting.values(f"{prefix}.random.{metric}").size]
     if not drawn:
         return None
-    methods = [one for one in ATTRIBUTIONS if any(s.values(f"{beginning}.{one}.{metric}").size for s in drawn)]
+    methods = [name for name in ATTRIBUTIONS if any(s.values(f"{prefix}.{name}.{metric}").size for s in drawn)]
     figure = Figure(figsize=(7, 1.1 + 0.42 * len(methods)))
     axes = figure.subplots()
-    for at, method in enumerate(methods):
-        places = np.linspace(-0.25, 0.25, len(drawn)) if len(drawn) > 1 else [0.0]
-        for setting, offset in zip(drawn, places, strict=True):
-            run = setting.experiments[0].metrics
-            value = run.get(f"{beginning}.{method}.{metric}")
-            if value is None:
-                continue
-            interval = run.get(f"{beginning}.{method}.intervals.{metric}")
-            if interval:
-                axes.plot(
-                    100 * np.array(interval), [at + offset] * 2, color=colour_of(setting), linewidth=2, alpha=0.55
-                )
-            label = setting.label if method == methods[-1] else None
-            looks = looks_of(setting) | {"linestyle": ""}
-            axes.plot(100 * value, at + offset, markersize=6, label=label, **looks)
-    axes.set_yticks(range(len(methods)), [ATTRIBUTIONS[method] for method in methods])
-    axes.set_ylim(len(methods) - 0.4, -0.6)
-    axes.grid(axis="y", visible=False)
+    for row, method in enumerate(methods):
+        for setting, offset in zip(drawn, _spread(len(drawn), 0.25), strict=True):
+            looks = looks_of(setting) | {"label": setting.label if method == methods[-1] else None}
+            _dot(axes, setting.experiments[0], f"{prefix}.{method}.{metric}", row + offset, looks)
+    _rows_axis(axes, [ATTRIBUTIONS[method] for method in methods])
     axes.set_xlabel(f"{words} on test, %, with its 95 % bootstrap interval")
     axes.set_title("How well attributions find the evidence")
     if len(drawn) > 1:
         axes.legend(loc="center left", bbox_to_anchor=(1, 0.5))
     return figure
+
+
+def _dot(axes: Axes, run: Experiment, key: str, row: float, looks: dict[str, Any]) -> None:
+    """A figure of a run in percent, and its interval as a line behind it; nothing where the run lacks it."""
+    if (value := run.metrics.get(key)) is None:
+        return
+    prefix, _, metric = key.rpartition(".")
+    if interval := run.metrics.get(f"{prefix}.intervals.{metric}"):
+        axes.plot(100 * np.array(interval), [row, row], color=looks["color"], linewidth=2, alpha=0.55)
+    axes.plot(100 * value, row, markersize=6, **looks | {"linestyle": ""})
+
+
+def _spread(n: int, reach: float) -> np.ndarray:
+    """The places of n dots in a row."""
+    return np.linspace(-reach, reach, n) if n > 1 else np.zeros(n)
+
+
+def _rows_axis(axes: Axes, labels: Sequence[str]) -> None:
+    """A vertical axis of named rows, the first on top."""
+    axes.set_yticks(range(len(labels)), labels)
+    axes.set_ylim(len(labels) - 0.4, -0.6)
+    axes.grid(axis="y", visible=False)
 
 
 @styled
@@ -190,7 +190,7 @@ def diversity_against_M(table: pd.DataFrame | None) -> Figure | None:
 
 @styled
 def training_curves(settings: Sequence[Setting], metric: str = "val_f1_micro") -> Figure | None:
-    """Validation micro-F1 by epoch, a line a run."""
+    """Validation micro-F1 by epoch, one line per run."""
     runs = [
         (setting, run.plots["training"])
         for setting in settings
@@ -259,7 +259,7 @@ def f1_against_frequency(table: pd.DataFrame | None, label: str) -> Figure | Non
 
 @styled
 def true_and_estimated(points: pd.DataFrame | None, label: str) -> Figure | None:
-    """Estimated against true prevalence of single groups and codes, a panel a quantifier: method, true, estimated."""
+    """Estimated against true prevalence of single groups and codes, a panel per quantifier: method, true, estimated."""
     if points is None or points.empty:
         return None
     methods = [method for method in METHODS if method in set(points["method"])]
@@ -284,7 +284,7 @@ def true_and_estimated(points: pd.DataFrame | None, label: str) -> Figure | None
 
 @styled
 def error_against_size(table: pd.DataFrame | None, label: str) -> Figure | None:
-    """Absolute error against group size, a line a quantifier: method, documents, ae."""
+    """Absolute error against group size, one line per quantifier: method, documents, ae."""
     if table is None or table.empty:
         return None
     figure = Figure(figsize=(6, 4))
@@ -305,7 +305,7 @@ def error_against_size(table: pd.DataFrame | None, label: str) -> Figure | None:
 
 @styled
 def error_by_frequency(table: pd.DataFrame | None, label: str) -> Figure | None:
-    """Relative error by training frequency of the codes, a line a quantifier: method, band, codes, rae."""
+    """Relative error by training frequency of the codes, one line per quantifier: method, band, codes, rae."""
     if table is None or table["band"].nunique() < 2:
         return None
     bands = list(dict.fromkeys(table["band"]))
@@ -316,8 +316,8 @@ def error_by_frequency(table: pd.DataFrame | None, label: str) -> Figure | None:
         part = table[table["method"] == method]
         if len(part):
             colour, marker = METHOD_LOOKS[method]
-            at = [bands.index(band) for band in part["band"]]
-            axes.plot(at, part["rae"], marker=marker, color=colour, label=METHODS[method])
+            places = [bands.index(band) for band in part["band"]]
+            axes.plot(places, part["rae"], marker=marker, color=colour, label=METHODS[method])
     axes.set_xticks(range(len(bands)), [f"{band}\n{codes[band]} codes" for band in bands])
     axes.set_ylim(bottom=0)
     axes.set_xlabel("training documents with the code")
@@ -329,12 +329,12 @@ def error_by_frequency(table: pd.DataFrame | None, label: str) -> Figure | None:
 
 def colour_of(setting: Setting) -> str:
     """The colour of a setting's type; a joint model shares that of its classifier."""
-    return TYPE_COLOURS.get(setting.type.removesuffix("_CLQ"), BLACK)
+    return TYPE_COLOURS.get(replace(setting.model, joint=False).name, BLACK)
 
 
 def looks_of(setting: Setting) -> dict[str, Any]:
     """Colour, marker and line of a setting: joint models have diamonds and dashed lines."""
-    joint = setting.type.endswith("_CLQ")
+    joint = setting.model.joint
     return {"color": colour_of(setting), "marker": "D" if joint else "o", "linestyle": "--" if joint else "-"}
 
 

@@ -68,7 +68,9 @@ class Table:
     def is_best(self, row: Row, metric: str) -> bool:
         """Whether a figure, as it is shown, is the best of two or more that compete."""
         shown = METRICS[metric].format
-        figures = [float(shown(other.cells[metric].value)) for other in self.rows if other.competes and metric in other.cells]
+        figures = [
+            float(shown(other.cells[metric].value)) for other in self.rows if other.competes and metric in other.cells
+        ]
         best = max if METRICS[metric].better == "higher" else min
         return row.competes and len(figures) > 1 and float(shown(row.cells[metric].value)) == best(figures)
 
@@ -82,7 +84,9 @@ class Table:
         if len(firsts) < 2 * len(set(firsts)):
             return [row.labels for row in self.rows]
         repeats = [False, *(one == two for one, two in itertools.pairwise(firsts))]
-        return [("" if again else row.labels[0], *row.labels[1:]) for row, again in zip(self.rows, repeats, strict=True)]
+        return [
+            ("" if again else row.labels[0], *row.labels[1:]) for row, again in zip(self.rows, repeats, strict=True)
+        ]
 
     def legend(self, small: bool = False) -> str:
         """What the marks mean, as a sentence after the caption. `small`: intervals stand there in small type."""
@@ -260,8 +264,8 @@ def length_table(settings: Sequence[Setting]) -> Table:
             words, cell = f"{quarter.words_from} to {quarter.words_to}", figure_of_rows(quarters.iloc[[i]])  # type: ignore[union-attr]
             rows.append(Row((setting.label, words, str(quarter.documents)), {"f1_micro": cell} if cell else {}))
     caption = (
-        "Quarters of the test documents by their number of words; micro-F1 in percent. With several seeds, the first one "
-        "is shown."
+        "Quarters of the test documents by their number of words; micro-F1 in percent. With several seeds, the first "
+        "one is shown."
     )
     return _table("lengths", "Short and long documents", caption, ("model", "words", "documents"), rows)
 
@@ -329,7 +333,7 @@ def explanation_table(settings: Sequence[Setting]) -> Table:
     return _table(
         "explanation",
         "Which words made the codes",
-        "In percent, on test documents. Token F1, AUPRC and IoU: agreement with the words that are annotated for a code, "
+        "In percent, on test documents. Token F1, AUPRC and IoU: agreement with the words annotated for a code, "
         "of the tokens above a cut-off chosen on validation. Comprehensiveness: how much of its probability a code "
         "loses when the highest words are masked; sufficiency: when only they are left (lower is better)."
         + next((text for setting in settings for run in setting.experiments if (text := _traps(run))), "")
