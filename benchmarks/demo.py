@@ -12,7 +12,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -23,10 +23,10 @@ from benchmarks import measuring
 from stages.common import io, params, paths
 from stages.encoder.architecture import Architecture
 from stages.encoder.tokenizer import load_tokenizer
-from stages.modeling import data, devices
+from stages.modeling import devices
 from stages.modeling.batching import Batch, Indices
 from stages.modeling.checkpoints import CheckpointFolder
-from stages.modeling.data import Documents
+from stages.modeling.data import Documents, load_documents
 from stages.modeling.training import BinaryCrossEntropy, Goal, Training
 from stages.train_classifier import initial_model, metrics
 
@@ -48,17 +48,20 @@ class TokenisedTwice(Documents):
 def trained(straightforward: bool, threads: int) -> dict[str, Any]:
     """The validation micro-F1 of each epoch, and training documents per second, without validation."""
     config = params.load()
-    accelerator = devices.start("cpu", "float32", threads)
-    settings = Settings(**config.train.model_dump(exclude={"start_from"}))
+    compute = config.compute.model_copy(update={"device": "cpu", "threads": threads})
+    accelerator = devices.start(compute, "float32")
+    settings = config.train
     architecture = Architecture.parse(io.read_json(paths.ARCHITECTURE))
     model = initial_model(architecture, settings.seed, "cpu")
-    train, val = (data.load(part, paths.ENCODER, architecture) for part in ("train", "val"))
+    train, val = (load_documents(part, paths.ENCODER, architecture) for part in ("train", "val"))
     if straightforward:
         model = measuring.straightforward(model)
-        settings = replace(settings, chunk_budget=1)  # every document is larger: one per pass
+        settings = settings.model_copy(update={"chunk_budget": 1})  # every document is larger: one per pass
         texts = pd.read_parquet(paths.split("train"), columns=["text"])["text"]
         tokenizer = load_tokenizer(paths.ENCODER, architecture.lowercase_documents)
-        train = TokenisedTwice(**vars(train), texts=texts, tokenizer=tokenizer)
+        train = TokenisedTwice(
+            **{field.name: getattr(train, field.name) for field in fields(train)}, texts=texts, tokenizer=tokenizer
+        )
     with tempfile.TemporaryDirectory() as folder:
         training = Timed(
             model=model,

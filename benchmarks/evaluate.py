@@ -64,7 +64,7 @@ def at_k_loop(targets: np.ndarray, probabilities: np.ndarray) -> list[float]:
 
 
 def at_k(targets: sp.csr_array, probabilities: np.ndarray) -> list[float]:
-    ranked = classification.RankedDocuments(targets, probabilities)
+    ranked = classification.RankedDocuments.rank(targets, probabilities)
     metrics = classification.precisions_at, classification.recalls_at
     return [classification.mean(metric(ranked, k)) for k in K for metric in metrics]
 

@@ -8,10 +8,10 @@ categories per admission, cut from a stock of paragraphs that was made beforehan
 import csv
 import datetime as dt
 import gzip
-import io
 import random
 from contextlib import ExitStack
 from dataclasses import dataclass
+from io import TextIOWrapper
 from itertools import accumulate
 from pathlib import Path
 from typing import Any
@@ -257,7 +257,7 @@ class Mimic4Tables:
             path.parent.mkdir(exist_ok=True)
             raw = stack.enter_context(path.open("wb"))
             packed = gzip.GzipFile(filename="", mode="wb", fileobj=raw, compresslevel=1, mtime=0)
-            text = stack.enter_context(io.TextIOWrapper(packed, encoding="utf-8", newline=""))
+            text = stack.enter_context(TextIOWrapper(packed, encoding="utf-8", newline=""))
             self.writers[name] = csv.writer(text, lineterminator="\n")
             self.writers[name].writerow(columns.split())
 

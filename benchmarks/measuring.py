@@ -24,15 +24,16 @@ from transformers import AutoModel, BertConfig, BertTokenizerFast, MegatronBertC
 
 from benchmarks.msam import plain
 from stages.common.io import InputError
+from stages.common.params import Compute
 from stages.encoder.architecture import Architecture
 from stages.encoder.attention import ATTENTION, SelfAttention
 from stages.encoder.chunking import document_rows
 from stages.encoder.encoder import adapt
 from stages.encoder.tokenizer import special_ids
-from stages.modeling.batching import Batch
 from stages.modeling.data import Documents, tokenise
 from stages.modeling.heads import MsamHead, PlainHead, document_maximum
 from stages.modeling.model import CodingModel
+from stages.modeling.model_type import ModelType
 
 SYNONYMS = 4
 SPECIAL = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
@@ -53,15 +54,13 @@ class Size:
 
     def architecture(self, model_type: str, padding: str) -> Architecture:
         """CE, LE, CE_MSAM or LE_MSAM at this size."""
-        kind = model_type[:2]
-        sizes: dict[str, dict[str, Any]] = {
+        model = ModelType.parse(model_type)
+        sizes = {
             "CE": {"chunk_length": self.chunk_length, "max_tokens": self.max_tokens},
             "LE": {"window": self.chunk_length, "max_positions": self.max_positions},
         }
-        msam = "MSAM" in model_type
-        heads: dict[str, Any] = {"heads": SYNONYMS} if msam else {}
-        return Architecture(
-            encoder=kind, head="msam" if msam else "plain", padding=padding, dropout=0.0, **heads, **sizes[kind]
+        return Architecture.parse(
+            {"encoder": model.encoder, "head": model.head, "padding": padding, **sizes[model.encoder]}
         )
 
 
@@ -147,7 +146,7 @@ def random_model(size: Size, architecture: Architecture, n_codes: int, device: s
         hidden = size.config.hidden_size
         head: PlainHead | MsamHead
         if architecture.head == "msam":
-            head = MsamHead(torch.randn(n_codes, SYNONYMS, hidden), SYNONYMS, "torch")
+            head = MsamHead(torch.randn(n_codes, SYNONYMS, hidden), "torch")
         else:
             head = PlainHead(hidden, n_codes, 0.0, drop_states=architecture.encoder == "LE")
         return CodingModel(architecture, word_tokenizer(size), encoder, head)
@@ -186,6 +185,11 @@ def matrix_rate(device: str) -> float:
     return 2 * size**3 / best
 
 
+def compute(options: argparse.Namespace) -> Compute:
+    """How a benchmark computes."""
+    return Compute(device=options.device, precision="auto", threads=options.threads, launch="python")
+
+
 def wait(device: str) -> None:
     """Wait until the device has done its work."""
     if device == "cuda":
@@ -207,7 +211,9 @@ def resident_bytes() -> int:
 
 def straightforward(model: CodingModel) -> CodingModel:
     """Compute `model` in the authors' way, in place."""
-    model.__dict__["forward"] = lambda *batch: document_maximum(model.row_logits(Batch(*batch)), batch[2], batch[3])
+    model.__dict__["forward"] = lambda batch: document_maximum(
+        model.row_logits(batch), batch.document, batch.n_documents
+    )
     if model.architecture.encoder == "CE":
         model.encoder.config._attn_implementation = "straightforward"
         for module in model.modules():

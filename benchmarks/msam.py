@@ -2,7 +2,6 @@
 
     python -m benchmarks.msam                                        # 1,000 codes, 4 chunks: under a minute on 2 cores
     python -m benchmarks.msam --device cuda --codes 3681 --chunks 23 # MIMIC-III-clean, its longest document
-    python -m benchmarks.msam --device cuda --fused                  # and the form fused in Triton, under TF32
 
 Each form runs in a process of its own. Memory is the peak above the inputs (weights, synonym vectors, token states):
 resident set on the CPU, allocated on CUDA. The loss is that of training, on the maximum over the chunks ("maximum"), or
@@ -19,7 +18,6 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from stages.modeling import msam
 from stages.modeling.msam import MultiSynonymAttention
 
 FORMS = ("plain", "blockwise")
@@ -50,8 +48,6 @@ def measure(form: str, loss: str, arguments: argparse.Namespace, answer) -> None
     ql = Q.mean(1)
     labels = (torch.rand(arguments.codes, device=device) < 0.02).float()
     run = plain if form == "plain" else MultiSynonymAttention.__call__
-    msam.FUSED = (device,) if form == "fused" else ()
-    torch.set_float32_matmul_precision("high" if arguments.fused else "highest")
     start_of_memory, seconds = _memory(device, restart=True), []
     for _ in range(arguments.repeats):
         attention.zero_grad()
@@ -86,7 +82,6 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=3, help="the best is shown (default: 3)")
     parser.add_argument("--threads", type=int, default=2, help="CPU threads (default: 2)")
     parser.add_argument("--device", choices=("cpu", "cuda"), default="cuda" if torch.cuda.is_available() else "cpu")
-    parser.add_argument("--fused", action="store_true", help="also the fused form; all under TF32, as under bf16")
     arguments = parser.parse_args()
     shape = {name: getattr(arguments, name) for name in ("codes", "chunks", "tokens", "hidden", "synonyms")}
     print(", ".join(f"{value} {name}" for name, value in shape.items()), f"on {arguments.device}")
@@ -95,7 +90,7 @@ def main() -> None:
     spawn = multiprocessing.get_context("spawn")
     for loss in LOSSES:
         first = None
-        for form in (*FORMS, *(["fused"] if arguments.fused else [])):
+        for form in FORMS:
             answer, sender = spawn.Pipe(duplex=False)
             worker = spawn.Process(target=measure, args=(form, loss, arguments, sender))
             worker.start()

@@ -21,7 +21,7 @@ from stages.modeling.inference import predict
 def ours(model_type: str, n_codes: int, options: argparse.Namespace) -> dict[str, float]:
     """Measure this project's prediction."""
     size = measuring.SIZES[options.size]
-    accelerator = devices.start(options.device, "auto", options.threads)
+    accelerator = devices.start(measuring.compute(options))
     architecture = size.architecture(model_type, "masked")
     model = measuring.random_model(size, architecture, n_codes, options.device)
     if options.compile:

@@ -1,9 +1,9 @@
 """Preparation of MIMIC-III and MIMIC-IV, and stratification: this project's way beside the straightforward one.
 
     python -m benchmarks.prepare                       # 1,250 / 2,500 / 5,000 admissions, about a minute
-    python -m stages.synthesize --load --out /tmp/load # load data of MIMIC-III's full size
+    python -m benchmarks.load_data /tmp/load           # load data of MIMIC-III's full size
     python -m benchmarks.prepare --load /tmp/load      # also this folder
-    python -m stages.synthesize --load --mimic4 --out /tmp/load4
+    python -m benchmarks.load_data /tmp/load4 --mimic4
     python -m benchmarks.prepare --load4 /tmp/load4 --load /tmp/load
 
 Seconds and peak memory are those of a whole `python -m stages.prepare_splits`, interpreter and imports included.
@@ -43,19 +43,9 @@ print(time.perf_counter() - start, usage.ru_utime + usage.ru_stime, usage.ru_max
 
 def write_load(folder: Path, n_admissions: int) -> None:
     """Load data of the size at which the authors' scripts were timed: 1.8 notes an admission of 1,400 words each."""
-    command = [
-        sys.executable,
-        "-m",
-        "stages.synthesize",
-        "--load",
-        "--out",
-        str(folder),
-        "--admissions",
-        str(n_admissions),
-    ]
-    subprocess.run(
-        [*command, "--other-notes", "0.8", "--other-words", "1400"], cwd=ROOT, check=True, capture_output=True
-    )
+    sizes = ["--admissions", str(n_admissions), "--other-notes", "0.8", "--other-words", "1400"]
+    command = [sys.executable, "-m", "benchmarks.load_data", str(folder), *sizes]
+    subprocess.run(command, cwd=ROOT, check=True, capture_output=True)
 
 
 def measure(*command: str, cwd: Path) -> tuple[float, float, float]:

@@ -1,26 +1,25 @@
-"""The exact solver of the maximum diversity problem beside plain CP-SAT, HiGHS and SCIP (through OR-Tools).
+"""The two exact solvers of the maximum diversity problem beside plain CP-SAT, and what closes whole selections.
 
     python -m benchmarks.synonyms [--limit SECONDS] [--sizes 10 20 ...] [--codes]
 
 Embeddings are synthetic. `cone` is like what encoders give: all phrases of a code in one cone, a few strong directions,
 loose groups, every fifth phrase nearly the same as another. `clusters` are unit vectors plus noise, alike in all
-directions, which is much harder; `sphere` has no structure at all.
+directions, which is much harder; `sphere` has no structure at all. `GKD` and `SOM` are drawn as the instances of MDPLIB
+are: Euclidean distances of random points, and random whole numbers from 0 to 9.
 """
 
 import argparse
-import math
-import os
-import sys
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from pathlib import Path
+from collections.abc import Callable
 
 import numpy as np
-from ortools.linear_solver import pywraplp
+from ortools.sat.python import cp_model
+from safetensors.numpy import load_file
 
-from stages.synonyms import cpsat, mdp, selection
+from stages.common import io, paths
+from stages.select_synonyms import distances as demo_distances
+from stages.synonyms import mdp, selection
 
 KINDS = ("cone", "clusters", "sphere")
 
@@ -45,111 +44,107 @@ def embeddings(kind: str, n: int, d: int, seed: int) -> np.ndarray:
     return vectors
 
 
-@contextmanager
-def quiet() -> Iterator[None]:
-    """Without the banner that HiGHS writes past Python's standard output."""
-    sys.stdout.flush()
-    kept = os.dup(1)
-    with Path(os.devnull).open("w") as nothing:
-        os.dup2(nothing.fileno(), 1)
-    try:
-        yield
-    finally:
-        os.dup2(kept, 1)
-        os.close(kept)
+def library_like() -> dict[str, tuple[np.ndarray, int]]:
+    """Sixteen problems as MDPLIB's: name -> distances, M."""
+    problems = {}
+    for i, n in enumerate((10, 15, 25, 30, 30, 50, 50, 50)):
+        rng = np.random.default_rng(i)
+        points, M = rng.uniform(0, 10, (n, int(rng.integers(2, 21)))), max(2, int(n * rng.choice([0.1, 0.2])))
+        problems[f"GKD {i}"] = np.linalg.norm(points[:, None] - points[None], axis=2), M
+        whole = np.triu(rng.integers(0, 10, (n, n)), 1).astype(float)
+        problems[f"SOM {i}"] = whole + whole.T, M
+    return problems
 
 
-def linear(solver: str, distances: np.ndarray, M: int, limit: float) -> tuple[float, bool]:
-    """Objective and whether it was proven, of the linearised model: products y_ij with their row equalities."""
-    model = pywraplp.Solver.CreateSolver(solver)
-    model.SetTimeLimit(int(limit * 1000))
+def plain_cp_sat(distances: np.ndarray, M: int, limit: float) -> tuple[float, bool]:
+    """Objective and whether it was proven, of the model without a start, a bound or a kernel."""
+    distances, unit = mdp.round_to_quanta(distances), mdp.quantum(distances)
     n = len(distances)
-    x = [model.BoolVar("") for _ in range(n)]
-    y = {(i, j): model.NumVar(0, 1, "") for i in range(n) for j in range(i + 1, n)}
-    model.Add(sum(x) == M)
+    model = cp_model.CpModel()
+    x = [model.new_bool_var("") for _ in range(n)]
+    y = {(i, j): model.new_bool_var("") for i in range(n) for j in range(i + 1, n)}
+    model.add(sum(x) == M)
     for i in range(n):
-        model.Add(sum(y[min(i, j), max(i, j)] for j in range(n) if j != i) == (M - 1) * x[i])
-    for (i, j), product in y.items():
-        model.Add(product <= x[i])
-        model.Add(product <= x[j])
-    model.Maximize(sum(distances[pair] * product for pair, product in y.items()))
-    with quiet():
-        status = model.Solve()
-    found = status in (pywraplp.Solver.OPTIMAL, pywraplp.Solver.FEASIBLE)
-    return model.Objective().Value() if found else math.nan, status == pywraplp.Solver.OPTIMAL
+        model.add(sum(y[min(i, j), max(i, j)] for j in range(n) if j != i) == (M - 1) * x[i])
+    model.maximize(sum(round(distances[pair] / unit) * chosen for pair, chosen in y.items()))
+    solver = cp_model.CpSolver()
+    solver.parameters.num_workers = 1
+    solver.parameters.max_time_in_seconds = limit
+    status = solver.solve(model)
+    return solver.objective_value * unit, status == cp_model.OPTIMAL
 
 
-def ours(distances: np.ndarray, M: int, limit: float) -> tuple[float, bool]:
-    found = mdp.solve(distances, M, limit)
-    return found.objective, found.proven
+def by(solver: str) -> Callable[[np.ndarray, int, float], tuple[float, bool]]:
+    """One of ours, by its name in params.yaml."""
+
+    def solve(distances: np.ndarray, M: int, limit: float) -> tuple[float, bool]:
+        solution = mdp.solve(distances, M, limit, solver)
+        return solution.objective, solution.proven
+
+    return solve
 
 
-def plain_cpsat(distances: np.ndarray, M: int, limit: float) -> tuple[float, bool]:
-    chosen, bound = cpsat.maximise(mdp.round_to_quanta(distances), M, mdp.quantum(distances), time_limit=limit)
-    objective = mdp.diversity(distances, chosen) if chosen else math.nan
-    return objective, bound <= objective + 1e-6
-
-
-SOLVERS: dict[str, Callable] = {
-    "CP-SAT": plain_cpsat,
-    "HiGHS": lambda *problem: linear("HIGHS", *problem),
-    "SCIP": lambda *problem: linear("SCIP", *problem),
-}
-
-
-def timed(solver: Callable, *problem: object) -> tuple[float, float, bool]:
-    begin = time.perf_counter()
-    objective, proven = solver(*problem)
-    return time.perf_counter() - begin, objective, proven
+SOLVERS = {"search": by("search"), "cp_sat": by("cp_sat"), "plain CP-SAT": plain_cp_sat}
 
 
 def compare(kind: str, sizes: list[int], limit: float, d: int) -> None:
-    """One row a problem: seconds, and how many times ours; `>` where the limit came first."""
-    print(f"\n{kind}, d = {d}: seconds (times ours); > is not proven within {limit:g} s")
-    print(f"{'n':>4} {'M':>2} {'ours':>9}  " + "  ".join(f"{name:>20}" for name in SOLVERS))
+    """One row per problem: seconds of each solver; `>` where the limit came first."""
+    print(f"\n{kind}, d = {d}: seconds; > is not proven within {limit:g} s")
+    print(f"{'n':>4} {'M':>2}" + "".join(f"{name:>15}" for name in SOLVERS))
     hopeless = set()  # what a solver did not prove at a smaller n it is not asked at a larger one
     for M in (2, 4, 8):
         for n in (n for n in sizes if n > M):
             distances = mdp.cosine_distances(embeddings(kind, n, d, seed=n))
-            seconds, objective, proven = timed(ours, distances, M, 60.0)
-            cells = []
-            for name, solver in SOLVERS.items():
+            cells, values = [], set()
+            for name, solve in SOLVERS.items():
                 if (name, M) in hopeless:
                     cells.append("-")
                     continue
-                theirs, value, closed = timed(solver, distances, M, limit)
-                if closed:
-                    assert not proven or abs(value - objective) < 1e-5, (name, n, M, value, objective)
+                begin = time.perf_counter()
+                value, proven = solve(distances, M, limit)
+                cells.append(f"{'' if proven else '> '}{time.perf_counter() - begin:.3f}")
+                if proven:
+                    values.add(round(value, 6))
                 else:
                     hopeless.add((name, M))
-                cells.append(f"{'' if closed else '> '}{theirs:.3f} ({theirs / seconds:,.0f} x)")
-            print(f"{n:>4} {M:>2} {'' if proven else '> '}{seconds:>9.4f}  " + "  ".join(f"{c:>20}" for c in cells))
+            assert len(values) <= 1, (n, M, values)
+            print(f"{n:>4} {M:>2}" + "".join(f"{cell:>15}" for cell in cells), flush=True)
 
 
-def all_codes(d: int) -> None:
-    """Whole selections: fifty codes with up to 200 candidates, and 3,700 with a median of 14."""
+def whole_selections(d: int) -> dict[str, tuple[selection.Problems, tuple[int, ...]]]:
+    """Fifty codes with up to 200 candidates, 3,700 with a median of 14, and the demo's where it has run."""
     rng = np.random.default_rng(0)
     fifty = np.linspace(10, 200, 50).astype(int)
     many = np.clip(np.exp(rng.normal(np.log(14), 0.6, 3700)).astype(int), 2, 200)
-    print(f"\nall codes, d = {d} (start-up of the processes included)")
-    columns = f"{'codes':>6} {'kind':>9} {'largest n':>9} {'M':>2} {'workers':>7} {'seconds':>8} {'proven':>7}"
-    print(f"{columns}  closed by")
-    for kind, sizes, Ms in (("cone", fifty, (4, 8)), ("clusters", fifty, (4, 8)), ("cone", many, (4,))):
+    selections: dict[str, tuple[selection.Problems, tuple[int, ...]]] = {}
+    for kind, sizes, Ms in (("cone", fifty, (4, 8)), ("clusters", fifty, (4,)), ("cone", many, (4,))):
         problems = {f"{i:04d}": mdp.cosine_distances(embeddings(kind, int(n), d, seed=i)) for i, n in enumerate(sizes)}
+        selections[f"{len(sizes)} codes, {kind}"] = problems, Ms
+    if paths.EMBEDDINGS.exists():
+        vectors = load_file(paths.EMBEDDINGS)["embeddings"]
+        selections["demo"] = demo_distances(io.read_json(paths.CANDIDATES), vectors), (2, 4, 8)
+    return selections
+
+
+def all_codes(d: int, limit: float) -> None:
+    """Seconds of whole selections in one process, how many answers are proven, and what closed them."""
+    print(f"\nwhole selections, d = {d}, at most {limit:g} s")
+    for name, (problems, Ms) in whole_selections(d).items():
         for M in Ms:
-            for workers in (1, 2):
+            for solver in ("search", "cp_sat") if len(problems) <= 50 else ("search",):
                 begin = time.perf_counter()
-                found = selection.choose_all(problems, M, 60.0, workers)
+                solutions = selection.choose_all(problems, M, limit, 1, solver)
                 seconds = time.perf_counter() - begin
-                share = sum(one.proven for one in found.values()) / len(found)
-                closed_by = dict(Counter(one.method for one in found.values()))
-                row = f"{len(sizes):>6} {kind:>9} {max(sizes):>9} {M:>2} {workers:>7} {seconds:>8.2f} {share:>7.1%}"
-                print(f"{row}  {closed_by}")
+                closed_by = dict(Counter(solution.method for solution in solutions.values()))
+                proven = sum(solution.proven for solution in solutions.values()) / len(solutions)
+                print(f"{name:<20} M = {M}  {solver:<7}{seconds:8.2f} s  {proven:7.1%}  {closed_by}", flush=True)
+    solutions = {name: mdp.solve(distances, M, 10.0) for name, (distances, M) in library_like().items()}
+    print("16 as MDPLIB's, search:", dict(Counter(solution.method for solution in solutions.values())))
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--limit", type=float, default=10.0, help="seconds for each of the other solvers")
+    parser.add_argument("--limit", type=float, default=10.0, help="seconds for each problem")
     parser.add_argument("--sizes", type=int, nargs="+", default=[10, 20, 40, 80, 120, 200])
     parser.add_argument("--kinds", nargs="+", choices=KINDS, default=["cone"])
     parser.add_argument("--d", type=int, default=1024)
@@ -158,7 +153,7 @@ def main() -> None:
     if not arguments.codes:
         for kind in arguments.kinds:
             compare(kind, arguments.sizes, arguments.limit, arguments.d)
-    all_codes(arguments.d)
+    all_codes(arguments.d, 600.0)
 
 
 if __name__ == "__main__":

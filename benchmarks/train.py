@@ -18,6 +18,7 @@ from torch import nn
 from torch.nn.functional import binary_cross_entropy_with_logits
 
 from benchmarks import measuring
+from stages.common.params import Train
 from stages.modeling import devices
 from stages.modeling.checkpoints import CheckpointFolder
 from stages.modeling.training import BinaryCrossEntropy, Goal, Training
@@ -28,12 +29,14 @@ WARM_UP = 32  # documents before the clock starts
 def ours(model_type: str, n_codes: int, options: argparse.Namespace) -> dict[str, float]:
     """Measure this project's loop."""
     size = measuring.SIZES[options.size]
-    accelerator = devices.start(options.device, "auto", options.threads)
+    accelerator = devices.start(measuring.compute(options))
     architecture = size.architecture(model_type, "masked")
     model = measuring.random_model(size, architecture, n_codes, options.device)
     texts = measuring.invented_texts(size, options.documents)
-    settings = Settings(
+    settings = Train(
         learning_rate=2e-5,
+        output_learning_rate=None,
+        warmup=0.0,
         weight_decay=0.0,
         epochs=1,
         patience=1,
@@ -41,6 +44,7 @@ def ours(model_type: str, n_codes: int, options: argparse.Namespace) -> dict[str
         chunk_budget=options.chunk_budget or size.chunk_budget,
         clip_norm=1.0,
         keep_checkpoints=1,
+        start_from=None,
         compile=options.compile,
         seed=0,
     )

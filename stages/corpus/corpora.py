@@ -1,6 +1,6 @@
 """One description per corpus. A new corpus is an entry in CORPORA and a reader that returns a `Corpus`."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -45,8 +45,8 @@ def describe(data: Data) -> tuple[Description, Subset]:
     return corpus, corpus.subsets[data.subset]
 
 
-def _check(key: str, value: str, choices: object, where: str = "") -> None:
-    if value not in (names := tuple(choices)):  # type: ignore[call-overload]
+def _check(key: str, value: str, choices: Iterable[str], where: str = "") -> None:
+    if value not in (names := tuple(choices)):
         raise InputError(f"data.{key}: {value!r} is not one of {', '.join(names)}{where}")
 
 

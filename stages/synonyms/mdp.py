@@ -6,8 +6,8 @@ sorted indices come first in lexicographic order. It is therefore one and the sa
 the number of threads.
 
 Two solvers prove it. `cp_sat`: OR-Tools' CP-SAT (cpsat.py), on the elements that an upper bound from the geometry of
-the distances leaves (concave.py). `search`, for label sets of thousands: small problems are enumerated, others solved by
-growing sets from pairs (growth.py).
+the distances leaves (concave.py). `search`, for label sets of thousands: small problems are enumerated, others solved
+by growing sets from pairs (growth.py).
 """
 
 import math

@@ -123,7 +123,7 @@ class Table:
 
     def csv(self) -> str:
         """The table as CSV: full figures, each metric with the standard deviation over seeds where there is one."""
-        rows = [
+        rows: list[dict[str, object]] = [
             dict(zip(self.labels, row.labels, strict=True))
             | {metric: cell.value for metric, cell in row.cells.items()}
             | {f"{metric}_deviation": cell.deviation for metric, cell in row.cells.items()}
