@@ -11,25 +11,15 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
+from pathlib import Path
 from typing import NamedTuple
+
+import yaml
 
 from stages.demo.conditions import OUTSIDE, is_procedure
 from stages.demo.patients import Admission, expected_prevalence
-from stages.demo.wording import (
-    ASSERTION_PLACES,
-    ASSERTIONS,
-    COMPLAINTS,
-    CONDITIONS_AT_DISCHARGE,
-    DISPOSITIONS,
-    FILLER,
-    FILLER_COUNTS,
-    MIXED,
-    SECTIONS,
-    SERVICES,
-    TRAP_PLACES,
-    TRAPS,
-)
 
+WORDING = yaml.safe_load(Path(__file__).with_name("wording.yaml").read_text(encoding="utf-8"))
 IN_THE_POOL = 0.80  # of the mentions of a code; the others are by wordings that the pool does not have
 MENTIONED_TWICE = 0.18
 TRAPS_A_SUMMARY = (2, 5)
@@ -209,8 +199,8 @@ def discharge_summary(rng: random.Random, admission: Admission, lexicon: Lexicon
             phrases.append(Phrase(code, OUTSIDE_WORDINGS[code], kind_of(code), asserted=True))
     draft = Draft(rng, admission)
     write_phrases(draft, phrases)
-    for section, (fewest, most) in FILLER_COUNTS.items():
-        for template in rng.sample(FILLER[section], rng.randint(fewest, most)):
+    for section, (fewest, most) in WORDING["filler_counts"].items():
+        for template in rng.sample(WORDING["filler"][section], rng.randint(fewest, most)):
             draft.say(section, template)
     return laid_out(draft)
 
@@ -222,19 +212,19 @@ def write_phrases(draft: Draft, phrases: list[Phrase]) -> None:
     for phrase in phrases:
         if not phrase.asserted:
             continue
-        section = draft.place(ASSERTION_PLACES[phrase.kind])
+        section = draft.place(WORDING["assertion_places"][phrase.kind])
         contrast = next((trap for trap in traps if trap.kind == phrase.kind == "condition"), None)
-        if contrast and section in MIXED and rng.random() < 0.15:
+        if contrast and section in WORDING["mixed"] and rng.random() < 0.15:
             traps.remove(contrast)
-            draft.say(section, rng.choice(MIXED[section]), [phrase], contrast)
+            draft.say(section, rng.choice(WORDING["mixed"][section]), [phrase], contrast)
         else:
-            draft.say(section, rng.choice(ASSERTIONS[phrase.kind][section]), [phrase])
+            draft.say(section, rng.choice(WORDING["assertions"][phrase.kind][section]), [phrase])
     while traps:
         kind = traps[0].kind
         together = [trap for trap in traps if trap.kind == kind][: rng.choices((1, 2, 3), (0.7, 0.2, 0.1))[0]]
         traps = [trap for trap in traps if trap not in together]
-        section = draft.place(TRAP_PLACES[kind])
-        draft.say(section, rng.choice(TRAPS[kind][section]), together)
+        section = draft.place(WORDING["trap_places"][kind])
+        draft.say(section, rng.choice(WORDING["traps"][kind][section]), together)
 
 
 def laid_out(draft: Draft) -> Marked:
@@ -246,11 +236,11 @@ def laid_out(draft: Draft) -> Marked:
         for line in (
             f"Admission Date:  [**{admitted}**]     Discharge Date:  [**{discharged}**]",
             f"\nSex:  {'F' if admission.patient.female else 'M'}",
-            f"Service: {SERVICES.get(admission.archetype, 'MEDICINE')}",
-            f"\nChief Complaint:\n{rng.choice(COMPLAINTS)}",
+            f"Service: {WORDING['services'].get(admission.archetype, 'MEDICINE')}",
+            f"\nChief Complaint:\n{rng.choice(WORDING['complaints'])}",
         )
     ]
-    for name, heading, form in SECTIONS:
+    for name, heading, form in WORDING["sections"]:
         sentences = draft.sections.get(name, [])
         rng.shuffle(sentences)
         if name == "history":
@@ -266,15 +256,15 @@ def laid_out(draft: Draft) -> Marked:
                 lines += [joined((Marked(f"{at}. "), one), "") for at, one in enumerate(sentences, 1)]
             else:
                 lines += sentences
-    lines.append(Marked(f"\nDischarge Disposition: {rng.choice(DISPOSITIONS)}"))
-    lines.append(Marked(f"Discharge Condition: {rng.choice(CONDITIONS_AT_DISCHARGE)}\n"))
+    lines.append(Marked(f"\nDischarge Disposition: {rng.choice(WORDING['dispositions'])}"))
+    lines.append(Marked(f"Discharge Condition: {rng.choice(WORDING['conditions_at_discharge'])}\n"))
     return joined(lines, "\n")
 
 
 def addendum(rng: random.Random, admission: Admission) -> str:
     """A short addendum to a discharge summary, which repeats no code."""
     draft = Draft(rng, admission)
-    for template in rng.sample(FILLER["course"] + FILLER["instructions"], rng.randint(2, 4)):
+    for template in rng.sample(WORDING["filler"]["course"] + WORDING["filler"]["instructions"], rng.randint(2, 4)):
         draft.say("addendum", template)
     body = "\n".join(wrapped(joined(draft.sections["addendum"], " ").text))
     return f"Admission Date:  [**{date(admission.admitted)}**]\n\nAddendum:\n{body}\n\nDischarge Disposition:\nHome\n"
@@ -283,7 +273,7 @@ def addendum(rng: random.Random, admission: Admission) -> str:
 def other_note(rng: random.Random, admission: Admission, section: str) -> str:
     """A short note of another category, from the filler of one section."""
     draft = Draft(rng, admission)
-    for template in rng.sample(FILLER[section], rng.randint(2, 5)):
+    for template in rng.sample(WORDING["filler"][section], rng.randint(2, 5)):
         draft.say(section, template)
     return joined(draft.sections[section], "\n").text + "\n"
 

@@ -23,6 +23,7 @@ from stages.demo.conditions import OUTSIDE, is_procedure
 from stages.demo.generator import COLUMNS, read_phrases, write_corpus
 from stages.demo.notes import (
     TRAPS_A_SUMMARY,
+    WORDING,
     Draft,
     Lexicon,
     draw_phrases,
@@ -30,9 +31,6 @@ from stages.demo.notes import (
     write_phrases,
 )
 from stages.demo.patients import admissions
-from stages.demo.wording import (
-    FILLER,
-)
 
 SUBSETS = CORPORA["mimic3"].subsets
 
@@ -142,7 +140,7 @@ def test_every_code_is_mentioned_and_no_trap_is_coded(phrases):
 
 
 def test_filler_names_no_condition(phrases):
-    filling = [folded(sentence) for sentences in FILLER.values() for sentence in sentences]
+    filling = [folded(sentence) for sentences in WORDING["filler"].values() for sentence in sentences]
     for code, entry in phrases.items():
         for phrase in entry["synonyms"] + entry["mentions"] + entry.get("medications", []):
             assert not any(folded(phrase) in sentence for sentence in filling), code
