@@ -33,6 +33,11 @@ settings.load_profile("fixed")
 torch.set_num_threads(1)
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The pipeline's one long run first, so that the other worker tests the rest beside it."""
+    items.sort(key=lambda item: item.path.name != "test_pipeline.py")
+
+
 @pytest.fixture(autouse=True)
 def one_thread() -> Iterator[None]:
     """Leave torch with one thread."""

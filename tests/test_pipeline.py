@@ -208,6 +208,7 @@ def test_forced_rerun_gives_the_same_bytes(base: Project):
     assert (base.root / "dvc.lock").read_bytes() == lock
 
 
+@pytest.mark.slow
 def test_a_wrong_setting_stops_before_any_work_and_leaves_outputs(base: Project):
     text = (base.root / paths.PARAMS).read_text(encoding="utf-8")
     (base.root / paths.PARAMS).write_text(text.replace("type: CE_MSAM", "type: CA"), encoding="utf-8")
@@ -221,6 +222,7 @@ def test_a_wrong_setting_stops_before_any_work_and_leaves_outputs(base: Project)
     assert (base.root / paths.CLASSIFIER).is_dir()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("stage", "damage"),
     [

@@ -191,6 +191,7 @@ def test_vocabulary_and_merges_alone_make_robertas_tokenizer(workspace, tmp_path
 
 
 @pytest.mark.parametrize(("stored", "revision"), [("safetensors", None), ("shards", COMMIT)], indirect=["stored"])
+@pytest.mark.slow
 def test_a_model_of_the_hub(workspace, stored, megatron, tmp_path, revision):
     hub_cache(stored, tmp_path / "hub", "someone/small-megatron")
     workspace(source="someone/small-megatron", revision=revision)
@@ -207,6 +208,7 @@ def run_offline(cache: Path) -> subprocess.CompletedProcess:
     return subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
 
 
+@pytest.mark.slow
 def test_an_unknown_model_is_one_line(workspace, tmp_path):
     workspace(source="nobody/nothing", revision=COMMIT)
     result = run_offline(tmp_path / "hub")

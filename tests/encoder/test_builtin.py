@@ -231,6 +231,7 @@ def test_the_random_generator_of_torch_is_left_alone():
     assert torch.equal(torch.get_rng_state(), state)
 
 
+@pytest.mark.slow
 def test_equal_bytes_in_another_process(tmp_path):
     here = tiny_encoder(tmp_path / "here")
     code = (
