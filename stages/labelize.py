@@ -58,8 +58,6 @@ def main() -> None:
         synonyms = {code: selected[code] for code in codes} if model.msam else {}
         io.write_json(folder / paths.HEAD_SYNONYMS.name, synonyms)
         io.write_json(folder / paths.JOINT.name, {"joint": model.joint})
-        corpus = {"format": settings.data.format, "subset": settings.data.subset}
-        io.write_json(folder / paths.CORPUS.name, corpus)
     log.info("%s: %s encoder, %s head", settings.model.type, architecture.encoder, architecture.head)
 
 

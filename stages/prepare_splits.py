@@ -2,6 +2,7 @@
 
 import gc
 import logging
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -43,7 +44,7 @@ def main() -> None:
             )
 
     metrics = describe(parts, counts, subset, data.split)
-    write(parts, corpus)
+    write(parts, corpus, corpora.origin_of(data))
     io.write_json(paths.SPLIT_STATISTICS, metrics)
     log.info("codes: %d; %s", metrics["codes"], ", ".join(f"{part}: {len(parts[part])}" for part in parts))
 
@@ -118,6 +119,9 @@ def describe(parts: dict[str, list[Document]], counts: dict[str, int], subset: S
     """The statistics of all parts; for a published split, the published sizes beside them."""
     whole = statistics.code_counts(document for documents in parts.values() for document in documents)
     metrics: dict[str, Any] = {"codes": len(whole), "counts": counts}
+    if n_in_two := n_subjects_in_two_parts(parts):
+        metrics["subjects_in_two_parts"] = n_in_two
+        log.warning("%d subjects have documents in more than one part, so test is not of new patients alone", n_in_two)
     if subset.most_frequent:
         metrics["most_frequent"] = sorted(whole)
     metrics |= {part: statistics.describe(documents, whole) for part, documents in parts.items()}
@@ -131,12 +135,18 @@ def describe(parts: dict[str, list[Document]], counts: dict[str, int], subset: S
     return metrics
 
 
+def n_subjects_in_two_parts(parts: dict[str, list[Document]]) -> int:
+    """How many subjects have documents in more than one part."""
+    counts = Counter(subject for documents in parts.values() for subject in {one.subject_id for one in documents})
+    return sum(count > 1 for count in counts.values())
+
+
 def _compare(what: str, found: int, expected: int) -> None:
     if found != expected:
         log.warning("%s: %d, but %d were published: is data.raw_dir the whole release?", what, found, expected)
 
 
-def write(parts: dict[str, list[Document]], corpus: Corpus) -> None:
+def write(parts: dict[str, list[Document]], corpus: Corpus, origin: dict[str, Any]) -> None:
     """Write the parts and the label set (the codes that their documents carry), all or nothing."""
     carried = {code for documents in parts.values() for document in documents for code in document.codes}
     with io.whole_directory(paths.SPLITS) as folder:
@@ -146,6 +156,7 @@ def write(parts: dict[str, list[Document]], corpus: Corpus) -> None:
                 for batch in _batches(documents):
                     writer.write_batch(batch)
         io.write_json(folder / paths.CODES.name, {code: corpus.codes[code]._asdict() for code in carried})
+        io.write_json(folder / paths.CORPUS.name, origin)
         io.write_json(folder / paths.GOLD.name, corpus.gold)
         io.write_parquet(folder / paths.EVIDENCE.name, evidence_table(corpus, parts))
 

@@ -245,7 +245,7 @@ def joint_workspace(workspace) -> torch.nn.Module:
 def test_joint_training(joint_workspace):
     train_joint.main()
     written = content(paths.JOINT_MODEL)
-    assert json.loads(written["joint.json"]) == {"joint": True}
+    assert json.loads(written["joint.json"]) == {"joint": True, "processes": 1}
     assert {"model.safetensors", "quantifier.safetensors", "val.safetensors", "test.safetensors"} <= written.keys()
     assert set(io.read_json(paths.JOINT_MODEL / "history.json")[0]) == {
         *("epoch", "train_loss", "val_loss", "val_f1_micro", "val_mece")

@@ -22,7 +22,7 @@ import torch
 from accelerate import Accelerator
 from scipy.special import expit
 
-from stages.common import io, params
+from stages.common import io, outside, params
 from stages.common.io import InputError
 from stages.common.runner import run
 from stages.corpus import delimited
@@ -36,7 +36,9 @@ from tools.notes import kit as kits
 from tools.notes import note_page
 from tools.notes.kit import Kit
 from tools.notes.note_page import Coded, CodedNote
+from tools.outputs import check_files
 
+KINDS = (".txt", ".csv", ".csv.gz", ".tsv", ".tsv.gz", ".jsonl", ".ndjson")
 log = logging.getLogger("tools.code_notes")
 
 TEXT, ID = "text", "id"
@@ -50,29 +52,27 @@ def read_notes(sources: Sequence[str]) -> Iterator[tuple[str, str]]:
     for source in sources:
         path = Path(source)
         if source == "-":
-            yield "standard input", _decode(sys.stdin.buffer.read(), "standard input")
+            yield "standard input", outside.decode(sys.stdin.buffer.read(), "standard input")
         elif path.is_dir():
-            files = sorted(file for file in path.glob("*.txt") if not file.name.startswith("."))
+            files = sorted(file for file in path.iterdir() if file.suffix.lower() == ".txt" and file.name[0] != ".")
             if not files:
                 raise InputError(f"{path} has no .txt file")
-            yield from ((file.name, _decode(file.read_bytes(), str(file))) for file in files)
-        elif not path.is_file():
-            raise InputError(f"{source} does not exist")
-        elif path.name.endswith((".csv", ".csv.gz")):
+            yield from ((file.name, outside.read_text(file)) for file in files)
+        elif path.name.lower().endswith((".csv", ".csv.gz", ".tsv", ".tsv.gz")):
             yield from _read_table(path)
-        elif path.suffix == ".jsonl":
+        elif path.suffix.lower() in (".jsonl", ".ndjson"):
             yield from _read_lines(path)
         else:
-            yield path.name, _decode(path.read_bytes(), source)
+            yield path.name, outside.read_text(path)
 
 
-def _decode(content: bytes, where: str) -> str:
-    if b"\0" in content:
-        raise InputError(f"{where} is no text")
-    try:
-        return content.decode("utf-8-sig")
-    except UnicodeDecodeError:
-        raise InputError(f"{where} is not UTF-8 text") from None
+def check_sources(sources: Sequence[str]) -> None:
+    """Raise InputError for a source that is missing, or of a kind that holds more than one note's text."""
+    for path in (Path(source) for source in sources if source != "-"):
+        if not path.exists():
+            raise InputError(f"{path} does not exist")
+        if path.is_file() and not path.name.lower().endswith(KINDS) and "." in path.name.strip("."):
+            raise InputError(f"{path} is of a kind that is not read; it should be one of {', '.join(KINDS)}")
 
 
 def _read_table(path: Path) -> Iterator[tuple[str, str]]:
@@ -83,19 +83,16 @@ def _read_table(path: Path) -> Iterator[tuple[str, str]]:
         named = False
     for batch in delimited.read(path, [ID, TEXT] if named else [TEXT]):
         numbers = batch.column(delimited.RECORD).to_pylist()
-        names = batch.column(ID).to_pylist() if named else [f"{path.name}, record {number}" for number in numbers]
+        ids = batch.column(ID).to_pylist() if named else [""] * len(numbers)
+        names = [own.strip() or f"{path.name}, record {number}" for own, number in zip(ids, numbers, strict=True)]
         yield from zip(names, batch.column(TEXT).to_pylist(), strict=True)
 
 
 def _read_lines(path: Path) -> Iterator[tuple[str, str]]:
-    for number, line in enumerate(_decode(path.read_bytes(), str(path)).splitlines(), start=1):
-        if not line.strip():
-            continue
-        try:
-            row = json.loads(line)
-            yield str(row.get(ID, f"{path.name}, line {number}")), row[TEXT] + ""
-        except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
-            raise InputError(f"{path}, line {number}: should be an object with the key {TEXT}") from None
+    for number, row in outside.json_lines(path, f"an object with the key {TEXT}"):
+        if not isinstance(text := row.get(TEXT), str):
+            raise InputError(f"{path}, line {number}: should be an object with the key {TEXT}, a text")
+        yield str(row.get(ID) or f"{path.name}, line {number}"), text
 
 
 def code(kit: Kit, notes: Sequence[tuple[str, str]], accelerator: Accelerator, number: int) -> list[CodedNote]:
@@ -103,7 +100,7 @@ def code(kit: Kit, notes: Sequence[tuple[str, str]], accelerator: Accelerator, n
     texts = [kit.clean(note) for _, note in notes]
     for (name, _), text in zip(notes, texts, strict=True):
         if not text:
-            raise InputError(f"{name} is empty, or has nothing that the model's cleaning leaves")
+            raise InputError(f"{outside.shown(name)} is empty, or has nothing that the model's cleaning leaves")
     tokenised = [Words.from_text(text, kit.tokenizer) for text in texts]
     tokens = np.concatenate([words.ids for words in tokenised]).astype(np.int32)
     offsets = np.cumsum([0, *(len(words.ids) for words in tokenised)])
@@ -138,7 +135,7 @@ def code(kit: Kit, notes: Sequence[tuple[str, str]], accelerator: Accelerator, n
 
 def table(note: CodedNote) -> str:
     """A note's codes as text for a terminal."""
-    lines = [note.name]
+    lines = [outside.shown(note.name)]
     if note.n_read < note.n_tokens:
         lines.append(f"  the text is cut: the first {note.n_read} of {note.n_tokens} tokens were read")
     for code in note.codes:
@@ -146,7 +143,7 @@ def table(note: CodedNote) -> str:
         figures = f"{100 * code.probability:5.1f} %  calibrated {100 * code.calibrated:5.1f} %"
         lines.append(f"  {code.code:<9} {state}  {figures}  {code.kind:<9}  {code.title}")
         if code.assigned:
-            lines += [f"            ... {snippet} ..." for snippet in code.snippets]
+            lines += [f"            ... {outside.shown(snippet)} ..." for snippet in code.snippets]
     return "\n".join(lines) + "\n"
 
 
@@ -175,11 +172,17 @@ def write_csv(path: Path, notes: Sequence[CodedNote]) -> None:
 def write_html(path: Path, notes: Sequence[CodedNote], kit: Kit) -> None:
     corpus = f"{kit.about['format']} {kit.about['subset']}"
     about = (
-        f"{kit.model.architecture.encoder} model of {corpus}, {len(kit.codes)} codes; "
+        f"{kit.type} model of {corpus}, {len(kit.codes)} codes; "
         f"assigned above {kit.threshold:.2f}. Texts as the model reads them. Not for clinical use."
     )
     with io.whole_file(path) as partial:
         partial.write_text(note_page.page(notes, about), encoding="utf-8")
+
+
+def _positive(text: str) -> int:
+    if (number := int(text)) < 1:
+        raise ValueError
+    return number
 
 
 def parse_arguments() -> argparse.Namespace:
@@ -191,7 +194,7 @@ def parse_arguments() -> argparse.Namespace:
     which = parser.add_mutually_exclusive_group()
     which.add_argument("--model", type=Path, help="a folder that tools.export wrote (default: what the pipeline made)")
     which.add_argument("--revision", help="an experiment, or another git revision, whose model DVC's cache has")
-    parser.add_argument("--codes", type=int, default=5, help="codes shown at least (default: %(default)s)")
+    parser.add_argument("--codes", type=_positive, default=5, help="codes shown at least (default: %(default)s)")
     parser.add_argument("--json", type=Path, metavar="FILE")
     parser.add_argument("--csv", type=Path, metavar="FILE")
     parser.add_argument("--html", type=Path, metavar="FILE")
@@ -200,6 +203,9 @@ def parse_arguments() -> argparse.Namespace:
 
 def main() -> None:
     options = parse_arguments()
+    check_sources(options.notes)
+    outputs = [path for path in (options.json, options.csv, options.html) if path is not None]
+    check_files(outputs, [Path(source) for source in options.notes if source != "-"])
     compute = params.load().compute if options.model is None else ANYWHERE
     accelerator = devices.start(compute, "float32")
     notes = list(read_notes(options.notes))

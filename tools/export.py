@@ -12,10 +12,10 @@ from typing import Any
 from stages.common import io, paths
 from stages.common.io import InputError
 from stages.common.runner import run
-from stages.corpus.corpora import CORPORA
 from stages.modeling.model import save_model
 from tools.notes import kit as kits
 from tools.notes.kit import Kit
+from tools.outputs import check_folder
 
 log = logging.getLogger("tools.export")
 
@@ -37,7 +37,7 @@ tags: [icd-coding, clinical-nlp, multi-label-classification]
 pipeline_tag: text-classification
 ---
 
-# ICD codes from clinical notes: {kit.model.architecture.encoder}, {kit.model.architecture.head} head
+# ICD codes from clinical notes: {kit.type}
 
 {sharing}A reproduction of *Accurate and Well-Calibrated ICD Code Assignment Through Attention Over Diverse Label
 Embeddings* (Gomes et al., EACL 2024). Scores {len(kit.codes)} codes for a text.
@@ -69,15 +69,16 @@ def main() -> None:
         help="needed for a model of records under a data use agreement: the folder is not passed on",
     )
     options = parser.parse_args()
+    target = check_folder(options.folder, kits.KIT)
     kit = kits.from_pipeline()
-    protected = CORPORA[kit.about["format"]].protected and not kit.about.get("synthetic")
+    protected = kit.about.get("protected", True)
     if protected and not options.stays_where_the_data_may_be:
         raise InputError(
             f"this model learned from {kit.about['format']}, whose data use agreement covers its weights; if the "
             "folder stays where the data may be, say so by --stays-where-the-data-may-be"
         )
     measured = io.read_json(paths.CLASSIFICATION)["test"]["intervals"]
-    with io.whole_directory(options.folder) as partial:
+    with io.whole_directory(target) as partial:
         save_model(kit.model, partial)
         kits.write_kit(kit, partial)
         text = card(kit, io.read_json(paths.PAPER), measured, protected)

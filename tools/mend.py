@@ -86,7 +86,8 @@ def mend_head() -> bool:
     begun, head = (git("rev-parse", "--verify", "--quiet", ref) for ref in (EXPERIMENT_BEGAN, "HEAD"))
     subject = (git("log", "-1", "--format=%s") or "").strip()
     branch = (git("rev-parse", "--abbrev-ref", "@{-1}") or "").strip()
-    if begun is None or (head != begun and not subject.startswith(DVC_COMMIT)) or branch in ("", "HEAD"):
+    at_branch = begun is not None and git("rev-parse", "--verify", "--quiet", f"refs/heads/{branch}") == begun
+    if not at_branch or (head != begun and not subject.startswith(DVC_COMMIT)):
         log.warning("git's HEAD is on no branch, and not by an experiment that was killed; `git switch -` goes back")
         return False
     subprocess.run(["git", "symbolic-ref", "HEAD", f"refs/heads/{branch}"], check=True)

@@ -13,6 +13,7 @@ import sys
 from collections.abc import Iterable, Sequence
 from io import BytesIO
 from pathlib import Path
+from typing import Any
 
 import dvc.api
 import pandas as pd
@@ -31,8 +32,18 @@ from stages.common.params import parse
 from stages.common.runner import progress_bar, run
 from stages.evaluation import tuning, uncertainty
 from stages.evaluation.scored import Predictions
+from tools.recorded import Record, md5_of
 from tools.reporting import page, tables
-from tools.reporting.experiments import Experiment, Setting, contrasts, corpora, flat, main_settings, settings_of
+from tools.reporting.experiments import (
+    Experiment,
+    Setting,
+    comparable,
+    contrasts,
+    corpora,
+    flat,
+    main_settings,
+    settings_of,
+)
 from tools.reporting.metrics import MAIN, METRICS
 from tools.reporting.tables import Difference
 
@@ -65,15 +76,16 @@ TESTED = ("f1_micro", "f1_macro", "mece")
 
 
 def revisions() -> list[str]:
-    """The finished experiments of the current commit, the commit itself and the workspace, latest last."""
+    """The current commit, its finished experiments and the workspace, latest last."""
     try:
         rows = dvc.api.exp_show()
     except (DvcException, SCMError) as error:
         raise InputError(f"experiments cannot be listed here: {error}") from None
-    names = [row["Experiment"] or row["rev"] for row in rows if row["State"] not in UNFINISHED]
-    if left_out := len(rows) - len(names):
+    finished = [row for row in reversed(rows) if row["State"] not in UNFINISHED]
+    if left_out := len(rows) - len(finished):
         log.info("%d experiments that are queued, running or failed are left out", left_out)
-    return [*(name for name in reversed(names) if name != WORKSPACE), WORKSPACE]
+    commits = [row["rev"] for row in finished if not row["Experiment"] and row["rev"] != WORKSPACE]
+    return [*commits, *(row["Experiment"] for row in finished if row["Experiment"]), WORKSPACE]
 
 
 def open_revision(revision: str) -> DVCFileSystem:
@@ -96,26 +108,48 @@ def read(files: DVCFileSystem, path: Path) -> bytes | None:
 
 
 def read_experiment(revision: str) -> Experiment | None:
-    """What a revision holds; None if it was never evaluated. Raises InputError for what cannot be read."""
+    """What a revision holds; None if it was never evaluated. Raises InputError for what cannot be read.
+
+    The settings are those that its dvc.lock records, and a figure counts only if that records its file too.
+    """
     files = open_revision(revision)
     params, measured = read(files, paths.PARAMS), read(files, NEEDED)
     if params is None or measured is None:
         return None
-    metrics = {}
-    for path in METRIC_FILES:
+    record = Record.read(lambda path: read(files, path), f"revision {revision}")
+    contents: dict[Path, bytes] = {}
+    for path in (*METRIC_FILES, *(paths.PLOTS / f"{name}.csv" for name in PLOTS)):
         content = read(files, path)
-        if content is not None:
-            try:
-                metrics[path.stem] = json.loads(content)
-            except ValueError as error:
-                raise InputError(f"{path} of revision {revision} is not valid JSON ({error})") from None
+        if content is not None and (doubt := record.doubt(path, md5_of(content))) is None:
+            contents[path] = content
+        elif content is not None:
+            log.warning("%s: %s is left out: %s", revision, path, doubt)
+    if NEEDED not in contents:
+        return None
     try:
-        settings = parse(params.decode())
+        settings = record.settings() or parse(params.decode())
     except (YAMLError, UnicodeDecodeError):
         raise InputError(f"{paths.PARAMS} of revision {revision} is not valid YAML") from None
-    plots = {name: read(files, paths.PLOTS / f"{name}.csv") for name in PLOTS}
-    plots = {name: pd.read_csv(BytesIO(content)) for name, content in plots.items() if content}
+    trained = json.loads(read(files, paths.JOINT_MODEL / "joint.json") or b"{}")
+    settings.setdefault("compute", {})["processes"] = trained.get("processes", 1)
+    parsed = {path: _parsed(content, path, revision) for path, content in contents.items()}
+    metrics, plots = (
+        {path.stem: value for path, value in parsed.items() if path.suffix == kind} for kind in (".json", ".csv")
+    )
     return Experiment(revision, flat(settings), flat(metrics), plots)
+
+
+def _parsed(content: bytes, path: Path, revision: str) -> Any:
+    """A file of metrics (an object) or of plot data (a table). Raises InputError where it is damaged."""
+    try:
+        if path.suffix == ".csv":
+            return pd.read_csv(BytesIO(content), dtype=dict.fromkeys(("code", "band", "kind"), str))
+        if isinstance(value := json.loads(content), dict):
+            return value
+        error = "it is no object"
+    except (ValueError, RecursionError) as wrong:  # pandas' errors are ValueErrors too
+        error = " ".join(str(wrong).split())
+    raise InputError(f"{path} of revision {revision} is not valid {path.suffix[1:].upper()} ({error})")
 
 
 def gather(names: Sequence[str]) -> list[Experiment]:
@@ -126,7 +160,7 @@ def gather(names: Sequence[str]) -> list[Experiment]:
         if experiment is not None:
             experiments.append(experiment)
         elif names:
-            raise InputError(f"revision {name} has no {NEEDED}; `dvc repro` or `dvc exp run` makes it")
+            raise InputError(f"revision {name} has no {NEEDED} of its own; `dvc repro` or `dvc exp run` makes it")
         else:
             log.info("%s has no %s and is left out", name, NEEDED)
     if not experiments:
@@ -158,42 +192,47 @@ def read_predictions(experiment: Experiment) -> Predictions | None:
 
 
 class Tests:
-    """Paired tests between settings, each by its first experiment; predictions are read once."""
+    """Paired tests between settings, by runs of equal seeds; predictions are read once."""
 
     def __init__(self, settings: Iterable[Setting], resamples: int, seed: int) -> None:
         self.resamples, self.seed = resamples, seed
         self.known: dict[tuple[str, str], dict[str, dict]] = {}
-        firsts = {setting.label: setting.experiments[0] for setting in settings}
-        self.predictions = {label: read_predictions(experiment) for label, experiment in firsts.items()}
-        self.statistics = {
-            label: statistics(predictions, firsts[label].params["evaluate.bins"])
-            for label, predictions in self.predictions.items()
-            if predictions
-        }
+        self.predictions: dict[str, Predictions | None] = {}
+        self.statistics: dict[str, dict[str, uncertainty.Statistic]] = {}
+        self.lacking = {setting.label for setting in settings if not self.load(setting.experiments[0])}
+
+    def load(self, run: Experiment) -> Predictions | None:
+        """A run's predictions, read once; None where they are no longer at hand."""
+        if run.name not in self.predictions:
+            self.predictions[run.name] = found = read_predictions(run)
+            if found:
+                self.statistics[run.name] = statistics(found, run.params["evaluate.bins"])
+        return self.predictions[run.name]
 
     def possible(self, one: Setting, two: Setting) -> bool:
-        """Whether both settings' predictions are at hand, on the same documents."""
-        first, second = self.predictions[one.label], self.predictions[two.label]
+        """Whether the predictions of both settings' runs that are compared are at hand, on the same documents."""
+        first, second = map(self.load, comparable(one, two))
         return first is not None and second is not None and first.are_of_the_same_documents(second)
 
     def pairs(self, pairs: Sequence[tuple[Setting, Setting]]) -> list[dict[str, Difference]]:
         """The tested differences of pairs, p corrected for the number of pairs."""
-        compared = [self.compared(one.label, two.label) for one, two in pairs]
+        compared = [self.compared(*comparable(one, two)) for one, two in pairs]
         corrected = {metric: tables.holm([found[metric]["p"] for found in compared]) for metric in TESTED}
         return [
             {metric: _difference(found[metric], corrected[metric][i]) for metric in TESTED}
             for i, found in enumerate(compared)
         ]
 
-    def compared(self, one: str, two: str) -> dict[str, dict]:
-        """What is known of the difference of two settings, by their labels; each pair is compared once."""
-        if (one, two) not in self.known:
-            log.info("testing %s against %s", one, two)
-            predictions = self.predictions[one]
+    def compared(self, one: Experiment, two: Experiment) -> dict[str, dict]:
+        """What is known of the difference of two runs; each pair is compared once."""
+        pair = one.name, two.name
+        if pair not in self.known:
+            log.info("testing %s (%s) against %s (%s)", one.type, one.name, two.type, two.name)
+            predictions = self.load(one)
             assert predictions is not None  # `possible` has been asked
-            statistics = self.statistics[one], self.statistics[two]
-            self.known[one, two] = uncertainty.compare(*statistics, predictions.patients, self.resamples, self.seed)
-        return self.known[one, two]
+            both = self.statistics[one.name], self.statistics[two.name]
+            self.known[pair] = uncertainty.compare(*both, predictions.patients, self.resamples, self.seed)
+        return self.known[pair]
 
 
 def _difference(found: dict, p: float) -> Difference:
@@ -212,7 +251,7 @@ def build_section(experiments: Sequence[Experiment], resamples: int, seed: int) 
     differences = [
         (question, one.label, two.label, found) for (question, one, two), found in zip(asked, tested, strict=True)
     ]
-    missing = sorted(label for label, found in tests.predictions.items() if found is None)
+    missing = sorted(tests.lacking)
     untested = f"No tests for {', '.join(missing)}: the predictions are no longer in DVC's cache." if missing else ""
     return page.section_of(experiments, differences, worse_than_best(settings, tests), untested)
 

@@ -9,6 +9,7 @@ CHECKED = Path("data/checked")  # settings.json, encoder.json ...: see stages/ch
 SPLIT_FILES = Path("data/split_files")  # the published split files that data.subset needs
 SPLITS = Path("data/splits")
 CODES = SPLITS / "codes.json"  # code -> {"kind", "titles"}
+CORPUS = SPLITS / "corpus.json"  # the origin of the documents: a model of one subset never starts a run on another
 GOLD = SPLITS / "gold.json"  # CodiEsp: part -> case -> all its codes, those included that the subset leaves out
 EVIDENCE = SPLITS / "evidence.parquet"  # part, document_id, code, begin, end, trap: which characters name a code
 SPLIT_STATISTICS = Path("metrics/splits.json")
@@ -27,7 +28,6 @@ LABEL_DOCUMENTS = LABELS / "documents.parquet"  # part, document_id, subject_id:
 ARCHITECTURE = LABELS / "architecture.json"  # what train_classifier builds
 HEAD_SYNONYMS = LABELS / "synonyms.json"  # code -> phrases for an MSAM head, {} for a plain one
 JOINT = LABELS / "joint.json"  # {"joint": true} for *_CLQ
-CORPUS = LABELS / "corpus.json"  # format and subset: a model of one subset never starts a run on another
 
 ENCODER = Path("models/encoder")
 CLASSIFIER = Path("models/classifier")

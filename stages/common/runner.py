@@ -7,6 +7,7 @@ import shlex
 import shutil
 import sys
 from collections.abc import Callable
+from io import TextIOWrapper
 from typing import Any, NoReturn
 
 from tqdm import tqdm
@@ -52,6 +53,9 @@ def start_logging() -> None:
     for package in ("stages", "tools"):
         logging.getLogger(package).setLevel(logging.INFO if is_first_process() else logging.WARNING)
     logging.captureWarnings(True)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="replace")  # a terminal need not be UTF-8
 
 
 def progress_bar(iterable: Any = None, *, silent: bool = False, **named: Any) -> tqdm:

@@ -94,9 +94,13 @@ def dvc_added() -> Iterator[Path]:
 
 
 def git(*arguments: str) -> str | None:
-    """What git answers; None where it has no answer."""
+    """What git answers; None where it has no answer. Raises InputError where it refuses the repository."""
     try:
         done = subprocess.run(["git", *arguments], capture_output=True, text=True, check=False)
     except OSError:
         return None
+    if "dubious ownership" in done.stderr:
+        raise InputError(
+            f"git refuses to read this repository, which another user owns: {' '.join(done.stderr.split())}"
+        )
     return done.stdout if done.returncode == 0 else None

@@ -3,6 +3,7 @@
 from collections import Counter
 from pathlib import Path
 
+from stages.common import outside
 from stages.common.io import InputError
 from stages.corpus import icd, text
 from stages.corpus.delimited import is_id, quoted
@@ -79,12 +80,10 @@ def _read_codes(path: Path, kind: Kind) -> dict[str, set[str]]:
     codes: dict[str, set[str]] = {}
     if not path.is_file():
         raise InputError(f"{path} does not exist, so this part has no gold codes; {SOURCE}")
-    content = _read_text(path)
+    content = outside.read_text(path)
     if content and not content.endswith("\n"):
         raise InputError(f"{path} is cut short: no line end stands behind its last line (if it is whole, add one)")
-    for number, line in enumerate(content.splitlines(), start=1):
-        if not line.strip():
-            continue
+    for number, line in outside.lines(content):
         document_id, *fields = (field.strip() for field in line.split("\t"))
         if len(fields) != 1 or not is_id(document_id):
             raise InputError(f"{path}, line {number}: should be a case and a code, separated by a tab")
@@ -103,12 +102,4 @@ def _read_texts(folder: Path) -> dict[str, str]:
     if not folder.is_dir():
         raise InputError(f"{folder} does not exist; {SOURCE}")
     paths = (path for path in folder.glob("*.txt") if not path.name.startswith("."))
-    return {path.stem: text.fold_white_space(_read_text(path)) for path in paths}
-
-
-def _read_text(path: Path) -> str:
-    """A file's text, without a byte order mark. Raises InputError where it is not UTF-8."""
-    try:
-        return path.read_text(encoding="utf-8-sig")
-    except UnicodeDecodeError:
-        raise InputError(f"{path} is not UTF-8 text (Latin-1, perhaps); it should be as it was downloaded") from None
+    return {path.stem: text.fold_white_space(outside.read_text(path)) for path in paths}

@@ -55,9 +55,16 @@ def is_synthetic(data: Data) -> bool:
     return Path(data.raw_dir) == paths.DEMO
 
 
-def is_protected(data: Data) -> bool:
-    """Whether a data use agreement covers what is trained on the corpus."""
-    return CORPORA[data.format].protected and not is_synthetic(data)
+def origin_of(data: Data) -> dict[str, str | int | bool | None]:
+    """What stands beside every model of where its documents came from."""
+    corpus, subset = describe(data)
+    return {
+        "format": data.format,
+        "subset": data.subset,
+        "revision": subset.revision,
+        "synthetic": is_synthetic(data),
+        "protected": corpus.protected and not is_synthetic(data),
+    }
 
 
 def evidence_folder(data: Data) -> Path | None:

@@ -24,6 +24,7 @@ from stages.common.io import InputError
 
 WHOLE_NUMBER = re.compile(r"[0-9]{1,15}(\.0+)?")
 ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._\-]{0,39}")  # what an id looks like; anything else may be text
+SHORT_ID = re.compile(r"[A-Za-z]{0,2}[0-9]{1,10}")
 NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,30}")  # what a column's name looks like
 BLOCK_BYTES = 4 << 20  # decompressed text parsed at once; a row, note text included, has to fit
 SNIFFED_BYTES = 8 << 20  # of the beginning, for the way in which quotation marks are escaped
@@ -94,13 +95,16 @@ def sniff(path: Path, columns: Sequence[str]) -> Dialect:
             beginning = file.read(SNIFFED_BYTES)
         if beginning.startswith((b"\xff\xfe", b"\xfe\xff")) or b"\0" in beginning[:1000]:
             raise InputError(f"{path} is UTF-16 or no text at all; it should be UTF-8")
-        header = re.split(rb"[\r\n]", beginning, maxsplit=1)[0].decode("utf-8-sig").strip()
+        header = re.split(rb"[\r\n]", beginning, maxsplit=1)[0].decode("utf-8-sig")
     except UNREADABLE as error:
         _raise_damage(path, error)
     found: list[str] = []
     for separator in SEPARATORS:
         names = next(csv_module.reader([header], delimiter=separator), [])
         spelled = {name.strip().upper(): name for name in names}
+        spelled |= {name.upper(): name for name in columns if name in names}  # of `text` and `TEXT` the exact one
+        if twice := [name for name in columns if names.count(spelled.get(name.upper(), "")) > 1]:
+            raise InputError(f"{path} has the column {', '.join(twice)} twice in its first line")
         if all(name.upper() in spelled for name in columns):
             backslash = ESCAPED.search(beginning) is not None
             return Dialect([spelled[name.upper()] for name in columns], separator, backslash)
@@ -215,5 +219,5 @@ def is_id(value: str) -> bool:
 
 
 def quoted(value: str) -> str:
-    """`value` where it is surely an id, which has a digit; else what may be a word of a text is not repeated."""
-    return value if is_id(value) and any(map(str.isdigit, value)) else "(not quoted, for it may be a text)"
+    """`value` where it is a short number, a letter or two before it; else it may be a text or a date: not repeated."""
+    return value if SHORT_ID.fullmatch(value) else "(not quoted, for it may be a text)"

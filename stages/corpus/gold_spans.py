@@ -5,7 +5,6 @@ a note's raw text. A folder with MDACE's own lists of admissions (`MDace-ev-{tra
 """
 
 import hashlib
-import json
 import logging
 import string
 from collections import Counter
@@ -14,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
+from stages.common import outside
 from stages.common.io import InputError
 from stages.corpus import icd, text
 from stages.corpus.document import PARTS, Kind, Span, Subset
@@ -70,7 +70,7 @@ class Evidence:
         """The spans of an admission. Raises InputError for a file of another form."""
         path = self.files[admission]
         try:
-            for note in json.loads(path.read_text(encoding="utf-8"))["notes"]:
+            for note in outside.parse_json(outside.read_text(path), path)["notes"]:
                 for key, trap in (("annotations", False), ("traps", True)):
                     for one in note.get(key, []):
                         if (kind := SYSTEMS.get(one["code_system"])) is None:
@@ -81,7 +81,7 @@ class Evidence:
                         yield RawSpan(str(note["note_id"]), begin, end, code, trap)
         except NotACode as error:
             raise InputError(f"{path}: {error}") from None
-        except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        except (InputError, ValueError, KeyError, TypeError, AttributeError):
             raise InputError(
                 f"{path} has not MDACE's form: notes, each with note_id and annotations of begin, end, code and "
                 "code_system"
@@ -94,9 +94,9 @@ def _listed(path: Path, part: str) -> list[int]:
     Raises InputError for a file of another form.
     """
     try:
-        lines = path.read_text(encoding="utf-8").split()
+        lines = outside.read_text(path).split()
         admissions = [int(line) for line in lines]
-    except (OSError, ValueError):
+    except ValueError:
         raise InputError(f"{path} should have the number of an admission in each line") from None
     md5, n_expected = LISTED[part]
     content = "".join(f"{line}\n" for line in lines)

@@ -21,8 +21,10 @@ MIMIC_50 = (
 
 # In lower case; MIMIC-IV writes NoDx.
 MISSING = {"", "nan", "null", "none", "na", "n/a", "#n/a", "<na>", "nat", "nodx", "\\n", "-", "--", "?", "."}
-QUOTABLE = re.compile(r"(?=\D*\d)[A-Za-z0-9.+\-]{1,12}")  # a digit and the length of a code: no word of a text
-NUMBER = re.compile(r"\d+\.\d*(e\+?\d+)?|\d+e\+?\d+", re.IGNORECASE)
+# A digit and the length of a code, and neither a date nor a long number: no word of a text.
+QUOTABLE = re.compile(r"(?=\D*\d)(?!\d{1,4}[-.]\d{1,2}[-.]\d{1,4}$)(?!\d{6,}$)[A-Za-z0-9.+\-]{1,12}", re.ASCII)
+ANY = re.compile(r"(?=\D*\d)[A-Z0-9][A-Z0-9.\-]{0,11}", re.ASCII)  # a code of whatever list, without knowing which
+NUMBER = re.compile(r"\d+\.\d*(e\+?\d+)?|\d+e\+?\d+", re.IGNORECASE | re.ASCII)
 
 
 class NotACode(ValueError):
@@ -42,16 +44,16 @@ class Form:
 FORMS: dict[tuple[Revision, Kind], Form] = {
     (9, "diagnosis"): Form(
         "ICD-9-CM diagnosis",
-        re.compile(r"\d{1,5}|[VE]\d{0,4}"),
+        re.compile(r"\d{1,5}|[VE]\d{0,4}", re.ASCII),
         3,
         "three digits, V and two, or E and three, then up to two more (E: one): 401.9, V58.61, E849.0",
     ),
     (9, "procedure"): Form(
-        "ICD-9-CM procedure", re.compile(r"\d{1,4}"), 2, "two digits, then up to two more: 38.93, 96.6"
+        "ICD-9-CM procedure", re.compile(r"\d{1,4}", re.ASCII), 2, "two digits, then up to two more: 38.93, 96.6"
     ),
     (10, "diagnosis"): Form(
         "ICD-10-CM",
-        re.compile(r"[A-Z]\d[0-9A-Z][0-9A-Z]{0,4}"),
+        re.compile(r"[A-Z]\d[0-9A-Z][0-9A-Z]{0,4}", re.ASCII),
         3,
         "a letter, a digit and a character, then up to four more: I10, S72.001A",
     ),
@@ -90,7 +92,7 @@ def read(text: str, kind: Kind, revision: Revision = 9) -> str | None:
     if spelled.startswith('="') and spelled.endswith('"'):
         spelled = spelled[2:-1]
     spelled = spelled.strip("'\" ").upper()
-    if spelled.lower() in MISSING:
+    if is_missing(spelled):
         return None
     spelled = spelled.removesuffix(".")
     form = FORMS[revision, kind]
@@ -98,6 +100,25 @@ def read(text: str, kind: Kind, revision: Revision = 9) -> str | None:
     if not form.pattern.fullmatch(code.replace(".", "")) or spelled not in (code, code.replace(".", "")):
         raise NotACode(_what_is_wrong(text.strip(), form))
     return code
+
+
+def is_missing(text: str) -> bool:
+    """Whether a cell of a table says that there is nothing."""
+    return text.strip().lower() in MISSING
+
+
+def read_any(text: str) -> str | None:
+    """A code of a list that is not known here, upper-case, its dot as it stands; None where it spells "missing".
+
+    Raises NotACode for what no code can be: a word, a date, other characters.
+    """
+    spelled = text.strip().strip("'\"").strip().upper()
+    if is_missing(spelled):
+        return None
+    if not ANY.fullmatch(spelled) or not QUOTABLE.fullmatch(spelled) or re.fullmatch(r"\d{4,5}\.0", spelled):
+        shown = f"{text.strip()!r} is" if QUOTABLE.fullmatch(text.strip()) else f"a text of {len(text)} characters is"
+        raise NotACode(f"{shown} no code (capitals, digits, dots and hyphens, a digit among them; at most 12)")
+    return spelled
 
 
 def too_short(code: str, kind: Kind, revision: Revision = 9) -> bool:

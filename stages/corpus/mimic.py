@@ -208,6 +208,8 @@ def _raw_notes(path: Path, release: Release, counts: dict[str, int]) -> Iterator
             counts["discharge_summaries"] += pc.sum(of_kind).as_py() or 0
             if release.filtered:
                 batch = batch.filter(of_kind)
+            if release.version is None:
+                delimited.integers(path, batch, release.note_id)
             found = []
             rows, texts = (batch.column(name).to_pylist() for name in (release.note_id, columns[-1]))
             for at, (row, admission, note) in enumerate(
@@ -378,7 +380,7 @@ def read_titles(
                     n_strange += 1
                     continue
                 if code:
-                    titles[kind, code] = list(dict.fromkeys(name for name in names if name))
+                    titles[kind, code] = list(dict.fromkeys(name for name in names if not icd.is_missing(name)))
         if n_strange:
             log.warning("%s: %d titles are of what is no code, and are left out", path.name, n_strange)
     return titles

@@ -11,10 +11,9 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pyarrow as pa
-import yaml
 from pyarrow import feather
 
-from stages.common import io
+from stages.common import io, outside
 from stages.common.io import InputError
 from stages.corpus.document import PARTS
 
@@ -72,7 +71,7 @@ def fetch(folder: Path, name: str) -> Path:
     Raises InputError where the file stays missing or differs from its pin.
     """
     path = folder / name
-    pins = yaml.safe_load((folder / PINS).read_text(encoding="utf-8")) if (folder / PINS).exists() else {}
+    pins = read_pins(folder / PINS) if (folder / PINS).exists() else {}
     if name not in pins:
         if not path.is_file():
             raise InputError(f"{path} does not exist; data.published_dir should be a folder with the split files")
@@ -91,6 +90,16 @@ def fetch(folder: Path, name: str) -> Path:
             )
         _check(path, partial, pins[name]["md5"])
     return path
+
+
+def read_pins(path: Path) -> dict[str, dict[str, str]]:
+    """Each split file's `url` and `md5`. Raises InputError for a file of another form."""
+    pins = outside.parse_yaml(outside.read_text(path), path) or {}
+    if not isinstance(pins, dict) or not all(
+        isinstance(pin, dict) and all(isinstance(pin.get(key), str) for key in ("url", "md5")) for pin in pins.values()
+    ):
+        raise InputError(f"{path} should map each file to its url and md5, both texts")
+    return pins
 
 
 def _check(path: Path, content: Path, expected: str) -> None:

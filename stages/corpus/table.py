@@ -1,6 +1,5 @@
 """A corpus of one's own: one table of documents with their codes (docs/CORPORA.md)."""
 
-import json
 import logging
 import re
 from collections import Counter
@@ -11,8 +10,9 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from stages.common import outside
 from stages.common.io import InputError
-from stages.corpus import delimited, text
+from stages.corpus import delimited, icd, text
 from stages.corpus.document import PARTS, Code, Corpus, Document, Kind
 
 log = logging.getLogger(__name__)
@@ -21,6 +21,8 @@ COLUMNS = ("document_id", "subject_id", "text", "codes")
 PART = "part"
 SUFFIXES = (".parquet", ".csv", ".csv.gz", ".jsonl")
 SEPARATORS = re.compile(r"[;,\s]+")
+LIST = re.compile(r"""\[\s*(?:(?:'[^']*'|"[^"]*")[\s,]*)*\]""")  # what is written of a list of texts
+ITEM = re.compile(r"""'([^']*)'|"([^"]*)\"""")
 
 
 def load(folder: Path, min_documents: int) -> tuple[Corpus, dict[str, str] | None]:
@@ -90,7 +92,9 @@ def rows(path: Path) -> Iterator[dict[str, Any]]:
         _check_columns(path, set(table.column_names))
         yield from table.to_pylist()
     elif path.suffix == ".jsonl":
-        yield from _json_lines(path)
+        for _, row in outside.json_lines(path, f"an object with {', '.join(COLUMNS)}"):
+            _check_columns(path, set(row))
+            yield row
     else:
         names = [*COLUMNS, PART] if _has_part(path) else list(COLUMNS)
         for batch in delimited.read(path, names):
@@ -106,23 +110,6 @@ def _has_part(path: Path) -> bool:
     return True
 
 
-def _json_lines(path: Path) -> Iterator[dict[str, Any]]:
-    try:
-        for number, line in enumerate(path.read_text(encoding="utf-8-sig").splitlines(), start=1):
-            if not line.strip():
-                continue
-            try:
-                row = json.loads(line)
-            except (ValueError, RecursionError):
-                raise InputError(f"{path}, line {number}: is no JSON object, or cut short") from None
-            if not isinstance(row, dict):
-                raise InputError(f"{path}, line {number}: should be an object with {', '.join(COLUMNS)}")
-            _check_columns(path, set(row))
-            yield row
-    except UnicodeDecodeError:
-        raise InputError(f"{path} is not UTF-8 text") from None
-
-
 def _check_columns(path: Path, found: set[str]) -> None:
     if missing := [name for name in COLUMNS if name not in found]:
         raise InputError(
@@ -131,21 +118,32 @@ def _check_columns(path: Path, found: set[str]) -> None:
 
 
 def _id(path: Path, number: int, row: dict[str, Any], name: str) -> str:
-    value = str(row[name]).strip() if row[name] is not None else ""
-    if not delimited.is_id(value):
+    found = row[name]
+    if isinstance(found, float) and found.is_integer():
+        found = int(found)  # a column of whole numbers with gaps
+    value = "" if found is None or icd.is_missing(str(found)) else str(found).strip()
+    if isinstance(found, bool) or not delimited.is_id(value):
         wrong = "is missing" if not value else "is no id (letters, digits, dots, dashes; at most 40)"
         raise InputError(f"{path}, record {number}: the {name} {wrong}")
     return value
 
 
 def _codes(path: Path, number: int, value: object) -> list[str]:
-    """The codes of a row, a list or a text separated by semicolons, commas or blanks: sorted, upper-case, unique."""
+    """The codes of a row, a list or a text separated by semicolons, commas or blanks: sorted, upper-case, unique.
+
+    A list that was written as text, by JSON, Python or NumPy, is read as one.
+    """
+    if isinstance(value, str) and LIST.fullmatch(value.strip()):
+        value = [quoted or plain for quoted, plain in ITEM.findall(value)]
     listed = SEPARATORS.split(value) if isinstance(value, str) else value
-    if listed is None:
+    if listed is None or (isinstance(listed, float) and listed != listed):
         return []
     if not isinstance(listed, list) or not all(isinstance(code, str) for code in listed):
         raise InputError(
             f"{path}, record {number}: codes should be a list of texts, or one text with semicolons between them; "
             "numbers lose their zeros"
         )
-    return sorted({code.strip().upper() for code in listed if code.strip()})
+    try:
+        return sorted({code for spelled in listed if (code := icd.read_any(spelled)) is not None})
+    except icd.NotACode as error:
+        raise InputError(f"{path}, record {number}: {error}") from None

@@ -11,8 +11,10 @@ from transformers import AutoConfig, AutoModel, PreTrainedConfig, PreTrainedMode
 from transformers.utils import cached_file
 
 from stages.common.io import InputError
+from stages.common.outside import LFS
 from stages.encoder.families import family_of
 from stages.encoder.tokenizer import first_sentence, follow_tokenizer_json, quiet_transformers, read_tokenizer
+from stages.encoder.weights import check_finite
 
 log = logging.getLogger(__name__)
 
@@ -56,12 +58,15 @@ def load_pretrained(source: str, revision: str | None) -> tuple[PreTrainedModel,
     except Exception as error:  # the libraries raise everything, bare exceptions too
         if getattr(error, "errno", None) == errno.ENOSPC:
             raise
+        if pointer := next((path for path in _files(folder) if _begins(path, LFS)), None):
+            raise InputError(f"{where}: {pointer.name} is a pointer of Git LFS, not the file; `git lfs pull`") from None
         needed = "the folder must hold config.json, weights and a tokenizer"
         if not folder.is_dir():
             needed = "check the name, encoder.revision and the network, or give a folder"
         raise InputError(f"{where} cannot be loaded ({first_sentence(error)}); {needed}") from None
     tokenizer = read_tokenizer(source, where, **place)
     _check_weights(encoder, report, where)
+    check_finite(encoder.state_dict(), where)
     if len(tokenizer) > encoder.config.vocab_size:
         counts = f"{len(tokenizer)} tokens, the encoder only {encoder.config.vocab_size} embeddings"
         raise InputError(f"{where}: its tokenizer has {counts}; they do not belong together")
@@ -71,9 +76,20 @@ def load_pretrained(source: str, revision: str | None) -> tuple[PreTrainedModel,
     return encoder.eval(), tokenizer
 
 
+def _files(folder: Path) -> list[Path]:
+    return [path for path in sorted(folder.iterdir()) if path.is_file()] if folder.is_dir() else []
+
+
+def _begins(path: Path, beginning: bytes) -> bool:
+    with path.open("rb") as file:
+        return file.read(len(beginning)) == beginning
+
+
 def _check_config(config: PreTrainedConfig, where: str) -> None:
     """Raise InputError for a family that is not accepted, or positions that would be read as absolute ones."""
     family_of(config.model_type, where)
+    if getattr(config, "quantization_config", None) is not None:
+        raise InputError(f"{where}: its weights are quantised; take the model in full precision")
     if (kind := getattr(config, "position_embedding_type", "absolute")) != "absolute":
         raise InputError(f"{where}: its position_embedding_type is {kind}; only absolute positions are built here")
 

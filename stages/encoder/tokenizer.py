@@ -48,6 +48,7 @@ def read_tokenizer(source: Path | str, where: str, **options: Any) -> PreTrained
         raise InputError(
             f"{where} has no tokenizer; it must have tokenizer.json, vocab.txt, or vocab.json + merges.txt"
         )
+    tokenizer.split_special_tokens = True  # `[SEP]` in a text is text
     for name in ("cls", "sep", "pad"):
         if getattr(tokenizer, f"{name}_token_id") is None:
             raise InputError(f"{where}: its tokenizer has no [{name.upper()}] token; the classifiers need one")

@@ -20,7 +20,8 @@ from stages.common.io import InputError
 from stages.encoder.architecture import Architecture
 from stages.encoder.attention import only_first_state
 from stages.encoder.encoder import bare_encoder, cls_embeddings, load_encoder, token_states
-from stages.encoder.tokenizer import load_tokenizer
+from stages.encoder.tokenizer import first_sentence, load_tokenizer
+from stages.encoder.weights import check_finite
 from stages.modeling import side_by_side
 from stages.modeling.batching import Batch
 from stages.modeling.heads import MsamHead, PlainHead, document_maximum
@@ -159,11 +160,19 @@ def load_model(folder: Path) -> CodingModel:
         weights = load_file(folder / WEIGHTS)
     except SafetensorError as error:
         raise InputError(f"{folder / WEIGHTS} is damaged ({error}); remove it and run `dvc repro`") from None
+    if (scores := "head.Q" if architecture.head == "msam" else "head.output.weight") not in weights:
+        raise InputError(f"{folder / WEIGHTS} has no {scores}: it is of another architecture; train or export again")
     encoder = bare_encoder(folder, architecture)
     Q = torch.empty_like(weights["head.Q"]) if architecture.head == "msam" else None
     n_codes = len(weights["head.output.weight"]) if Q is None else len(Q)
     with torch.random.fork_rng(devices=[]):
         head = _empty_head(architecture, Q, encoder.config.hidden_size, n_codes)
     model = CodingModel(architecture, load_tokenizer(folder), encoder, head)
-    model.load_state_dict(weights)
+    try:
+        model.load_state_dict(weights)
+    except RuntimeError as error:
+        raise InputError(
+            f"{folder}: its weights are not those of its architecture ({first_sentence(error)}); train or export again"
+        ) from None
+    check_finite(model.state_dict(), folder)
     return model.eval()

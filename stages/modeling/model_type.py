@@ -74,7 +74,9 @@ CONDITIONS = {
     "synonyms.pool": lambda model: model.msam or model.builtin,  # the built-in encoder learns from the candidates
     "synonyms.max_candidates": lambda model: model.msam or model.builtin,
     "clq.": lambda model: model.joint,
-    "compute.launch": lambda model: model.joint,  # each process has its own groups
+    "compute.launch": lambda model: model.joint,
+    "compute.processes": lambda model: model.joint,  # each has its own groups
+    "synonyms.seed": lambda model: model.msam or model.builtin,
     "encoder.steps": lambda model: model.builtin,
     "encoder.seed": lambda model: model.builtin,
     "encoder.revision": lambda model: not model.builtin,
@@ -86,7 +88,9 @@ NEVER = (
     "compute.threads",
     "data.evidence_dir",
     "evaluate.bootstrap",
+    "evaluate.seed",
     "explain.",
+    "synonyms.pool_dir",
     "synonyms.solver",
     "synonyms.time_limit",
     "train.chunk_budget",

@@ -6,7 +6,6 @@ put them; data/pools/README.md says where they come from.
 """
 
 import hashlib
-import json
 import logging
 import random
 import re
@@ -16,8 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import mean, median
 
-import yaml
-
+from stages.common import outside
 from stages.common.io import InputError
 from stages.corpus.document import Revision
 from stages.corpus.icd import MIMIC_50, QUOTABLE, compact
@@ -99,10 +97,7 @@ def read_pool(name: str, folder: Path, revision: Revision | None = 9) -> Pool:
     content = path.read_bytes()
     if path.name in pool.checksums:
         _compare_checksum(name, path, content, *pool.checksums[path.name])
-    try:
-        text = content.decode("utf-8-sig")
-    except UnicodeDecodeError:
-        raise InputError(f"{path} is not UTF-8 text") from None
+    text = outside.decode(content, path)
     assert pool.parse is not None, "only pools that lie in a file are read"
     return pool.parse(text, path)
 
@@ -153,18 +148,12 @@ def match_codes(name: str, pool: Pool, codes: Iterable[str]) -> Pool:
 
 def parse_umls(text: str, path: Path) -> Pool:
     """The UMLS synonyms that MSMN published: a JSON object, code -> list of strings."""
-    try:
-        content = json.loads(text)
-    except json.JSONDecodeError as error:
-        raise InputError(f"{path} is not valid JSON, perhaps cut short ({error})") from None
-    except RecursionError:
-        raise InputError(f"{path} is nested too deep; it should map each code to a list of phrases") from None
-    return _checked(content, path)
+    return _checked(outside.parse_json(text, path), path)
 
 
 def parse_wikipedia(text: str, path: Path) -> Pool:
     """Phrases from ICD-9 ancestors, Wikidata and Wikipedia: one line per code of MIMIC-III-50, split by ` </s> `."""
-    lines = text.splitlines()
+    lines = [line for _, line in outside.lines(text)]
     if len(lines) != len(WIKIPEDIA_CODES):
         raise InputError(f"{path} has {len(lines)} lines; the published file has {len(WIKIPEDIA_CODES)}")
     return {code: line.split("</s>") for code, line in zip(WIKIPEDIA_CODES, lines, strict=True)}
@@ -172,23 +161,18 @@ def parse_wikipedia(text: str, path: Path) -> Pool:
 
 def parse_authored(text: str, path: Path) -> Pool:
     """The authored file: YAML, code -> a mapping that has a list `synonyms` (its other keys are not read here)."""
-    try:
-        content = yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        raise InputError(f"{path} is not valid YAML: {' '.join(str(error).split())}") from None
-    except RecursionError:
-        raise InputError(f"{path} is nested too deep; it should map each code to a mapping") from None
+    content = outside.parse_yaml(text, path)
     if not isinstance(content, dict) or not all(isinstance(entry, dict) for entry in content.values()):
         raise InputError(f"{path} should map each code to a mapping with the key synonyms")
     return _checked({code: entry.get("synonyms", []) for code, entry in content.items()}, path)
 
 
 def titles_pool(codes: Mapping[str, dict], lacking: Pool | None = None) -> Pool:
-    """Lower-cased titles of the codes (`codes.json`), only of those not in the pool `lacking`, where given."""
+    """Lower-cased titles of the codes (`codes.json`), of those without a phrase in the pool `lacking`, where given."""
     return {
         code: [title.lower() for title in entry["titles"]]
         for code, entry in codes.items()
-        if lacking is None or code not in lacking
+        if lacking is None or not lacking.get(code)
     }
 
 

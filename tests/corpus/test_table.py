@@ -70,7 +70,7 @@ def test_bad_rows(tmp_path: Path, change: dict, message: str):
 @pytest.mark.parametrize(
     ("name", "content", "message"),
     [
-        ("own.jsonl", '{"document_id": "zyxmarker', "line 1: is no JSON object"),
+        ("own.jsonl", '{"document_id": "zyxmarker', "line 1: should be an object with"),
         ("own.jsonl", "[1]", "line 1: should be an object"),
         ("own.jsonl", '{"document_id": "1"}', "lacks subject_id, text, codes"),
         ("own.parquet", "no parquet", "is no parquet file"),

@@ -82,6 +82,7 @@ def test_a_figure_has_its_interval_or_deviation_below_it():
     run = experiment("a", "CE", 0.6)
     run.metrics["classification.test.intervals.f1_micro"] = [0.55, 0.654]
     other = experiment("b", "CE", 0.7)
+    run.params["train.seed"], other.params["train.seed"] = 1, 2
     alone, both = (page([section_of(runs)]) for runs in ([run], [run, other]))
     assert '60.0<br><small title="95 % interval over patients">55.0–65.4</small>' in alone
     assert "Small: 95 % interval" in alone

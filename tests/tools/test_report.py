@@ -148,4 +148,4 @@ def test_unfinished_experiments_are_left_out(monkeypatch: pytest.MonkeyPatch):
     rows = [{"Experiment": None, "rev": name, "State": state} for name, state in states.items()]
     rows.append({"Experiment": "old-run", "rev": "abc1234", "State": "Success"})
     monkeypatch.setattr(report.dvc.api, "exp_show", lambda: rows)
-    assert report.revisions() == ["old-run", "main", "workspace"]
+    assert report.revisions() == ["main", "old-run", "workspace"]

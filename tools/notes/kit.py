@@ -3,6 +3,9 @@
 The pipeline has all of it in its outputs; `tools.export` puts it into one folder that stands alone.
 """
 
+import hashlib
+import json
+import math
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,25 +15,21 @@ from dvc.api import DVCFileSystem
 from dvc.exceptions import DvcException
 from scmrepo.exceptions import SCMError
 
-from stages.common import io, params, paths
+from stages.common import io, outside, paths
 from stages.common.io import InputError
 from stages.corpus import text
-from stages.corpus.corpora import CORPORA, is_synthetic
+from stages.corpus.corpora import CORPORA
 from stages.corpus.text import Cleaner
 from stages.encoder.tokenizer import load_tokenizer
+from stages.modeling.checkpoints import dvc_md5
 from stages.modeling.model import CodingModel, load_model
+from stages.modeling.model_type import ModelType
 from stages.modeling.predictions import model_folder
+from stages.modeling.warm_start import PROVENANCE
+from tools.recorded import LOCKS, Record, md5_of
 
 KIT = "kit.json"
-NEEDED = (  # beside the model
-    paths.PARAMS,
-    paths.CODES,
-    paths.CORPUS,
-    paths.LABEL_CODES,
-    paths.JOINT,
-    paths.CLASSIFICATION,
-    paths.CALIBRATION,
-)
+NEEDED = (paths.CODES, paths.LABEL_CODES, paths.JOINT, paths.CLASSIFICATION, paths.CALIBRATION)  # beside the model
 CLEANERS: dict[str, Cleaner] = {"folded": text.fold_white_space, "words": text.lower_alphanumeric}
 
 
@@ -61,6 +60,12 @@ class Kit:
         step = architecture.chunk_length - 2
         return max(architecture.chunk_length, 1 + step * ((architecture.max_tokens - 2) // step))
 
+    @property
+    def type(self) -> str:
+        """The model's type."""
+        architecture = self.model.architecture
+        return ModelType(architecture.encoder, architecture.head == "msam", bool(self.about.get("joint"))).name
+
     def describe(self) -> dict[str, Any]:
         """All but the model, as it stands in kit.json."""
         return {
@@ -75,7 +80,7 @@ class Kit:
 
 
 def cleaning_of(corpus: dict[str, str]) -> str:
-    """The name of the rule by which a corpus's texts were cleaned (corpus.json: format and subset)."""
+    """The name of the rule by which a corpus's texts were cleaned."""
     clean = CORPORA[corpus["format"]].subsets[corpus["subset"]].clean
     return next(name for name, cleaner in CLEANERS.items() if cleaner is clean)
 
@@ -85,21 +90,30 @@ def from_pipeline(root: Path = Path()) -> Kit:
     folder = root / model_folder(root)
     if not folder.is_dir():
         raise InputError(f"{folder} does not exist: there is no model yet; `dvc repro` trains one")
-    known, corpus = io.read_json(root / paths.CODES), io.read_json(root / paths.CORPUS)
-    codes = io.read_json(root / paths.LABEL_CODES)
+    _check_one_run(root, model_folder(root))
+    origin = io.read_json(folder / PROVENANCE)["corpus"]
+    known, codes = io.read_json(root / paths.CODES), io.read_json(root / paths.LABEL_CODES)
     measured = io.read_json(root / paths.CLASSIFICATION)["val"]["shared_threshold"]
-    settings = params.load(root / paths.PARAMS)
-    in_icd10 = CORPORA[corpus["format"]].subsets[corpus["subset"]].revision == 10
+    in_icd10 = CORPORA[origin["format"]].subsets[origin["subset"]].revision == 10
     described = {
         "codes": codes,
         "titles": add_titles({code: known[code]["titles"] for code in codes}, in_icd10),
         "kinds": {code: known[code]["kind"] for code in codes},
         "threshold": measured["threshold"],
         "temperature": io.read_json(root / paths.CALIBRATION)["test"]["temperature"]["temperature"],
-        "cleaning": cleaning_of(corpus),
-        "about": corpus | {"synthetic": is_synthetic(settings.data)},
+        "cleaning": cleaning_of(origin),
+        "about": origin | {"joint": folder.name == paths.JOINT_MODEL.name},
     }
     return _assemble(folder, described)
+
+
+def _check_one_run(root: Path, folder: Path) -> None:
+    """Raise InputError unless model, codes and figures are of one run, as far as dvc.lock records it."""
+    record = Record.read(lambda path: (root / path).read_bytes() if (root / path).is_file() else None)
+    md5s = {path: md5_of((root / path).read_bytes()) for path in NEEDED if (root / path).is_file()}
+    for path, md5 in (md5s | {folder: dvc_md5(root / folder)}).items():
+        if doubt := record.doubt(path, md5):
+            raise InputError(f"model, codes and metrics are not of one run: {doubt}; `dvc repro` makes them fit")
 
 
 def add_titles(titles: dict[str, list[str]], in_icd10: bool) -> dict[str, str]:
@@ -119,7 +133,7 @@ def from_revision(revision: str) -> Kit:
         root = Path(temporary)
         try:
             there = DVCFileSystem(rev=revision)
-            for path in NEEDED:
+            for path in (*NEEDED, *(path for path in LOCKS if there.exists(str(path)))):
                 (root / path).parent.mkdir(parents=True, exist_ok=True)
                 there.get_file(str(path), str(root / path))
             folder = model_folder(root)
@@ -134,7 +148,18 @@ def from_folder(folder: Path) -> Kit:
     """What `tools.export` wrote into `folder`. Raises InputError where it did not."""
     if not (folder / KIT).is_file():
         raise InputError(f"{folder} has no {KIT}; it should be a folder that `python -m tools.export` wrote")
-    return _assemble(folder, io.read_json(folder / KIT))
+    described = outside.parse_json(outside.read_text(folder / KIT), folder / KIT)
+    if not isinstance(described, dict) or described.pop("checksum", None) != _checksum(described):
+        raise InputError(f"{folder / KIT} is not as `python -m tools.export` wrote it; export again")
+    for name, checksum in described.pop("files").items():
+        if not (folder / name).is_file() or io.digest(folder / name) != checksum:
+            raise InputError(f"{folder / name} is missing, or not as it was exported; export again")
+    return _assemble(folder, described)
+
+
+def _checksum(described: dict[str, Any]) -> str:
+    """The SHA-256 of what kit.json says."""
+    return hashlib.sha256(json.dumps(described, sort_keys=True).encode()).hexdigest()
 
 
 def _assemble(folder: Path, described: dict[str, Any]) -> Kit:
@@ -144,10 +169,14 @@ def _assemble(folder: Path, described: dict[str, Any]) -> Kit:
         raise InputError(
             f"{folder} scores {n_scored} codes, but {len(described['codes'])} are listed; `dvc repro` makes them fit"
         )
+    if not 0 <= described["threshold"] <= 1 or not 0 < described["temperature"] < math.inf:
+        raise InputError(f"{folder}: threshold or temperature is no number that can be used; `dvc repro evaluate`")
     tokenizer = load_tokenizer(folder, model.architecture.lowercase_documents)
     return Kit(model, tokenizer, **described)
 
 
 def write_kit(kit: Kit, folder: Path) -> None:
-    """Write kit.json into an existing folder."""
-    io.write_json(folder / KIT, kit.describe(), digits=17)
+    """Write kit.json into a folder that has the model, with the checksums of its files and its own."""
+    files = {path.name: io.digest(path) for path in sorted(folder.iterdir())}
+    described = kit.describe() | {"files": files}
+    io.write_json(folder / KIT, described | {"checksum": _checksum(described)}, digits=17)

@@ -5,11 +5,13 @@ thicker line under the word, so that it can be read without colour; the first co
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 from jinja2 import Environment, FileSystemLoader
+
+from stages.common.outside import shown
 
 LEVELS = 4
 TEMPLATES = Environment(loader=FileSystemLoader(Path(__file__).parent), autoescape=True)
@@ -45,6 +47,7 @@ def page(notes: Sequence[CodedNote], about: str) -> str:
     """The page. Everything that came from a note, a title or a file's name is escaped."""
     rows = []
     for note in notes:
+        note = replace(note, name=shown(note.name), text=shown(note.text))  # a sign for a sign, so spans still fit
         levels = {i: strength(code.scores) for i, code in enumerate(note.codes) if code.scores is not None}
         rows.append((note, list(_words(note, levels)), next(iter(levels), None)))
     return TEMPLATES.get_template("note_page.html").render(notes=rows, about=about)

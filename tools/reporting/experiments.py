@@ -1,6 +1,7 @@
 """Experiments as the report sees them: what was set, what was measured, and which of them belong in one row."""
 
 import itertools
+import logging
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -9,9 +10,13 @@ import numpy as np
 import pandas as pd
 
 from stages.corpus.corpora import CORPORA
+from stages.corpus.document import Subset
 from stages.modeling.model_type import TYPES, ModelType, effective
 
+log = logging.getLogger(__name__)
+
 CRITERIA = ("", "rand", "MDP")
+SEEDED = ("synonyms.", "encoder.", "train.", "clq.", "quantifier.")
 DEMO = "data/demo/"
 
 
@@ -49,9 +54,21 @@ class Experiment:
         return tuple(sorted((key, str(value)) for key, value in self.params.items() if self._decides_the_corpus(key)))
 
     def _decides_the_corpus(self, key: str) -> bool:
-        if key == "data.evidence_dir":
+        if key.startswith("demo."):
+            return self.synthetic
+        if not key.startswith("data.") or key in ("data.evidence_dir", "data.published_dir"):
             return False
-        return key.startswith("data.") or (self.synthetic and key.startswith("demo."))
+        in_mimic, subset = str(self.params.get("data.format")).startswith("mimic"), self._subset
+        return not (
+            (key == "data.notes_dir" and self.params.get("data.format") != "mimic4")
+            or (key == "data.seed" and self.params.get("data.split", "stratified") != "stratified")
+            or (key == "data.min_documents" and in_mimic and subset and (subset.fixed is not None or subset.rare))
+        )
+
+    @property
+    def _subset(self) -> Subset | None:
+        corpus = CORPORA.get(str(self.params.get("data.format")))
+        return corpus.subsets.get(str(self.params.get("data.subset"))) if corpus else None
 
     @property
     def corpus_title(self) -> str:
@@ -68,13 +85,22 @@ class Experiment:
         return {
             key: value
             for key, value in effective(self.params).items()
-            if not key.startswith(("data.", "demo.")) and key.split(".")[-1] != "seed"
+            if not key.startswith(("data.", "demo.")) and not _is_seed(key)
         }
+
+    @property
+    def seeds(self) -> tuple:
+        """The seeds that take effect: runs of one setting that have them in common are one run."""
+        return tuple(sorted((key, value) for key, value in effective(self.params).items() if _is_seed(key)))
+
+
+def _is_seed(key: str) -> bool:
+    return key.startswith(SEEDED) and key.endswith(".seed")
 
 
 @dataclass(frozen=True)
 class Setting:
-    """Experiments that differ only in seeds: one row of a table."""
+    """Runs that differ only in seeds, each combination of seeds once: one row of a table."""
 
     type: str
     criterion: str  # "" without MSAM
@@ -97,6 +123,16 @@ class Setting:
         return np.array([value for value in values if isinstance(value, int | float)], dtype=float)
 
 
+def comparable(one: Setting, two: Setting) -> tuple[Experiment, Experiment]:
+    """A run of each setting, of equal seeds as far as both have them; the first of each where no two fit."""
+
+    def differing(pair: tuple[Experiment, Experiment]) -> int:
+        first, second = (dict(run.seeds) for run in pair)
+        return sum(first[key] != second[key] for key in first.keys() & second.keys())
+
+    return min(itertools.product(one.experiments, two.experiments), key=differing)
+
+
 def corpora(experiments: Iterable[Experiment]) -> list[list[Experiment]]:
     """The experiments of each corpus, without exact repetitions, in the order of first appearance."""
     groups: dict[tuple, list[Experiment]] = {}
@@ -108,7 +144,10 @@ def corpora(experiments: Iterable[Experiment]) -> list[list[Experiment]]:
 
 
 def settings_of(experiments: Iterable[Experiment]) -> list[Setting]:
-    """The rows that experiments of one corpus make: by type, then criterion, then M."""
+    """The rows that experiments of one corpus make: by type, then criterion, then M.
+
+    Of runs with equal seeds the last one counts.
+    """
     groups: dict[tuple, list[Experiment]] = {}
     for experiment in experiments:
         identity = tuple(sorted((key, repr(value)) for key, value in experiment.decisive().items()))
@@ -122,6 +161,10 @@ def settings_of(experiments: Iterable[Experiment]) -> list[Setting]:
 
     settings = []
     for identity, group in groups.items():
+        runs = {experiment.seeds: experiment for experiment in group}
+        for experiment in group:
+            if (kept := runs[experiment.seeds]) is not experiment:
+                log.info("%s has the settings and seeds of %s and is left out", experiment.name, kept.name)
         first = group[0]
         settings.append(
             Setting(
@@ -129,10 +172,25 @@ def settings_of(experiments: Iterable[Experiment]) -> list[Setting]:
                 criterion=str(first.params.get("synonyms.criterion", "")) if first.model.msam else "",
                 M=first.params.get("synonyms.M") if first.model.msam else None,
                 other=", ".join(f"{key}={value}" for key, value in identity if key in varying),
-                experiments=tuple(group),
+                experiments=tuple(run for _, run in sorted(runs.items(), key=lambda item: repr(item[0]))),
             )
         )
-    return sorted(settings, key=_order)
+    return sorted(_told_apart(settings), key=_order)
+
+
+def _told_apart(settings: list[Setting]) -> list[Setting]:
+    """The settings with unique labels: a key that only one of two has (of another version of params.yaml) is named."""
+    labels = [setting.label for setting in settings]
+    decisive = [setting.experiments[0].decisive() for setting in settings]
+    apart = []
+    for setting, own in zip(settings, decisive, strict=True):
+        alike = [other for other, label in zip(decisive, labels, strict=True) if label == setting.label]
+        keys = sorted({key for other in alike for key in other.keys() ^ own.keys()})
+        more = [f"{key}={own[key]}" if key in own else f"without {key}" for key in keys]
+        apart.append(
+            replace(setting, other=", ".join([setting.other, *more] if setting.other else more)) if more else setting
+        )
+    return apart
 
 
 def _order(setting: Setting) -> tuple:

@@ -4,9 +4,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Literal
 
-import yaml
 from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError, model_validator
 
+from stages.common import outside
 from stages.common.io import InputError
 from tools.reporting.experiments import Experiment
 from tools.reporting.metrics import METRICS
@@ -59,10 +59,8 @@ def read_blocks() -> list[Block]:
     blocks: list[Block] = []
     for path in sorted(FOLDER.glob("*.yaml")):
         try:
-            content = yaml.safe_load(path.read_text(encoding="utf-8")) or []
+            content = outside.parse_yaml(outside.read_text(path), path) or []
             blocks += TypeAdapter(list[Block]).validate_python(content)
-        except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
-            raise InputError(f"{path} is no YAML: {' '.join(str(error).split())}") from None
         except ValidationError as error:
             first = error.errors()[0]
             where = ".".join(map(str, first["loc"]))

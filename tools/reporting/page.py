@@ -94,12 +94,13 @@ def section_of(
         ),
     ]
     parts.append(_part(tables.explanation_table(settings), plots.explanations(main)))
-    names = ", ".join(experiment.name for experiment in experiments)
-    number = f"{len(experiments)} experiment{'s' if len(experiments) > 1 else ''}"
+    counted = {id(run) for setting in settings for run in setting.experiments}
+    runs = [experiment for experiment in experiments if id(experiment) in counted]
+    names = ", ".join(experiment.name for experiment in runs)
+    number = f"{len(runs)} experiment{'s' if len(runs) > 1 else ''}"
     sizes = corpus_sizes(experiments[0])
-    several = differences and any(len(setting.experiments) > 1 for setting in settings)
-    first = "With several seeds, these differences are of the first." if several else ""
-    introduction = " ".join(filter(None, [*findings(differences), first, sizes, f"{number}: {names}.", untested]))
+    caution = tables.TWO_RUNS if differences else ""
+    introduction = " ".join(filter(None, [*findings(differences), caution, sizes, f"{number}: {names}.", untested]))
     shown = _code_table(codes["codes"]) if "codes" in codes else None
     return Section(experiments[0].corpus_title, introduction, tuple(part for part in parts if part), shown, coder)
 

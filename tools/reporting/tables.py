@@ -29,6 +29,10 @@ NOT_READ = (
     " The paper's own tables (EACL 2024, pages 2302-2315, Anthology 2024.eacl-long.137) are not among them: copy them "
     "into a literature/*.yaml of your own, and they appear here."
 )
+TWO_RUNS = (
+    "Each difference is between two runs, of equal seeds where both have them; patients are resampled, seeds are not: "
+    "another seed may turn it round."
+)
 SYNTHETIC = " The records are synthetic: the figures compare only with each other."
 LABELS = ("model", "synonyms", "M", "other settings", "source")
 
@@ -375,7 +379,7 @@ def difference_table(contrasts: Sequence[tuple[str, str, str, Mapping[str, Diffe
         "What makes a difference",
         "Each question's pair on the same test documents: difference in percentage points, its 95 % bootstrap interval "
         "over patients, and the p of a randomisation test, corrected for the number of tests of that metric (Holm). "
-        "With several seeds, the first one is tested.",
+        + TWO_RUNS,
         ("question", "with", "without", *(METRICS[metric].title for metric in metrics)),
         (),
         tuple(rows),

@@ -1,0 +1,134 @@
+"""Text, lines, JSON and YAML that come from outside of the pipeline: read in one way, by every reader.
+
+What is wrong becomes an InputError that names the file and the line, and never quotes what stands there.
+"""
+
+import json
+import unicodedata
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from stages.common.io import InputError
+
+DIRECTIONS = "\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
+LFS = b"version https://git-lfs"
+
+
+def decode(content: bytes, where: Path | str) -> str:
+    """UTF-8 text without a byte order mark. Raises InputError for another encoding, and for what is no text."""
+    if b"\0" in content:
+        raise InputError(f"{where} is no text")
+    try:
+        return content.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        raise InputError(f"{where} is not UTF-8 text (Latin-1, perhaps); it should be UTF-8") from None
+
+
+def read_text(path: Path) -> str:
+    """The text of a file. Raises InputError where it cannot be read, or is not UTF-8."""
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise InputError(f"{path} cannot be read ({error.strerror})") from None
+    if content.startswith(LFS):
+        raise InputError(f"{path} is a pointer of Git LFS, not the file itself; fetch it by `git lfs pull`")
+    return decode(content, path)
+
+
+def lines(text: str) -> Iterator[tuple[int, str]]:
+    """The lines that are not blank, with their number; a line ends at a line feed alone, as in JSON lines."""
+    for number, line in enumerate(text.split("\n"), start=1):
+        if line.strip():
+            yield number, line.removesuffix("\r")
+
+
+def parse_json(text: str, where: Path | str) -> Any:
+    """A JSON value, lone surrogates replaced. Raises InputError also for a key twice, NaN and Infinity."""
+    try:
+        return json.loads(text, object_pairs_hook=_unique, parse_constant=_not_finite)
+    except RecursionError:
+        raise InputError(f"{where} is nested too deep") from None
+    except json.JSONDecodeError as error:
+        position = f"{error.msg}, line {error.lineno}, column {error.colno}"
+        raise InputError(f"{where} is not valid JSON, perhaps cut short ({position})") from None
+    except _Refused as error:
+        raise InputError(f"{where} {error}") from None
+    except ValueError:
+        raise InputError(f"{where} has a number of too many digits") from None
+
+
+def json_lines(path: Path, wanted: str) -> Iterator[tuple[int, dict[str, Any]]]:
+    """The objects of a file of JSON lines, with the numbers of their lines. Raises InputError for anything else."""
+    for number, line in lines(read_text(path)):
+        try:
+            row = parse_json(line, "it")
+        except InputError as error:
+            raise InputError(f"{path}, line {number}: should be {wanted}, but {error}") from None
+        if not isinstance(row, dict):
+            raise InputError(f"{path}, line {number}: should be {wanted}")
+        yield number, row
+
+
+def parse_yaml(text: str, where: Path | str) -> Any:
+    """A YAML value. Raises InputError also for a key that is there twice."""
+    try:
+        return yaml.load(text, _UniqueKeys)
+    except RecursionError:
+        raise InputError(f"{where} is nested too deep") from None
+    except _Refused as error:
+        raise InputError(f"{where} {error}") from None
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        position = f" in line {mark.line + 1}" if mark else ""
+        raise InputError(f"{where} is not valid YAML ({error.problem or 'cut short'}{position})") from None
+    except (yaml.YAMLError, ValueError):
+        raise InputError(f"{where} is not valid YAML") from None
+
+
+def without_surrogates(text: str) -> str:
+    """`text` with halves of characters (a text that was cut in UTF-16) replaced by the sign for what is lost."""
+    return text if text.isascii() else text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
+
+
+def shown(text: str) -> str:
+    """`text` for a terminal or a page: control characters, and those that turn its direction, become a sign."""
+    return "".join("\N{REPLACEMENT CHARACTER}" if _steers(character) else character for character in text)
+
+
+def _steers(character: str) -> bool:
+    return unicodedata.category(character) in ("Cc", "Cs") or character in DIRECTIONS
+
+
+class _Refused(ValueError):
+    """What is not taken, though the library would."""
+
+
+class _UniqueKeys(yaml.SafeLoader):
+    """YAML in which a key twice is an error, not the last value."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict:
+        """A mapping of unique keys."""
+        keys = [(key.tag, key.value) for key, _ in node.value if isinstance(key, yaml.ScalarNode)]
+        if len(keys) != len(set(keys)):
+            raise _Refused(f"has a key twice in the mapping of line {node.start_mark.line + 1}")
+        return super().construct_mapping(node, deep)
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    mapping = {without_surrogates(key): _repaired(value) for key, value in pairs}
+    if len(mapping) != len(pairs):
+        raise _Refused("has a key twice")
+    return mapping
+
+
+def _repaired(value: Any) -> Any:
+    if isinstance(value, str):
+        return without_surrogates(value)
+    return [_repaired(item) for item in value] if isinstance(value, list) else value
+
+
+def _not_finite(name: str) -> None:
+    raise _Refused("holds a number that is not finite")

@@ -1,0 +1,42 @@
+"""Where a person asks a tool to write: refused before any work where something would be lost."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from stages.common.io import InputError
+
+
+def check_files(outputs: Sequence[Path], inputs: Sequence[Path] = ()) -> None:
+    """Raise InputError for an output that is an input, another output, a folder or a device."""
+    taken = {path.resolve(): "is a note that is read" for path in inputs}
+    for path in outputs:
+        target = path.resolve()
+        if target in taken:
+            raise InputError(f"{path} {taken[target]}; give another name")
+        if target.exists() and not target.is_file():
+            raise InputError(f"{path} is a {'folder' if target.is_dir() else 'device'}; give the name of a file")
+        taken[target] = "is named for two outputs"
+    for path in outputs:
+        check_parent(path)
+
+
+def check_folder(folder: Path, marker: str) -> Path:
+    """The folder to write, links followed. Raises InputError for a file, or a folder of other things.
+
+    A folder that is empty, or has the file `marker`, is replaced: it is what the tool itself wrote.
+    """
+    target = folder.resolve()
+    if target.exists() and not target.is_dir():
+        raise InputError(f"{folder} is a file; give the name of a new folder")
+    if target.is_dir() and any(target.iterdir()) and not (target / marker).is_file():
+        raise InputError(f"{folder} has other files, which would be lost; give the name of a new folder")
+    if target.is_dir() and Path.cwd().resolve() in (target, *target.parents) and target == Path.cwd().resolve():
+        raise InputError(f"{folder} is the folder that this runs in; give the name of a new one")
+    check_parent(folder)
+    return target
+
+
+def check_parent(path: Path) -> None:
+    """Raise InputError where a file stands in the place of a folder on the way to `path`."""
+    if blocking := next((parent for parent in path.resolve().parents if parent.exists() and not parent.is_dir()), None):
+        raise InputError(f"{path}: {blocking} is a file, not a folder")

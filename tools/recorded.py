@@ -1,0 +1,101 @@
+"""What a dvc.lock records of a run: the settings of its stages, and the checksums of what they read and made.
+
+params.yaml and metrics/ may be of different runs (a setting changed and nothing run, a stage that failed). What a
+figure or a model is described by is therefore read from here.
+"""
+
+import hashlib
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from stages.common import paths
+from stages.common.io import InputError
+
+LOCKS = (Path("dvc.lock"), Path("data/demo/dvc.lock"))
+
+
+class Record:
+    """The stages that lock files record; none where a revision has no lock file."""
+
+    def __init__(self, stages: dict[str, dict]) -> None:
+        self.stages = stages
+        self.maker = {out["path"]: name for name, stage in stages.items() for out in stage.get("outs", ())}
+
+    @classmethod
+    def read(cls, read: Callable[[Path], bytes | None], where: str = "the workspace") -> "Record":
+        """The record of the lock files that `read` gives. Raises InputError for one that is no lock file."""
+        stages: dict[str, dict] = {}
+        for path in LOCKS:
+            try:
+                stages |= (yaml.safe_load(read(path) or b"") or {}).get("stages") or {}
+            except (yaml.YAMLError, UnicodeDecodeError, AttributeError, TypeError, RecursionError):
+                raise InputError(f"{path} of {where} is no lock file of DVC; `python -m tools.mend` mends it") from None
+        return cls(stages)
+
+    def settings(self) -> dict[str, Any]:
+        """The settings that the stages ran with, in the form of params.yaml."""
+        settings: dict[str, Any] = {}
+        for key, value in self._parameters(self.stages):
+            _put(settings, key.split("."), value)
+        return settings
+
+    def doubt(self, path: Path, md5: str) -> str | None:
+        """Why a file or folder with this md5 is not known to be what `settings` made; None where it is."""
+        if not self.stages:
+            return None
+        stage = self.maker.get(path.as_posix())
+        if stage is None or self._md5(stage, path.as_posix()) != md5:
+            return f"{path} is not what dvc.lock records"
+        upstream = self._upstream(stage)
+        for name in upstream:
+            for dep in self.stages[name].get("deps", ()):
+                maker = self.maker.get(dep["path"])
+                if maker is not None and self._md5(maker, dep["path"]) != dep.get("md5"):
+                    return f"{name} has not run since {dep['path']} changed"
+        seen: dict[str, Any] = {}
+        for key, value in self._parameters(upstream):
+            if seen.setdefault(key, value) != value:
+                return f"not all stages have run since {key} changed"
+        return None
+
+    def _parameters(self, stages: Any) -> Iterator[tuple[str, Any]]:
+        """The parameters of some stages, each with its dotted name."""
+        for name in stages:
+            for key, value in (self.stages[name].get("params") or {}).get(str(paths.PARAMS), {}).items():
+                yield from _leaves(key, value)
+
+    def _md5(self, stage: str, path: str) -> str | None:
+        return next((out.get("md5") for out in self.stages[stage]["outs"] if out["path"] == path), None)
+
+    def _upstream(self, stage: str) -> list[str]:
+        """A stage and all whose outputs it needs, directly or not."""
+        reached: list[str] = []
+        waiting = [stage]
+        while waiting:
+            if (name := waiting.pop()) not in reached:
+                reached.append(name)
+                deps = (dep["path"] for dep in self.stages[name].get("deps", ()))
+                waiting += [self.maker[path] for path in deps if path in self.maker]
+        return reached
+
+
+def md5_of(content: bytes) -> str:
+    """The md5 by which dvc.lock knows a file."""
+    return hashlib.md5(content, usedforsecurity=False).hexdigest()
+
+
+def _leaves(key: str, value: Any) -> Iterator[tuple[str, Any]]:
+    if isinstance(value, dict):
+        for name, item in value.items():
+            yield from _leaves(f"{key}.{name}", item)
+    else:
+        yield key, value
+
+
+def _put(settings: dict[str, Any], keys: list[str], value: Any) -> None:
+    for key in keys[:-1]:
+        settings = settings.setdefault(key, {})
+    settings[keys[-1]] = value
