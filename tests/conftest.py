@@ -25,12 +25,14 @@ from transformers import (
     XLMRobertaModel,
 )
 
+from stages.common import threads
+
 # The same examples in every run; `--hypothesis-profile=default` draws others.
 settings.register_profile("fixed", derandomize=True, deadline=None)
 settings.load_profile("fixed")
 
-# Every test begins with one thread, on whatever machine and after whichever other.
-torch.set_num_threads(1)
+# Every test begins with one thread, on whatever machine and after whichever other; threads are never fewer than asked.
+threads.limit(1)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -140,9 +140,10 @@ SIZES = {"CE": {"chunk_length": 8, "max_tokens": 40}, "LE": {"window": 8, "max_p
 @pytest.mark.parametrize("kind", ["CE", "CE_MSAM", "LE", "LE_MSAM"])
 def test_bf16_learns_and_predicts_what_float32_does(workspace, kind):
     """On the CPU's own bfloat16 autocast, through training, prediction and joint training; logits take many values."""
-    no_size = {name: None for sizes in SIZES.values() for name in sizes}
-    head = {"head": "msam", "heads": 2} if "MSAM" in kind else {"head": "plain", "heads": None}
-    io.write_json(paths.ARCHITECTURE, ARCHITECTURE | no_size | SIZES[kind[:2]] | {"encoder": kind[:2]} | head)
+    sizes = {name for sizes in SIZES.values() for name in sizes}
+    parts = {name: value for name, value in ARCHITECTURE.items() if name not in sizes} | SIZES[kind[:2]]
+    head = "msam" if "MSAM" in kind else "plain"
+    io.write_json(paths.ARCHITECTURE, parts | {"encoder": kind[:2], "head": head})
     if "MSAM" not in kind:
         io.write_json(paths.HEAD_SYNONYMS, {})
     logits = {}

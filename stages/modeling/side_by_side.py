@@ -14,20 +14,7 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
 Compute = Callable[[Any], Tensor]
-VECTOR_FUNCTIONS = (torch.tanh, torch.exp, torch.erf, torch.log, torch.log1p, torch.expm1, torch.sin, torch.cos)
-
-
-@functools.cache
-def _pool(n: int) -> ThreadPoolExecutor:
-    """Threads with one torch thread each, once each vector function has been called.
-
-    The first call of a function of oneMKL chooses its form for the processor, and two threads at once may get a wrong
-    one (oneMKL 2024.2: 11 of 240 processes).
-    """
-    for function in VECTOR_FUNCTIONS:
-        for kind in (torch.float32, torch.float64):
-            function(torch.ones(16, dtype=kind))
-    return ThreadPoolExecutor(n, initializer=torch.set_num_threads, initargs=(1,))
+_pool = functools.cache(lambda n: ThreadPoolExecutor(n, initializer=torch.set_num_threads, initargs=(1,)))
 
 
 def n_threads(model: nn.Module, device: torch.device) -> int:
