@@ -16,7 +16,7 @@ from stages.common import io, params, paths, workspace
 from stages.common.io import InputError
 from stages.common.runner import run
 from stages.corpus import corpora
-from stages.encoder.families import BUILTIN, HIDDEN, POSITIONS
+from stages.encoder.families import BUILTIN, HIDDEN, POSITIONS, folder_of
 from stages.modeling.model_type import ModelType, architecture_of
 from stages.synonyms import pools
 
@@ -90,13 +90,19 @@ def check_inputs(settings: params.Params, raw_dir: str) -> None:
     if (evidence := corpora.evidence_folder(settings.data)) is not None:
         folders["data.evidence_dir"] = str(evidence), "a folder with MDACE's files"
     for key, (value, meaning) in folders.items():
+        if not value.strip() or Path(value) == Path():
+            raise InputError(f"{key}: {value!r} should be {meaning}")
         workspace.check_input(key, value, meaning)
         if Path(value).is_file():
             raise InputError(f"{key}: {value} is a file; it should be {meaning}")
-    source, start_from = Path(settings.encoder.source).expanduser(), settings.train.start_from
-    if source.is_dir() and not source.is_absolute():
+    source, start_from = folder_of(settings.encoder.source), settings.train.start_from
+    if source is not None and not source.is_absolute():
         workspace.check_input("encoder.source", settings.encoder.source, "a folder with a model")
     if start_from is not None and Path(start_from).is_dir():
+        if Path(start_from).resolve() == paths.CLASSIFIER.resolve():
+            raise InputError(f"train.start_from: {start_from} is what the training itself writes; copy it elsewhere")
+        if not (Path(start_from) / "provenance.json").is_file():
+            raise InputError(f"train.start_from: {start_from} has no provenance.json: it is no trained classifier")
         workspace.check_input("train.start_from", start_from, "the folder of a classifier")
     launcher = shlex.split(settings.compute.launch)[0]
     if shutil.which(launcher) is None:
@@ -105,8 +111,7 @@ def check_inputs(settings: params.Params, raw_dir: str) -> None:
 
 def encoder_fingerprint(encoder: params.Encoder) -> dict[str, str]:
     """The content of a local encoder; nothing of the built-in one or one on the hub, which parameters say all of."""
-    folder = Path(encoder.source).expanduser()
-    if encoder.source == BUILTIN or not folder.is_dir():
+    if (folder := folder_of(encoder.source)) is None:
         return {}
     log.info("encoder.source is a folder: taking the fingerprint of its files")
     return {"sha256": io.digest(folder)}

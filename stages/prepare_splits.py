@@ -23,6 +23,7 @@ log = logging.getLogger("stages.prepare_splits")
 SCHEMA = pa.schema(
     {"document_id": pa.string(), "subject_id": pa.string(), "text": pa.string(), "codes": pa.list_(pa.string())}
 )
+FEW_WORDS, SHORT_SHARE, FEW_DOCUMENTS = 10, 0.1, 20
 ROWS_AT_ONCE = 1000
 
 
@@ -34,6 +35,7 @@ def main() -> None:
         "documents_in_no_part": len(corpus.documents) - sum(map(len, parts.values())),
         "split_ids_not_in_data": len(part_of.keys() - {document.document_id for document in corpus.documents}),
     }
+    check_words(corpus.documents)
     for name, count in counts.items():
         log.info("%s: %d", name.replace("_", " "), count)
     for part, documents in parts.items():
@@ -133,6 +135,17 @@ def describe(parts: dict[str, list[Document]], counts: dict[str, int], subset: S
             metrics["codes_published"] = subset.n_codes
             _compare("codes", len(whole), subset.n_codes)
     return metrics
+
+
+def check_words(documents: list[Document]) -> None:
+    """Say how many documents have next to no words. Raises InputError where they are many: a wrong column, perhaps."""
+    n_short = sum(len(document.text.split(maxsplit=FEW_WORDS)) < FEW_WORDS for document in documents)
+    if n_short > SHORT_SHARE * len(documents) and len(documents) >= FEW_DOCUMENTS:
+        raise InputError(
+            f"{n_short} of {len(documents)} documents have fewer than {FEW_WORDS} words; is the text in another column?"
+        )
+    if n_short:
+        log.warning("%d of %d documents have fewer than %d words", n_short, len(documents), FEW_WORDS)
 
 
 def n_subjects_in_two_parts(parts: dict[str, list[Document]]) -> int:

@@ -1,6 +1,7 @@
 """The code that a stage runs: its script and every module of the project that the script imports."""
 
 import ast
+import hashlib
 from functools import cache
 from pathlib import Path
 
@@ -28,6 +29,21 @@ def code_of(path: Path) -> list[Path]:
             reached.add(file)
             open_files.extend(imports(file) - NEUTRAL)
     return sorted(file for file in reached if (ROOT / file).read_text(encoding="utf-8").strip())
+
+
+def meaning_of(path: Path) -> str:
+    """A hash of what a file of code does: its syntax tree, in which comments, docstrings and layout do not count."""
+    tree = ast.parse((ROOT / path).read_text(encoding="utf-8"))
+    for node in ast.walk(tree):
+        body = getattr(node, "body", None)
+        if (
+            isinstance(body, list)
+            and body
+            and isinstance(body[0], ast.Expr)
+            and isinstance(body[0].value, ast.Constant)
+        ):
+            body[0] = ast.Pass()
+    return hashlib.sha256(ast.dump(tree).encode()).hexdigest()
 
 
 @cache

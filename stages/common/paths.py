@@ -37,7 +37,7 @@ QUANTIFIER = Path("models/quantifier")
 JOINT_MODEL = Path("models/joint")
 SUBMISSION = Path("models/submission")  # CodiEsp: predictions as the official script takes them
 
-PAPER = Path("metrics/paper.json")  # what the paper's tables have, in percent
+PAPER = Path("metrics/paper.json")  # what the paper's tables have, in percent (RAE: as it is)
 CLASSIFICATION = Path("metrics/classification.json")
 CALIBRATION = Path("metrics/calibration.json")
 QUANTIFICATION = Path("metrics/quantification.json")

@@ -26,6 +26,7 @@ DISK_FULL = {
 DISK_MESSAGES = {
     "(os error 28)": errno.ENOSPC,
     "No space left": errno.ENOSPC,
+    " requested and ": errno.ENOSPC,  # numpy, of bytes that were not written
     "(os error 122)": errno.EDQUOT,
     "(os error 27)": errno.EFBIG,
     "File too large": errno.EFBIG,

@@ -43,6 +43,10 @@ def _rows(files: Sequence[Path]) -> Iterator[tuple[Path, str, str]]:
                 yield path, admission.decode(), part
             elif admission:
                 raise InputError(f"{path}, line {number}: should be a HADM_ID, a whole number")
+        if not path.stat().st_size:
+            log.warning("%s is empty; it should have a HADM_ID in each line", path)
+        elif not path.read_bytes().endswith(b"\n"):
+            log.warning("%s ends without a line end: it may be cut short", path)
 
 
 def _feather_rows(file: Path) -> Iterator[tuple[Path, str, str]]:
@@ -53,6 +57,8 @@ def _feather_rows(file: Path) -> Iterator[tuple[Path, str, str]]:
         admissions = table["_id"].cast(pa.int64()).to_pylist()
     except (pa.ArrowInvalid, pa.ArrowKeyError, OSError):
         raise InputError(f"{path} should be a feather file with the columns _id (whole numbers) and split") from None
+    if None in admissions or not admissions:
+        raise InputError(f"{path} has {'no rows' if not admissions else 'a row without _id'}")
     for admission, part in zip(admissions, table["split"].to_pylist(), strict=True):
         if part not in PARTS:
             raise InputError(f"{path}: the split of admission {admission} should be train, val or test")

@@ -67,7 +67,8 @@ def _rarest(counts: np.ndarray) -> int | None:
 def _most_wanting(label: int, demands: list[list[float]], totals: list[float], generator: random.Random) -> int:
     """The part with the highest demand for the label; of equal ones that with the highest in all.
 
-    Where that is shared too, chance decides among all parts of equal demand for the label (METHOD.md, section 1.3).
+    Where that is shared too, chance decides among all parts of equal demand for the label, listed from the highest in
+    all (METHOD.md, section 1.3).
     """
     wanted = [demand[label] for demand in demands]
     highest = max(wanted)
@@ -76,7 +77,7 @@ def _most_wanting(label: int, demands: list[list[float]], totals: list[float], g
     tied = [part for part, demand in enumerate(wanted) if demand == highest]
     highest = max(totals[part] for part in tied)
     wanting = [part for part in tied if totals[part] == highest]
-    return wanting[0] if len(wanting) == 1 else generator.choice(tied)
+    return wanting[0] if len(wanting) == 1 else generator.choice(sorted(tied, key=lambda part: -totals[part]))
 
 
 def train_val_test(subjects: dict[str, list[str]], seed: int) -> dict[str, str]:

@@ -1,10 +1,13 @@
 """The kinds of encoder that are accepted, and what differs between them (one row each)."""
 
+import re
 from dataclasses import dataclass
+from pathlib import Path
 
 from stages.common.io import InputError
 
 BUILTIN = "builtin"  # encoder.source of the small encoder that is trained on the training split (builtin.py)
+HUB_NAME = re.compile(r"[A-Za-z0-9][\w.\-]*/[\w.\-]+")
 HIDDEN, POSITIONS = 64, 512  # its sizes
 
 
@@ -35,6 +38,25 @@ FAMILIES = {
     "xlm-roberta": Family(first_row=2),
     "modernbert": Family(first_row=None, own_attention=True),
 }
+
+
+def folder_of(source: str, key: str = "encoder.source") -> Path | None:
+    """The folder that an encoder's source names; None for the built-in one and for a model of the hub.
+
+    Raises InputError for a path where no folder is: a folder that is missing is never taken for a name on the hub.
+    """
+    folder = Path(source).expanduser()
+    if source == BUILTIN:
+        return None
+    if source.strip() and folder.is_dir():
+        return folder
+    if Path(f"{source}.dvc").exists():
+        raise InputError(f"{key}: {source} is tracked by DVC and not here; `dvc checkout {source}.dvc` brings it")
+    if folder.exists() or not HUB_NAME.fullmatch(source):
+        raise InputError(
+            f"{key}: {source} is not a folder; give a folder with a model, OWNER/NAME of one on the hub, or builtin"
+        )
+    return None
 
 
 def family_of(model_type: str, where: str) -> Family:

@@ -12,7 +12,7 @@ from transformers.utils import cached_file
 
 from stages.common.io import InputError
 from stages.common.outside import LFS
-from stages.encoder.families import family_of
+from stages.encoder.families import family_of, folder_of
 from stages.encoder.tokenizer import first_sentence, follow_tokenizer_json, quiet_transformers, read_tokenizer
 from stages.encoder.weights import check_finite
 
@@ -35,15 +35,13 @@ def load_pretrained(source: str, revision: str | None) -> tuple[PreTrainedModel,
     family (families.py), weights are missing, or the tokenizer does not fit the classifiers or the encoder.
     """
     where = f"encoder.source: {source}"
-    folder = Path(source).expanduser()
-    if folder.is_dir():
+    folder = folder_of(source)
+    if folder is not None:
         source, revision = str(folder), None
-    elif folder.exists() or folder.is_absolute() or source.startswith((".", "~")) or source.count("/") > 1:
-        raise InputError(f"{where} is not a folder; give a folder with a model, a name on the hub, or builtin")
-    place = {"revision": revision or "main", "local_files_only": folder.is_dir(), "trust_remote_code": False}
+    place = {"revision": revision or "main", "local_files_only": folder is not None, "trust_remote_code": False}
     try:
         with quiet_transformers():
-            if folder.is_dir():
+            if folder is not None:
                 home = folder
             else:
                 home = Path(str(cached_file(source, "config.json", **place))).parent
@@ -61,7 +59,7 @@ def load_pretrained(source: str, revision: str | None) -> tuple[PreTrainedModel,
         if pointer := next((path for path in _files(folder) if _begins(path, LFS)), None):
             raise InputError(f"{where}: {pointer.name} is a pointer of Git LFS, not the file; `git lfs pull`") from None
         needed = "the folder must hold config.json, weights and a tokenizer"
-        if not folder.is_dir():
+        if folder is None:
             needed = "check the name, encoder.revision and the network, or give a folder"
         raise InputError(f"{where} cannot be loaded ({first_sentence(error)}); {needed}") from None
     tokenizer = read_tokenizer(source, where, **place)
@@ -71,13 +69,13 @@ def load_pretrained(source: str, revision: str | None) -> tuple[PreTrainedModel,
         counts = f"{len(tokenizer)} tokens, the encoder only {encoder.config.vocab_size} embeddings"
         raise InputError(f"{where}: its tokenizer has {counts}; they do not belong together")
     follow_tokenizer_json(home, tokenizer, where)
-    if not folder.is_dir() and revision is None:
+    if folder is None and revision is None:
         log.warning("encoder.revision is not set; taken is the newest commit of %s, %s", source, place["revision"])
     return encoder.eval(), tokenizer
 
 
-def _files(folder: Path) -> list[Path]:
-    return [path for path in sorted(folder.iterdir()) if path.is_file()] if folder.is_dir() else []
+def _files(folder: Path | None) -> list[Path]:
+    return [path for path in sorted(folder.iterdir()) if path.is_file()] if folder is not None else []
 
 
 def _begins(path: Path, beginning: bytes) -> bool:

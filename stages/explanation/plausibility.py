@@ -61,6 +61,9 @@ def area(counts: np.ndarray) -> np.ndarray:
     return areas
 
 
+AT_CUTOFF = ("precision", "recall", "f1", "without_evidence")  # figures that depend on the cut-off
+
+
 def statistics(pairs: Sequence[Pair], n_documents: int, cutoff: int) -> dict[str, Statistic]:
     """Every figure of plausibility as a function of weights of the documents."""
     counts = counts_by_document(pairs, n_documents)

@@ -26,7 +26,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from stages.common import io, paths
-from stages.common.code import ROOT, code_of_stage
+from stages.common.code import code_of_stage, meaning_of
 from stages.common.io import InputError
 from stages.common.params import Train
 from stages.modeling.devices import describe
@@ -58,12 +58,13 @@ def shared_folder() -> Path:
 def run_key(settings: dict[str, Any], inputs: Iterable[Path], stage: str) -> str:
     """A short name for the run of `stage` that `settings` (plain values) and the content of `inputs` define.
 
-    The code that the stage runs and the versions of the libraries that it computes with are part of what defines it.
+    The code that the stage runs (without comments and docstrings) and the versions of the libraries that it computes
+    with are part of what defines it.
     """
     content = {
         "settings": settings,
         "inputs": [io.digest(path) for path in inputs],
-        "code": {file.as_posix(): io.digest(ROOT / file) for file in code_of_stage(stage)},
+        "code": {file.as_posix(): meaning_of(file) for file in code_of_stage(stage)},
         "libraries": {name: version(name) for name in LIBRARIES},
     }
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]

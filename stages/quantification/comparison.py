@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 import scipy.sparse as sp
 
+from stages.evaluation.classification import positives_by_code
 from stages.evaluation.scored import Predictions
 from stages.quantification import errors
 from stages.quantification.errors import mean_errors, sample_errors
@@ -112,7 +113,7 @@ class _Known:
             lazy=mean_of_means(groups, val.probabilities),
             decision_rates=rates(decisions(val.probabilities), val.targets),
             probability_rates=rates(val.probabilities, val.targets),
-            prior=np.asarray(val.targets.mean(axis=0, dtype=np.float64)),
+            prior=positives_by_code(val.targets) / val.targets.shape[0],  # exactly 1 where every document has a code
             networks=networks,
             recalibration=recalibration,
         )

@@ -340,11 +340,18 @@ def explanation_table(settings: Sequence[Setting]) -> Table:
         "In percent, on test documents. Token F1, AUPRC and IoU: agreement with the words annotated for a code, "
         "of the tokens above a cut-off chosen on validation. Comprehensiveness: how much of its probability a code "
         "loses when the highest words are masked; sufficiency: when only they are left (lower is better)."
+        + next((text for setting in settings for run in setting.experiments if (text := _explained(run))), "")
         + next((text for setting in settings for run in setting.experiments if (text := _traps(run))), "")
         + _sources(block.source for block in blocks),
         ("model", "attribution", "source"),
         rows,
     )
+
+
+def _explained(experiment: Experiment) -> str:
+    """How many documents stand behind the figures, in a sentence."""
+    numbers = [experiment.metrics.get(f"explanation.test.{kind}_documents") for kind in ("annotated", "masked")]
+    return f" Here of {numbers[0]} annotated and {numbers[1]} masked documents." if all(numbers) else ""
 
 
 def _traps(experiment: Experiment) -> str:
