@@ -83,3 +83,37 @@ def test_bad_files(tmp_path: Path, name: str, content: str, message: str):
     with pytest.raises(InputError, match=message) as raised:
         table.load(tmp_path, 1)
     assert "zyxmarker" not in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    ("written", "codes"),
+    [
+        ("['I10', 'J18.9']", ["I10", "J18.9"]),
+        ("['I10' 'J18.9']", ["I10", "J18.9"]),
+        ('["i10", "NA"]', ["I10"]),
+        ("[]", []),
+        ("nan", []),
+        ("I10; J18.9", ["I10", "J18.9"]),
+        ("5-470.11", ["5-470.11"]),
+        (["I10", " nan "], ["I10"]),
+        (float("nan"), []),
+    ],
+)
+def test_a_list_of_codes_however_it_was_written(written, codes):
+    assert table._codes(Path("t.csv"), 1, written) == codes
+
+
+@pytest.mark.parametrize(
+    "written",
+    ["I10|J18.9", "[I10]", "I10 hypertension", "1950-01-02", "19500102", "\u0664\u0660\u0661", "4019.0", "TREATED"],
+)
+def test_what_no_code_can_be_is_refused_with_its_record(written):
+    with pytest.raises(InputError, match=r"t\.csv, record 7: ") as error:
+        table._codes(Path("t.csv"), 7, written)
+    assert "hypertension" not in str(error.value) and "1950" not in str(error.value)
+
+
+@pytest.mark.parametrize("value", [None, float("nan"), "NA", "", " null ", True])
+def test_a_missing_id_is_missing(value):
+    with pytest.raises(InputError, match="record 1: the subject_id is"):
+        table._id(Path("t.csv"), 1, {"subject_id": value}, "subject_id")

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from stages.common import paths
+from stages.common import code, paths
 from stages.modeling import checkpoints
 from stages.modeling.checkpoints import Checkpoint, CheckpointFolder, dvc_md5, run_key
 
@@ -155,3 +155,17 @@ def test_checkpoints_lie_where_all_workspaces_find_them(tmp_path, monkeypatch):
     assert checkpoints.shared_folder() == tmp_path / ".dvc" / "cache" / "checkpoints"
     (tmp_path / ".dvc" / "config.local").write_text("[cache]\n    dir = /elsewhere/cache\n")
     assert checkpoints.shared_folder() == Path("/elsewhere/cache/checkpoints")
+
+
+def test_the_key_of_a_run_outlives_comments_and_docstrings(tmp_path, monkeypatch):
+    monkeypatch.setattr(code, "ROOT", tmp_path)
+    forms = (
+        'def f():\n    """Old."""\n    return 1\n',
+        '# new\ndef f():\n    """New."""\n\n    return 1  # one\n',
+        'def f():\n    """Old."""\n    return 2\n',
+    )
+    found = []
+    for form in forms:
+        (tmp_path / "a.py").write_text(form)
+        found.append(code.meaning_of(Path("a.py")))
+    assert found[0] == found[1] != found[2]

@@ -171,3 +171,53 @@ def test_cleaning_is_that_of_the_corpus():
     assert kits.cleaning_of({"format": "mimic3", "subset": "top50"}) == "folded"
     assert kits.cleaning_of({"format": "mimic4", "subset": "icd10"}) == "words"
     assert kits.cleaning_of({"format": "codiesp", "subset": "both"}) == "folded"
+
+
+def exported(monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setattr(sys, "argv", ["export", "exported"])
+    export.main()
+    return Path("exported")
+
+
+def test_an_exported_folder_that_changed_is_refused(pipeline, monkeypatch):
+    """Each of its files: a byte flipped in the middle, cut short, or gone."""
+    folder = exported(monkeypatch)
+    assert kits.from_folder(folder).codes == CODES
+    for path in sorted(folder.iterdir()):
+        content = path.read_bytes()
+        half = len(content) // 2
+        flipped = content[:half] + bytes([content[half] ^ 1]) + content[half + 1 :]
+        for damaged in (flipped, content[:half], None):
+            path.unlink()
+            if damaged is not None:
+                path.write_bytes(damaged)
+            if path.name == "README.md":
+                assert kits.from_folder(folder).codes == CODES
+            else:
+                with pytest.raises(InputError):
+                    kits.from_folder(folder)
+            path.write_bytes(content)
+
+
+def test_export_takes_no_folder_of_other_things(pipeline, monkeypatch):
+    Path("exported").mkdir()
+    Path("exported/thesis.txt").write_text("kept")
+    with pytest.raises(InputError, match="would be lost"):
+        exported(monkeypatch)
+    assert Path("exported/thesis.txt").read_text() == "kept"
+
+
+@pytest.mark.parametrize("name", ["notes.json", "note.rtf", "page.html", "table.xlsx"])
+def test_other_kinds_of_files_are_refused_by_name(pipeline, monkeypatch, name):
+    Path(name).write_text("{}")
+    with pytest.raises(InputError, match=f"{name} is of a kind that is not read"):
+        run(name, monkeypatch=monkeypatch)
+
+
+def test_kinds_in_any_case_signs_and_special_tokens(pipeline, monkeypatch, capsys):
+    Path("A.TSV").write_text("id\ttext\tTEXT\n1\tfever \x1b[2J w1 [SEP] w2\tother\n")
+    run("A.TSV", monkeypatch=monkeypatch)
+    shown = capsys.readouterr().out
+    assert shown.startswith("1\n") and "\x1b" not in shown
+    kit = kits.from_pipeline()
+    assert kit.tokenizer("w1 [SEP] w2")["input_ids"].count(kit.tokenizer.sep_token_id) == 1

@@ -1,6 +1,6 @@
 import pytest
 
-from tools.reporting.experiments import Experiment, contrasts, corpora, flat, main_settings, settings_of
+from tools.reporting.experiments import Experiment, comparable, contrasts, corpora, flat, main_settings, settings_of
 
 BASE = {
     "model.type": "CE_MSAM",
@@ -125,3 +125,31 @@ def test_contrasts_are_the_papers_questions():
         ("M", "CE_MSAM MDP 4", "CE_MSAM MDP 2"),
         ("M", "CE_MSAM rand 4", "CE_MSAM rand 2"),
     }
+
+
+@pytest.mark.parametrize(
+    ("type_", "key"),
+    [
+        ("CE_MSAM", "evaluate__bootstrap"),
+        ("CE_MSAM", "evaluate__seed"),
+        ("CE_MSAM", "explain__documents"),
+        ("CE_MSAM", "compute__threads"),
+        ("CE_MSAM", "clq__seed"),
+        ("CE", "synonyms__M"),
+        ("CE", "synonyms__seed"),
+    ],
+)
+def test_what_cannot_matter_makes_no_replicate(type_, key):
+    """One run counts, the last, so there is no deviation over seeds of one seed."""
+    [setting] = settings_of([experiment("a", model__type=type_), experiment("b", model__type=type_, **{key: 1})])
+    assert [run.name for run in setting.experiments] == ["b"]
+
+
+def test_labels_are_unique_and_pairs_have_equal_seeds():
+    runs = [experiment("a"), experiment("b", train__novelty=1)]
+    assert len({setting.label for setting in settings_of(runs)}) == 2
+    one = settings_of([experiment("a", train__seed=1), experiment("b", train__seed=2)])[0]
+    two = settings_of(
+        [experiment("c", train__seed=2, model__type="CE"), experiment("d", train__seed=3, model__type="CE")]
+    )[0]
+    assert [run.name for run in comparable(one, two)] == ["b", "c"]

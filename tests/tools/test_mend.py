@@ -75,3 +75,17 @@ def test_elsewhere_it_says_where_to_run_it(tmp_path: Path, monkeypatch: pytest.M
     monkeypatch.chdir(tmp_path)
     with pytest.raises(InputError, match="root of the repository"):
         mend.main()
+
+
+def test_a_head_that_the_user_detached_stays(repository: Path, caplog: pytest.LogCaptureFixture):
+    """At an older commit, where an experiment ended well: DVC's mark is there, and nothing was killed."""
+    Path("later").write_text("")
+    git("add", "later")
+    git("commit", "-q", "-m", "second")
+    git("switch", "-q", "--detach", "HEAD~1")
+    git("update-ref", "refs/exps/exec/EXEC_HEAD", "HEAD")
+    before = git("rev-parse", "HEAD")
+    mend.main()
+    assert git("rev-parse", "HEAD") == before
+    assert git("status", "--porcelain") == ""
+    assert "git switch -" in caplog.text

@@ -1,0 +1,59 @@
+"""Settings and figures of a revision are those that its dvc.lock records, or are doubted."""
+
+from pathlib import Path
+
+import pytest
+import yaml
+
+from stages.common.io import InputError
+from tools.recorded import Record, md5_of
+
+METRICS, MODEL = Path("metrics/classification.json"), Path("models/classifier")
+
+
+def lock(**changes) -> dict[str, dict]:
+    stages = {
+        "train": {
+            "cmd": "t",
+            "params": {"params.yaml": {"model": {"type": "CE"}, "compute.threads": 1}},
+            "outs": [{"path": str(MODEL), "md5": "m.dir"}],
+        },
+        "evaluate": {
+            "cmd": "e",
+            "deps": [{"path": str(MODEL), "md5": "m.dir"}],
+            "params": {"params.yaml": {"compute.threads": 1}},
+            "outs": [{"path": str(METRICS), "md5": md5_of(b"{}")}],
+        },
+    }
+    for name, change in changes.items():
+        stages[name] |= change
+    return stages
+
+
+def record(stages: dict[str, dict]) -> Record:
+    content = yaml.safe_dump({"stages": stages}).encode()
+    return Record.read(lambda path: content if path == Path("dvc.lock") else None)
+
+
+def test_settings_are_the_recorded_ones():
+    assert record(lock()).settings() == {"model": {"type": "CE"}, "compute": {"threads": 1}}
+
+
+@pytest.mark.parametrize(
+    ("changes", "content", "doubt"),
+    [
+        ({}, b"{}", None),
+        ({}, b"{ }", "not what dvc.lock records"),
+        ({"train": {"outs": [{"path": str(MODEL), "md5": "new.dir"}]}}, b"{}", "has not run since models/classifier"),
+        ({"evaluate": {"params": {"params.yaml": {"compute.threads": 2}}}}, b"{}", "since compute.threads changed"),
+    ],
+)
+def test_a_figure_counts_only_if_its_run_is_recorded_whole(changes, content, doubt):
+    found = record(lock(**changes)).doubt(METRICS, md5_of(content))
+    assert found is None if doubt is None else doubt in found
+
+
+def test_without_a_lock_file_nothing_is_doubted_and_a_broken_one_is_named():
+    assert Record.read(lambda path: None).doubt(METRICS, "any") is None
+    with pytest.raises(InputError, match=r"dvc.lock .*tools.mend"):
+        Record.read(lambda path: b"stages: [")
