@@ -38,13 +38,13 @@ def load(folder: Path, min_documents: int) -> tuple[Corpus, dict[str, str] | Non
     n_read = n_uncoded = 0
     for number, row in enumerate(rows(path), start=1):
         n_read += 1
-        document_id, subject_id = (_id(path, number, row, name) for name in ("document_id", "subject_id"))
+        document_id, subject_id = (read_id(path, number, row, name) for name in ("document_id", "subject_id"))
         if document_id in seen:
             raise InputError(f"{path}, record {number}: the document_id {delimited.quoted(document_id)} is there twice")
         seen.add(document_id)
         if not isinstance(row["text"], str) or not row["text"].strip():
             raise InputError(f"{path}, record {number}: the text is missing")
-        codes = _codes(path, number, row["codes"])
+        codes = read_codes(path, number, row["codes"])
         if row.get(PART) not in (None, ""):
             if row[PART] not in PARTS:
                 raise InputError(f"{path}, record {number}: the part should be train, val or test")
@@ -117,7 +117,7 @@ def _check_columns(path: Path, found: set[str]) -> None:
         )
 
 
-def _id(path: Path, number: int, row: dict[str, Any], name: str) -> str:
+def read_id(path: Path, number: int, row: dict[str, Any], name: str) -> str:
     found = row[name]
     if isinstance(found, float) and found.is_integer():
         found = int(found)  # a column of whole numbers with gaps
@@ -128,7 +128,7 @@ def _id(path: Path, number: int, row: dict[str, Any], name: str) -> str:
     return value
 
 
-def _codes(path: Path, number: int, value: object) -> list[str]:
+def read_codes(path: Path, number: int, value: object) -> list[str]:
     """The codes of a row, a list or a text separated by semicolons, commas or blanks: sorted, upper-case, unique.
 
     A list that was written as text, by JSON, Python or NumPy, is read as one.

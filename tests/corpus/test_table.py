@@ -100,7 +100,7 @@ def test_bad_files(tmp_path: Path, name: str, content: str, message: str):
     ],
 )
 def test_a_list_of_codes_however_it_was_written(written, codes):
-    assert table._codes(Path("t.csv"), 1, written) == codes
+    assert table.read_codes(Path("t.csv"), 1, written) == codes
 
 
 @pytest.mark.parametrize(
@@ -109,11 +109,11 @@ def test_a_list_of_codes_however_it_was_written(written, codes):
 )
 def test_what_no_code_can_be_is_refused_with_its_record(written):
     with pytest.raises(InputError, match=r"t\.csv, record 7: ") as error:
-        table._codes(Path("t.csv"), 7, written)
+        table.read_codes(Path("t.csv"), 7, written)
     assert "hypertension" not in str(error.value) and "1950" not in str(error.value)
 
 
 @pytest.mark.parametrize("value", [None, float("nan"), "NA", "", " null ", True])
 def test_a_missing_id_is_missing(value):
     with pytest.raises(InputError, match="record 1: the subject_id is"):
-        table._id(Path("t.csv"), 1, {"subject_id": value}, "subject_id")
+        table.read_id(Path("t.csv"), 1, {"subject_id": value}, "subject_id")
