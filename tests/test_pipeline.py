@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shlex
 import shutil
 import signal
 import subprocess
@@ -313,6 +314,15 @@ def wait_for(condition: Callable[[], bool], tries: int = 3000) -> None:
             return
         time.sleep(0.2)
     raise AssertionError("it never came")
+
+
+@pytest.mark.slow
+def test_the_readme_s_list_of_experiments_names_them(committed: Project):
+    [line] = re.findall(r"^ +dvc (exp show .*)$", (committed.root / "README.md").read_text(), re.MULTILINE)
+    shown = committed.run("dvc", *shlex.split(line)).stdout
+    for word in ("Experiment", "workspace", "CE_MSAM", "f1_micro", "mece", "synonyms.M"):
+        assert word in shown
+    assert max(map(len, shown.splitlines())) <= 120
 
 
 @pytest.mark.slow

@@ -17,25 +17,12 @@ import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-import numpy as np
-import torch
-from accelerate import Accelerator
-from scipy.special import expit
-
-from stages.common import io, outside, params
+from stages.common import io, outside
 from stages.common.io import InputError
 from stages.common.runner import run
 from stages.corpus import delimited
-from stages.encoder.tokenizer import special_ids
-from stages.explanation.attribution import attribute, methods_for
-from stages.explanation.words import Words, snippets
-from stages.modeling import devices
-from stages.modeling.data import Documents
-from stages.modeling.inference import predict
-from tools.notes import kit as kits
 from tools.notes import note_page
-from tools.notes.kit import Kit
-from tools.notes.note_page import Coded, CodedNote
+from tools.notes.note_page import CodedNote
 from tools.outputs import check_files
 
 KINDS = (".txt", ".csv", ".csv.gz", ".tsv", ".tsv.gz", ".jsonl", ".ndjson")
@@ -43,8 +30,6 @@ log = logging.getLogger("tools.code_notes")
 
 TEXT, ID = "text", "id"
 SHOWN = ("code", "title", "kind", "probability", "calibrated", "assigned")
-CHUNK_BUDGET = 256
-ANYWHERE = params.Compute(device="auto", precision="float32", threads=torch.get_num_threads(), launch="python")
 
 
 def read_notes(sources: Sequence[str]) -> Iterator[tuple[str, str]]:
@@ -95,44 +80,6 @@ def _read_lines(path: Path) -> Iterator[tuple[str, str]]:
         yield str(row.get(ID) or f"{path.name}, line {number}"), text
 
 
-def code(kit: Kit, notes: Sequence[tuple[str, str]], accelerator: Accelerator, number: int) -> list[CodedNote]:
-    """Each note with its assigned codes and the most probable others, `number` at least, and what made each."""
-    texts = [kit.clean(note) for _, note in notes]
-    for (name, _), text in zip(notes, texts, strict=True):
-        if not text:
-            raise InputError(f"{outside.shown(name)} is empty, or has nothing that the model's cleaning leaves")
-    tokenised = [Words.from_text(text, kit.tokenizer) for text in texts]
-    tokens = np.concatenate([words.ids for words in tokenised]).astype(np.int32)
-    offsets = np.cumsum([0, *(len(words.ids) for words in tokenised)])
-    special = special_ids(kit.tokenizer)
-    documents = Documents([name for name, _ in notes], tokens, offsets, None, kit.model.architecture, special)
-    logits = predict(kit.model, documents, CHUNK_BUDGET, accelerator, name="coding").numpy()
-    method = methods_for(kit.model)[0]
-    coded = []
-    for (name, _), words, row in zip(notes, tokenised, logits, strict=True):
-        probabilities = expit(row)
-        order = np.argsort(-probabilities, kind="stable")
-        n_assigned = int((probabilities > kit.threshold).sum())
-        shown = order[: max(n_assigned, min(number, len(order)))]
-        scores = words.sums(attribute(kit.model, words.ids, special, shown.tolist(), method).scores)
-        codes = tuple(
-            Coded(
-                code=kit.codes[column],
-                title=kit.titles[kit.codes[column]],
-                kind=kit.kinds[kit.codes[column]],
-                probability=float(probabilities[column]),
-                calibrated=float(expit(row[column] / kit.temperature)),
-                assigned=bool(probabilities[column] > kit.threshold),
-                snippets=tuple(snippets(words, by_word)),
-                scores=by_word,
-            )
-            for column, by_word in zip(shown, scores, strict=True)
-        )
-        n_tokens = len(words.ids)
-        coded.append(CodedNote(name, words.text, words.spans, codes, n_tokens, min(n_tokens, kit.longest)))
-    return coded
-
-
 def table(note: CodedNote) -> str:
     """A note's codes as text for a terminal."""
     lines = [outside.shown(note.name)]
@@ -169,12 +116,7 @@ def write_csv(path: Path, notes: Sequence[CodedNote]) -> None:
             writer.writerow(row | {"words": " | ".join(row["words"])})  # type: ignore[arg-type]
 
 
-def write_html(path: Path, notes: Sequence[CodedNote], kit: Kit) -> None:
-    corpus = f"{kit.about['format']} {kit.about['subset']}"
-    about = (
-        f"{kit.type} model of {corpus}, {len(kit.codes)} codes; "
-        f"assigned above {kit.threshold:.2f}. Texts as the model reads them. Not for clinical use."
-    )
+def write_html(path: Path, notes: Sequence[CodedNote], about: str) -> None:
     with io.whole_file(path) as partial:
         partial.write_text(note_page.page(notes, about), encoding="utf-8")
 
@@ -206,22 +148,17 @@ def main() -> None:
     check_sources(options.notes)
     outputs = [path for path in (options.json, options.csv, options.html) if path is not None]
     check_files(outputs, [Path(source) for source in options.notes if source != "-"])
-    compute = params.load().compute if options.model is None else ANYWHERE
-    accelerator = devices.start(compute, "float32")
     notes = list(read_notes(options.notes))
     if not notes:
         raise InputError("there is no note")
-    if options.revision is not None:
-        kit = kits.from_revision(options.revision)
-    else:
-        kit = kits.from_pipeline() if options.model is None else kits.from_folder(options.model)
-    kit.model.to(accelerator.device)
-    coded = code(kit, notes, accelerator, options.codes)
+    from tools.notes.coding import code_notes  # takes seconds, so the inputs are looked at first
+
+    coded, about = code_notes(notes, options.codes, options.model, options.revision)
     for path, write in ((options.json, write_json), (options.csv, write_csv)):
         if path is not None:
             write(path, coded)
     if options.html is not None:
-        write_html(options.html, coded, kit)
+        write_html(options.html, coded, about)
     if not any((options.json, options.csv, options.html)):
         sys.stdout.write("\n".join(map(table, coded)))
     log.info("%d notes, %d codes assigned", len(coded), sum(code.assigned for note in coded for code in note.codes))

@@ -54,7 +54,7 @@ def start_logging() -> None:
     for package in ("stages", "tools"):
         logging.getLogger(package).setLevel(logging.INFO if is_first_process() else logging.WARNING)
     logging.captureWarnings(True)
-    for stream in (sys.stdout, sys.stderr):
+    for stream in (sys.__stdout__, sys.__stderr__):  # not what a library put before them
         if isinstance(stream, TextIOWrapper):
             stream.reconfigure(errors="replace")  # a terminal need not be UTF-8
 
