@@ -35,7 +35,7 @@ def main() -> None:
         "documents_in_no_part": len(corpus.documents) - sum(map(len, parts.values())),
         "split_ids_not_in_data": len(part_of.keys() - {document.document_id for document in corpus.documents}),
     }
-    check_words(corpus.documents)
+    check_words(corpus.documents, data.format)
     for name, count in counts.items():
         log.info("%s: %d", name.replace("_", " "), count)
     for part, documents in parts.items():
@@ -137,10 +137,10 @@ def describe(parts: dict[str, list[Document]], counts: dict[str, int], subset: S
     return metrics
 
 
-def check_words(documents: list[Document]) -> None:
+def check_words(documents: list[Document], form: str) -> None:
     """Say how many documents have next to no words. Raises InputError where they are many: a wrong column, perhaps."""
     n_short = sum(len(document.text.split(maxsplit=FEW_WORDS)) < FEW_WORDS for document in documents)
-    if n_short > SHORT_SHARE * len(documents) and len(documents) >= FEW_DOCUMENTS:
+    if form != "table" and n_short > SHORT_SHARE * len(documents) and len(documents) >= FEW_DOCUMENTS:
         raise InputError(
             f"{n_short} of {len(documents)} documents have fewer than {FEW_WORDS} words; is the text in another column?"
         )

@@ -65,6 +65,7 @@ def workspace(tmp_path, monkeypatch) -> Path:
         targets = np.array([[code in of_document for code in CODES] for of_document in codes], dtype=np.uint8)
         io.write_csr(paths.targets(part), sp.csr_array(targets))
     io.write_json(paths.LABEL_CODES, CODES)
+    io.write_json(paths.CODES, {code: {"kind": "diagnosis", "titles": []} for code in [*CODES, "004"]})
     io.write_json(paths.ARCHITECTURE, ARCHITECTURE)
     io.write_json(paths.HEAD_SYNONYMS, {code: [WORDS[at], WORDS[at + 5]] for at, code in enumerate(CODES)})
     io.write_json(paths.JOINT, {"joint": False})

@@ -36,9 +36,15 @@ class Record:
         return cls(stages)
 
     def settings(self) -> dict[str, Any]:
-        """The settings that the stages ran with, in the form of params.yaml."""
+        """The settings that the stages ran with, in the form of params.yaml.
+
+        Where two stages ran with different ones (and the first gave the same bytes), those of the later one count.
+        """
         settings: dict[str, Any] = {}
-        for key, value in self._parameters(self.stages):
+        needed = {name for stage in self.stages for name in self._upstream(stage)[1:]}
+        ends = [name for name in self.stages if name not in needed]
+        nearest_first = dict.fromkeys(name for end in ends for name in self._upstream(end))
+        for key, value in self._parameters(reversed(list(nearest_first))):
             _put(settings, key.split("."), value)
         return settings
 
@@ -49,16 +55,11 @@ class Record:
         stage = self.maker.get(path.as_posix())
         if stage is None or self._md5(stage, path.as_posix()) != md5:
             return f"{path} is not what dvc.lock records"
-        upstream = self._upstream(stage)
-        for name in upstream:
+        for name in self._upstream(stage):
             for dep in self.stages[name].get("deps", ()):
                 maker = self.maker.get(dep["path"])
                 if maker is not None and self._md5(maker, dep["path"]) != dep.get("md5"):
                     return f"{name} has not run since {dep['path']} changed"
-        seen: dict[str, Any] = {}
-        for key, value in self._parameters(upstream):
-            if seen.setdefault(key, value) != value:
-                return f"not all stages have run since {key} changed"
         return None
 
     def _parameters(self, stages: Any) -> Iterator[tuple[str, Any]]:
@@ -75,7 +76,7 @@ class Record:
         reached: list[str] = []
         waiting = [stage]
         while waiting:
-            if (name := waiting.pop()) not in reached:
+            if (name := waiting.pop(0)) not in reached:
                 reached.append(name)
                 deps = (dep["path"] for dep in self.stages[name].get("deps", ()))
                 waiting += [self.maker[path] for path in deps if path in self.maker]

@@ -35,10 +35,12 @@ def provenance() -> dict[str, Any]:
     training = pd.read_parquet(paths.split("train"), columns=["document_id", "text"])
     config = io.read_json(paths.ENCODER / "config.json")
     config.pop("transformers_version", None)
+    known, codes = io.read_json(paths.CODES), io.read_json(paths.LABEL_CODES)
     return {
         "corpus": io.read_json(paths.CORPUS),
+        "titles": {code: known[code] for code in codes},
         "training_documents": _digest(training.to_numpy().tolist()),
-        "codes": _digest(io.read_json(paths.LABEL_CODES)),
+        "codes": _digest(codes),
         "synonyms": _digest(io.read_json(paths.HEAD_SYNONYMS)),
         "encoder": _digest([config, load_tokenizer(paths.ENCODER).get_vocab()]),
     }

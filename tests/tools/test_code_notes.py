@@ -31,12 +31,10 @@ def pipeline(bert_folder, tmp_path, monkeypatch) -> Path:
     model = build_model(bert_folder, ARCHITECTURE, 3, [[f"w{at}", f"w{at} w{at + 9}"] for at in range(3)])
     paths.CLASSIFIER.mkdir(parents=True)
     save_model(model, paths.CLASSIFIER)
-    io.write_json(paths.LABEL_CODES, CODES)
     io.write_json(paths.JOINT, {"joint": False})
     origin = {"format": "mimic3", "subset": "top50", "synthetic": True, "protected": False}
-    io.write_json(paths.CLASSIFIER / "provenance.json", {"corpus": origin})
     titles = {code: {"kind": "diagnosis", "titles": [f"title of {code}"]} for code in CODES}
-    io.write_json(paths.CODES, titles)
+    io.write_json(paths.CLASSIFIER / "provenance.json", {"corpus": origin, "titles": titles})
     part = {"shared_threshold": {"threshold": 0.4}, "intervals": {"f1_micro": [0.1, 0.2]}}
     io.write_json(paths.CLASSIFICATION, {"val": part, "test": part})
     io.write_json(paths.CALIBRATION, {"test": {"temperature": {"temperature": 2.0}}})
@@ -120,7 +118,9 @@ def test_what_is_refused(pipeline, monkeypatch, caplog, name, content, message):
 
 def test_no_model_and_a_model_of_other_codes(pipeline, monkeypatch):
     Path("a.txt").write_text("w1")
-    io.write_json(paths.LABEL_CODES, CODES[:2])
+    path = paths.CLASSIFIER / "provenance.json"
+    known = io.read_json(path)
+    io.write_json(path, known | {"titles": {code: known["titles"][code] for code in CODES[:2]}})
     with pytest.raises(InputError, match="scores 3 codes, but 2 are listed"):
         run("a.txt", monkeypatch=monkeypatch)
     paths.CLASSIFIER.rename("elsewhere")
@@ -147,7 +147,8 @@ def test_an_exported_folder_codes_the_same_to_the_last_bit(pipeline, monkeypatch
 
 def test_weights_of_protected_records_need_a_word(pipeline, monkeypatch):
     origin = {"format": "mimic3", "subset": "top50", "synthetic": False, "protected": True}
-    io.write_json(paths.CLASSIFIER / "provenance.json", {"corpus": origin})  # whatever params.yaml says by now
+    path = paths.CLASSIFIER / "provenance.json"
+    io.write_json(path, io.read_json(path) | {"corpus": origin})  # whatever params.yaml says by now
     monkeypatch.setattr(sys, "argv", ["export", "exported"])
     with pytest.raises(InputError, match="--stays-where-the-data-may-be"):
         export.main()

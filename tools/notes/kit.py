@@ -29,7 +29,7 @@ from stages.modeling.warm_start import PROVENANCE
 from tools.recorded import LOCKS, Record, md5_of
 
 KIT = "kit.json"
-NEEDED = (paths.CODES, paths.LABEL_CODES, paths.JOINT, paths.CLASSIFICATION, paths.CALIBRATION)  # beside the model
+NEEDED = (paths.JOINT, paths.CLASSIFICATION, paths.CALIBRATION)  # beside the model
 CLEANERS: dict[str, Cleaner] = {"folded": text.fold_white_space, "words": text.lower_alphanumeric}
 
 
@@ -91,8 +91,9 @@ def from_pipeline(root: Path = Path()) -> Kit:
     if not folder.is_dir():
         raise InputError(f"{folder} does not exist: there is no model yet; `dvc repro` trains one")
     _check_one_run(root, model_folder(root))
-    origin = io.read_json(folder / PROVENANCE)["corpus"]
-    known, codes = io.read_json(root / paths.CODES), io.read_json(root / paths.LABEL_CODES)
+    provenance = io.read_json(folder / PROVENANCE)
+    origin, known = provenance["corpus"], provenance["titles"]
+    codes = sorted(known)
     measured = io.read_json(root / paths.CLASSIFICATION)["val"]["shared_threshold"]
     in_icd10 = CORPORA[origin["format"]].subsets[origin["subset"]].revision == 10
     described = {
