@@ -5,11 +5,9 @@ from label embeddings can tell codes apart. The pre-training here makes `[CLS]` 
 the synonyms of one code side by side.
 """
 
-import heapq
-from collections import Counter, defaultdict
-from collections.abc import Mapping, Sequence, Set
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 
 import numpy as np
 import torch
@@ -24,7 +22,6 @@ from stages.encoder.families import HIDDEN, POSITIONS
 
 SPECIAL = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
 ASCII = [chr(code) for code in range(33, 127)]
-PIECES = 0.2  # share of the vocabulary's room for pieces of rare words
 MASKED = 0.15  # share of tokens that the masked-word loss predicts
 TEMPERATURE = 0.1  # of the synonym contrast
 INITIAL_STD = 0.1
@@ -61,66 +58,13 @@ def build_vocabulary(counts: Mapping[str, int], size: int) -> list[str]:
     """A WordPiece vocabulary from word counts: the same list for the same counts, whatever their order.
 
     It holds the special tokens; every character met and all of ASCII, as the start and as the inside of a word, so that
-    no ASCII text is unknown; the most frequent words; and, where not all words find room, pieces of those left out, in
-    a fifth of the room. Characters come first, so a small `size` is exceeded rather than a character lost.
+    no ASCII text is unknown; and the most frequent words. Characters come first, so a small `size` is exceeded rather
+    than a character lost; a word that finds no room is read character by character.
     """
     characters = sorted({character for word in counts for character in word}.union(ASCII))
     vocabulary = [*SPECIAL, *characters, *("##" + character for character in characters)]
     words = sorted((word for word in counts if len(word) > 1), key=lambda word: (-counts[word], word))
-    room = max(0, size - len(vocabulary))
-    kept = room if len(words) <= room else round(room * (1 - PIECES))
-    vocabulary += words[:kept]
-    return vocabulary + frequent_pieces({word: counts[word] for word in words[kept:]}, room - kept, set(vocabulary))
-
-
-def frequent_pieces(counts: Mapping[str, int], number: int, known: Set[str]) -> list[str]:
-    """Up to `number` pieces of words that are not `known`, by byte-pair encoding of characters.
-
-    Again and again the pair of neighbours that is met most often, of equal ones the first in the alphabet, becomes one
-    piece. (The trainer of the tokenizers library does not always give the same pieces for the same words.)
-    """
-    spelled = {word: [word[0], *("##" + character for character in word[1:])] for word in counts}
-    met: Counter[tuple[str, str]] = Counter()
-    words_with: defaultdict[tuple[str, str], set[str]] = defaultdict(set)
-
-    def count(word: str, sign: int) -> None:
-        for pair in pairwise(spelled[word]):
-            met[pair] += sign * counts[word]
-            (words_with[pair].add if sign > 0 else words_with[pair].discard)(word)
-
-    for word in spelled:
-        count(word, 1)
-    queue = [(-times, pair) for pair, times in met.items()]
-    heapq.heapify(queue)
-    pieces: list[str] = []
-    while len(pieces) < number and queue:
-        times, pair = heapq.heappop(queue)
-        if times == 0 or -times != met[pair]:
-            continue  # has been counted again since
-        piece = pair[0] + pair[1][2:]
-        if piece not in known:
-            pieces.append(piece)
-        changed: set[tuple[str, str]] = set()
-        for word in tuple(words_with[pair]):
-            changed.update(pairwise(spelled[word]))
-            count(word, -1)
-            spelled[word] = _joined(spelled[word], pair)
-            changed.update(pairwise(spelled[word]))
-            count(word, 1)
-        for other in changed:
-            heapq.heappush(queue, (-met[other], other))
-    return pieces
-
-
-def _joined(pieces: list[str], pair: tuple[str, str]) -> list[str]:
-    """`pieces` with every occurrence of `pair` made one piece."""
-    joined: list[str] = []
-    for piece in pieces:
-        if joined and (joined[-1], piece) == pair:
-            joined[-1] += piece[2:]
-        else:
-            joined.append(piece)
-    return joined
+    return vocabulary + words[: max(0, size - len(vocabulary))]
 
 
 def build_tokenizer(vocabulary: Sequence[str], n_positions: int, lowercase: bool = True) -> BertTokenizerFast:

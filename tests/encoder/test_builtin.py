@@ -23,7 +23,6 @@ from stages.encoder.builtin import (
     build_tokenizer,
     build_vocabulary,
     count_words,
-    frequent_pieces,
     mask_words,
     masked_word_loss,
     synonym_contrast_loss,
@@ -75,22 +74,13 @@ def test_words_are_counted_in_the_asked_case():
     assert count_words(texts, lowercase=False)["FAILURE"] == 1
 
 
-def test_the_vocabulary_takes_frequent_words_and_pieces_of_the_others():
+def test_the_vocabulary_takes_the_most_frequent_words():
     counts = {"fever": 9, "cough": 9, "dysuria": 3, "hematuria": 2, "a": 50}
     fixed = 5 + 2 * 94
     assert build_vocabulary(counts, fixed + 4)[fixed:] == ["cough", "fever", "dysuria", "hematuria"]
     assert build_vocabulary(counts, fixed + 50)[fixed:] == ["cough", "fever", "dysuria", "hematuria"]
-    # Four fifths of three places are two words; of the pairs in dysuria and hematuria four are met 5 times.
-    assert build_vocabulary(counts, fixed + 3)[fixed:] == ["cough", "fever", "##ia"]
+    assert build_vocabulary(counts, fixed + 3)[fixed:] == ["cough", "fever", "dysuria"]
     assert len(build_vocabulary(counts, 0)) == fixed
-
-
-def test_pieces_grow_by_the_most_frequent_pair():
-    counts = {"aab": 3, "cab": 2, "x": 9}
-    # a+##a: 3, ##a+##b: 5, c+##a: 2; then a+##ab: 3, c+##ab: 2; then all words are whole.
-    assert frequent_pieces(counts, 9, set()) == ["##ab", "aab", "cab"]
-    assert frequent_pieces(counts, 2, {"##ab"}) == ["aab", "cab"]
-    assert frequent_pieces({"aaaa": 1}, 9, set()) == ["##aa", "##aaa", "aaaa"]
 
 
 def test_the_vocabulary_does_not_depend_on_the_order_of_the_counts():
