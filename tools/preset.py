@@ -94,7 +94,7 @@ def override(argument: str) -> tuple[tuple[str, ...], Any]:
         return path, value
     try:
         return path, params.parse(value)
-    except YAMLError:
+    except InputError:
         raise InputError(f"{key}: {value!r} is not a valid value") from None
 
 

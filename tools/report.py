@@ -23,7 +23,6 @@ from dvc.api import DVCFileSystem
 from dvc.exceptions import DvcException
 from dvc.scm import SCMError
 from dvc_data.index import DataIndexDirError
-from ruamel.yaml import YAMLError
 from safetensors.numpy import load
 
 from stages.common import io, paths
@@ -127,9 +126,9 @@ def read_experiment(revision: str) -> Experiment | None:
     if NEEDED not in contents:
         return None
     try:
-        settings = record.settings() or parse(params.decode())
-    except (YAMLError, UnicodeDecodeError):
-        raise InputError(f"{paths.PARAMS} of revision {revision} is not valid YAML") from None
+        settings = record.settings() or parse(params.decode(), f"{paths.PARAMS} of revision {revision}")
+    except UnicodeDecodeError:
+        raise InputError(f"{paths.PARAMS} of revision {revision} is not UTF-8 text") from None
     trained = json.loads(read(files, paths.JOINT_MODEL / "joint.json") or b"{}")
     settings.setdefault("compute", {})["processes"] = trained.get("processes", 1)
     parsed = {path: _parsed(content, path, revision) for path, content in contents.items()}

@@ -163,19 +163,24 @@ class Params(Section):
 def load(path: Path = paths.PARAMS) -> Params:
     """Read and check params.yaml. Raises InputError naming key, value and what would be right."""
     try:
-        content = parse(path.read_text(encoding="utf-8"))
+        content = parse(path.read_text(encoding="utf-8"), str(path))
     except FileNotFoundError:
         raise InputError(f"{path} does not exist; run from the repository's root") from None
     except UnicodeDecodeError:
         raise InputError(f"{path} is not UTF-8 text") from None
-    except YAMLError as error:
-        raise InputError(f"{path} is not valid YAML: {' '.join(str(error).split())}") from None
     return check(content, str(path))
 
 
-def parse(text: str) -> Any:
-    """The content of a YAML text; by YAML 1.2, where `2e-05`, as DVC writes it, is a number."""
-    return YAML(typ="safe", pure=True).load(text)
+def parse(text: str, source: str = str(paths.PARAMS)) -> Any:
+    """The content of a YAML text; by YAML 1.2, where `2e-05`, as DVC writes it, is a number. Raises InputError."""
+    try:
+        return YAML(typ="safe", pure=True).load(text)
+    except YAMLError as error:
+        raise InputError(f"{source} is not valid YAML: {' '.join(str(error).split())}") from None
+    except RecursionError:
+        raise InputError(f"{source} is nested too deep") from None
+    except ValueError:
+        raise InputError(f"{source} has a number of too many digits") from None
 
 
 def check(content: object, source: str) -> Params:

@@ -45,7 +45,7 @@ def stratify(
             if dealt[subject]:
                 continue
             dealt[subject] = True
-            part = _most_wanting(rarest, demands, totals, generator)
+            part = choose_part(rarest, demands, totals, generator)
             parts[part].append(subject)
             totals[part] -= 1
             demand = demands[part]
@@ -64,7 +64,7 @@ def _rarest(counts: np.ndarray) -> int | None:
     return label if len(counts) and counts[label] > 0 else None
 
 
-def _most_wanting(label: int, demands: list[list[float]], totals: list[float], generator: random.Random) -> int:
+def choose_part(label: int, demands: list[list[float]], totals: list[float], generator: random.Random) -> int:
     """The part with the highest demand for the label; of equal ones that with the highest in all.
 
     Where that is shared too, chance decides among all parts of equal demand for the label, listed from the highest in

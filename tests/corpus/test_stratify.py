@@ -77,6 +77,6 @@ def test_train_val_test_deals_every_subject_once():
 def test_three_tied_parts_draw_among_all_that_tie_on_the_label():
     """Of two parts that lead as a whole and one that does not, chance may still choose the third."""
     demands, totals = [[1.0], [1.0], [1.0]], [2.0, 2.0, 1.0]
-    drawn = {stratify._most_wanting(0, demands, totals, random.Random(seed)) for seed in range(50)}
+    drawn = {stratify.choose_part(0, demands, totals, random.Random(seed)) for seed in range(50)}
     assert drawn == {0, 1, 2}
-    assert {stratify._most_wanting(0, demands, [3.0, 2.0, 1.0], random.Random(seed)) for seed in range(50)} == {0}
+    assert {stratify.choose_part(0, demands, [3.0, 2.0, 1.0], random.Random(seed)) for seed in range(50)} == {0}

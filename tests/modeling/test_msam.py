@@ -1,4 +1,3 @@
-import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
@@ -163,43 +162,6 @@ def test_the_score_tensor_is_never_whole(monkeypatch, largest_tensor, pooled):
         logits = attention(Q, H, ql)
         (logits.amax(0) if pooled else logits).sum().backward()
     assert mode.elements < 2**14 < whole / 30
-
-
-def pairs_wanted() -> torch.Tensor:
-    """Rows that want few codes and rows that want many, some none: gradients (60, 30), at most 26 of each code."""
-    rng = np.random.default_rng(3)
-    counts = np.minimum(rng.geometric(0.1, 60) - 1, 30)
-    wanted = np.stack([rng.permutation(30) < count for count in counts])
-    return torch.from_numpy(np.where(wanted, rng.uniform(1, 2, (60, 30)), 0))
-
-
-@pytest.mark.parametrize("at_once", [1, 7, 40, 10_000])
-def test_each_wanted_pair_comes_once_and_blocks_are_more_than_half_wanted(at_once):
-    gradient = pairs_wanted()
-    met, filled = torch.zeros(60, 30, dtype=torch.float64), 0
-    for row, code, own in msam._wanted(gradient, at_once):
-        assert code.numel() <= at_once
-        met[row[:, None], code] += own
-        filled += code.numel()
-    assert torch.equal(met, gradient)
-    assert filled < 2 * (gradient != 0).sum()
-
-
-@pytest.mark.parametrize("at_once", [1, 7, 40, 10_000])
-@pytest.mark.parametrize("n_maxima", [26, 60])
-def test_each_wanted_pair_comes_once_in_tiles(at_once, n_maxima):
-    """Their number depends on the shape alone, and leaves no more than a tile of each row empty."""
-    gradient = pairs_wanted()
-    assert (gradient != 0).sum(0).max() <= n_maxima
-    met, n_tiles = torch.zeros(60, 30, dtype=torch.float64), 0
-    for row, code, own in msam._wanted_in_tiles(gradient, at_once, n_maxima):
-        assert code.numel() <= max(at_once, code.shape[1])
-        met.index_put_((row[:, None].expand_as(code), code), own, accumulate=True)
-        n_tiles += len(row)
-    torch.testing.assert_close(met, gradient, rtol=0, atol=0)
-    width = min(30, at_once, n_maxima // 2)
-    assert n_tiles <= n_maxima * 30 // width + 60
-    assert n_tiles == sum(len(row) for row, *_ in msam._wanted_in_tiles(0 * gradient, at_once, n_maxima))
 
 
 @pytest.mark.parametrize("counted", [True, False])

@@ -164,23 +164,6 @@ def test_concave_bound_is_exact_where_the_vectors_cancel():
     assert kept.tolist() == [0, 1, 2, 3]
 
 
-@pytest.mark.parametrize("n,M", [(5, 1), (5, 2), (9, 4), (30, 8)])
-def test_feasible_point_is_the_nearest(n, M):
-    """Against the optimality condition: x less one number, clipped, and of the right sum."""
-    rng = np.random.default_rng(n)
-    for scale in (0.01, 1.0, 10.0):
-        for x in (rng.normal(size=n) * scale, np.round(rng.normal(size=n) * scale), np.zeros(n)):
-            near = concave._feasible(x, M)
-            assert near.sum() == pytest.approx(M)
-            assert near.min() >= 0
-            assert near.max() <= 1
-            inner = (near > 1e-9) & (near < 1 - 1e-9)
-            if inner.any():
-                t = (x - near)[inner]
-                assert np.ptp(t) < 1e-9
-                np.testing.assert_allclose(near, np.clip(x - t[0], 0, 1), atol=1e-9)
-
-
 def test_past_the_time_limit_the_bound_stays_open(monkeypatch):
     """Nothing is called proven that was not, although CP-SAT reports a bound of 0 when it has had no time."""
     monkeypatch.setattr(mdp, "BEAM", 1)
