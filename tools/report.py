@@ -19,10 +19,8 @@ import dvc.api
 import pandas as pd
 import scipy.sparse as sp
 import vl_convert
-from dvc.api import DVCFileSystem
 from dvc.exceptions import DvcException
 from dvc.scm import SCMError
-from dvc_data.index import DataIndexDirError
 from safetensors.numpy import load
 
 from stages.common import io, paths
@@ -31,7 +29,8 @@ from stages.common.params import parse
 from stages.common.runner import progress_bar, run
 from stages.evaluation import tuning, uncertainty
 from stages.evaluation.scored import Predictions
-from tools.recorded import Record, md5_of
+from tools.outputs import check_parent
+from tools.recorded import WORKSPACE, Record, md5_of, open_revision, read
 from tools.reporting import page, tables
 from tools.reporting.experiments import (
     Experiment,
@@ -48,7 +47,6 @@ from tools.reporting.tables import Difference
 
 log = logging.getLogger("tools.report")
 
-WORKSPACE = "workspace"
 UNFINISHED = ("Queued", "Running", "Failed")
 METRIC_FILES = (
     paths.CLASSIFICATION,
@@ -85,25 +83,6 @@ def revisions() -> list[str]:
         log.info("%d experiments that are queued, running or failed are left out", left_out)
     commits = [row["rev"] for row in finished if not row["Experiment"] and row["rev"] != WORKSPACE]
     return [*commits, *(row["Experiment"] for row in finished if row["Experiment"]), WORKSPACE]
-
-
-def open_revision(revision: str) -> DVCFileSystem:
-    """The files of a revision, those in git and those in DVC's cache. Raises InputError for an unknown revision."""
-    try:
-        files = DVCFileSystem(rev=None if revision == WORKSPACE else revision)
-        files.ls("", detail=False)  # opens the repository, which it puts off until then
-        return files
-    except (SCMError, DvcException) as error:
-        raise InputError(f"revision {revision}: {error}; `dvc exp show` lists the experiments") from None
-
-
-def read(files: DVCFileSystem, path: Path) -> bytes | None:
-    """A file of a revision; None where neither git nor DVC's cache has it."""
-    try:
-        with files.open(str(path), "rb") as file:
-            return file.read()
-    except (OSError, DataIndexDirError):
-        return None
 
 
 def read_experiment(revision: str) -> Experiment | None:
@@ -293,6 +272,7 @@ def main() -> None:
     parser.add_argument("--resamples", type=int, default=2000, help="of the tests; 0: no tests (default: %(default)s)")
     parser.add_argument("--seed", type=int, default=888)
     arguments = parser.parse_args()
+    check_parent(arguments.folder / "index.html")
     experiments = gather(arguments.revisions)
     sections = [build_section(group, arguments.resamples, arguments.seed) for group in corpora(experiments)]
     sys.stdout.write(write(arguments.folder, sections))

@@ -10,6 +10,7 @@ from typing import Any
 import pandas as pd
 from dvc.api import DVCFileSystem
 from dvc.exceptions import DvcException
+from dvc_data.index import DataIndexDirError
 from scmrepo.exceptions import SCMError
 
 from stages.common import io, paths
@@ -64,7 +65,7 @@ def locate(start_from: str, fetch: bool = True) -> Path:
     FETCHED.parent.mkdir(parents=True, exist_ok=True)
     try:
         DVCFileSystem(rev=start_from).get(str(paths.CLASSIFIER), str(FETCHED), recursive=True)
-    except (DvcException, SCMError, OSError) as error:
+    except (DvcException, SCMError, OSError, DataIndexDirError) as error:
         reason = " ".join(str(error).split()) or type(error).__name__
         wrong = (
             f"train.start_from: {start_from!r} is no folder, and no git revision whose {paths.CLASSIFIER} can be had"

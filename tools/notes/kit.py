@@ -11,9 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from dvc.api import DVCFileSystem
 from dvc.exceptions import DvcException
-from scmrepo.exceptions import SCMError
+from dvc_data.index import DataIndexDirError
 
 from stages.common import io, outside, paths
 from stages.common.io import InputError
@@ -26,7 +25,7 @@ from stages.modeling.model import CodingModel, load_model
 from stages.modeling.model_type import ModelType
 from stages.modeling.predictions import model_folder
 from stages.modeling.warm_start import PROVENANCE
-from tools.recorded import LOCKS, Record, md5_of
+from tools.recorded import LOCKS, Record, md5_of, open_revision
 
 KIT = "kit.json"
 NEEDED = (paths.JOINT, paths.CLASSIFICATION, paths.CALIBRATION)  # beside the model
@@ -133,15 +132,16 @@ def from_revision(revision: str) -> Kit:
     with tempfile.TemporaryDirectory(dir=paths.CLASSIFIER.parent) as temporary:
         root = Path(temporary)
         try:
-            there = DVCFileSystem(rev=revision)
+            there = open_revision(revision)
             for path in (*NEEDED, *(path for path in LOCKS if there.exists(str(path)))):
                 (root / path).parent.mkdir(parents=True, exist_ok=True)
                 there.get_file(str(path), str(root / path))
             folder = model_folder(root)
             there.get(str(folder), str(root / folder), recursive=True)
-        except (DvcException, SCMError, OSError) as error:
+        except (DvcException, OSError, DataIndexDirError) as error:
             reason = " ".join(str(error).split()) or type(error).__name__
-            raise InputError(f"--revision {revision}: its model is not in git and DVC's cache ({reason})") from None
+            wrong = f"--revision {revision}: its model is not in git and DVC's cache ({reason})"
+            raise InputError(f"{wrong}; make it again there: `git checkout`, `dvc repro`") from None
         return from_pipeline(root)
 
 
