@@ -95,6 +95,9 @@ def read_experiment(revision: str) -> Experiment | None:
     if params is None or measured is None:
         return None
     record = Record.read(lambda path: read(files, path), f"revision {revision}")
+    if (doubt := record.doubt(NEEDED, md5_of(measured))) is not None:
+        log.warning("%s: its figures are of another run than it records: %s", revision, doubt)
+        return None
     contents: dict[Path, bytes] = {}
     for path in (*METRIC_FILES, *(paths.PLOTS / f"{name}.csv" for name in PLOTS)):
         content = read(files, path)
@@ -102,8 +105,6 @@ def read_experiment(revision: str) -> Experiment | None:
             contents[path] = content
         elif content is not None:
             log.warning("%s: %s is left out: %s", revision, path, doubt)
-    if NEEDED not in contents:
-        return None
     try:
         settings = record.settings() or parse(params.decode(), f"{paths.PARAMS} of revision {revision}")
     except UnicodeDecodeError:
