@@ -225,8 +225,8 @@ def official_table(settings: Sequence[Setting]) -> Table:
         "official",
         "CodiEsp's official evaluation",
         "On the test cases, in percent, against all their gold codes. MAP is of the whole ranking, precision, recall "
-        "and F1 (micro) of what is assigned at the threshold tuned on validation. Cases without a gold code of the label "
-        "set are not predicted: their false positives are missing, which raises precision and F1." + reach,
+        "and F1 (micro) of what is assigned at the threshold tuned on validation. Cases without a gold code of the "
+        "label set are not predicted: their false positives are missing, which raises precision and F1." + reach,
         "official",
         lambda setting: figures_of(setting, OFFICIAL_KEYS),
         settings,
@@ -310,9 +310,9 @@ def quantification_table(settings: Sequence[Setting]) -> Table:
         "quantification",
         "Quantification",
         "Prevalence of codes in groups of test documents: absolute error (percentage points) and relative error. "
-        "Groups of random size and members, as in the paper; shifted: groups around one code of forced prevalence. In a "
-        "row of a CLQ model MLP is the network that was fitted to the plain classifier's probabilities, not refitted to "
-        "the joint model's.",
+        "Groups of random size and members, as in the paper; shifted: groups around one code of forced prevalence. In "
+        "a row of a CLQ model MLP is the network that was fitted to the plain classifier's probabilities, not refitted "
+        "to the joint model's.",
         ("model", "quantifier"),
         QUANTIFIERS,
         ("ae", "rae", "ae_shifted", "rae_shifted"),
