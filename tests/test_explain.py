@@ -1,4 +1,4 @@
-"""How the stage `explain` puts its parts together. The parts have tests in tests/evidence, all in the pipeline's."""
+"""How the stage `explain` puts its parts together. The parts have tests in tests/explanation, all in the pipeline's."""
 
 import logging
 from pathlib import Path
@@ -10,8 +10,9 @@ import pytest
 from stages.common import params
 from stages.common.params import Compute
 from stages.encoder.tokenizer import special_ids
-from stages.explain import RANDOM, Explainer, collect_cases, measure_faithfulness
+from stages.explain import RANDOM, Explainer, collect_cases, measure_faithfulness, measure_plausibility
 from stages.explanation import faithfulness
+from stages.explanation.words import Words
 from stages.modeling import devices
 from tests.explanation.test_attribution import TEXT, made
 
@@ -54,3 +55,23 @@ def test_all_methods_at_once_measure_what_each_would_alone(explainer, accelerato
 def test_nothing_predicted(explainer, accelerator):
     nothing = {one: np.array([], dtype=int) for one in TEXTS.index}
     assert measure_faithfulness(explainer, BOTH, nothing, SETTINGS, accelerator) == ({}, 2)
+
+
+def test_the_random_floor_draws_once_a_word(explainer):
+    """However many pieces a word is cut into, its tokens share one draw, and its sum is not larger for them."""
+    words = Words.from_text(TEXT, explainer.tokenizer)
+    *_, (name, scores) = explainer.token_scores(words, [0])
+    assert name == RANDOM
+    for word in range(len(words.spans)):
+        assert len(set(scores[0, words.word == word])) == 1
+    cases = collect_cases(explainer, {"a": TEXT}, {"a": np.array([0])})
+    [(_, case)] = cases[RANDOM]
+    assert (case.scores < 1).all() and len(set(case.scores)) == len(words.spans)
+
+
+def test_without_annotated_validation_documents_there_is_no_cutoff(explainer):
+    spans = pd.DataFrame({"part": ["test"], "document_id": ["a"], "code": ["0"], "begin": [0], "end": [4]})
+    measured, n_documents = measure_plausibility(explainer, BOTH, spans, ["0", "1", "2", "3"], SETTINGS)
+    assert n_documents == 1
+    for figures in measured.values():
+        assert "auprc" in figures and not {"f1", "precision", "recall", "cutoff"} & figures.keys()

@@ -22,7 +22,7 @@ from stages.common import io, params, paths
 from stages.common.io import InputError
 from stages.corpus import split_files
 from stages.corpus.corpora import CORPORA
-from stages.corpus.document import PARTS
+from stages.corpus.document import PARTS, Document
 
 SUBSETS = CORPORA["mimic3"].subsets
 
@@ -259,3 +259,21 @@ def test_codiesp(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     metrics = io.read_json(paths.SPLIT_STATISTICS)
     assert metrics["counts"]["documents_without_kept_code"] == 1
     assert "documents_published" not in metrics["test"]
+
+
+def test_subjects_in_two_parts_are_counted():
+    parts = {
+        part: [Document(part, subject, "", []) for subject in subjects]
+        for part, subjects in {"train": "aab", "val": "bc", "test": "ad"}.items()
+    }
+    assert prepare_splits.n_subjects_in_two_parts(parts) == 2
+
+
+def test_texts_of_next_to_no_words_are_told_or_refused(caplog: pytest.LogCaptureFixture):
+    long, short = (
+        Document("1", "1", text, []) for text in ("one two three four five six seven eight nine ten", "4019")
+    )
+    prepare_splits.check_words([long] * 27 + [short] * 3, "mimic3")
+    assert "3 of 30 documents have fewer than 10 words" in caplog.text
+    with pytest.raises(InputError, match="4 of 30 documents have fewer than 10 words"):
+        prepare_splits.check_words([long] * 26 + [short] * 4, "mimic3")

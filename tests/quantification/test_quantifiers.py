@@ -214,3 +214,12 @@ def test_weights_that_are_no_numbers_are_named(tmp_path):
     save_file(weights | {"hidden.bias": torch.full((3,), torch.nan)}, tmp_path / "model.safetensors")
     with pytest.raises(InputError, match=r"not finite numbers; `dvc repro -f train_quantifier`"):
         load_mlp(tmp_path)
+
+
+@pytest.mark.parametrize("n", [6, 7, 10, 13, 49])
+@pytest.mark.parametrize("prior", [1.0, 1 - 2**-53])
+def test_a_code_that_every_document_had_keeps_its_pcc(n, prior):
+    """Also where a prior of n of n comes out as the number below 1: EMQ would answer 1 / (n + 1)."""
+    probabilities = np.full((n, 1), 0.9)
+    everyone = membership([np.arange(n)], n)
+    assert expectation_maximisation(everyone, probabilities, np.array([prior]))[0, 0] == pytest.approx(0.9)
