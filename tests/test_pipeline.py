@@ -262,6 +262,8 @@ def test_other_forms_of_the_corpus(project: Project, tmp_path: Path, form: str):
     other = Project(tmp_path / "project")
     raw = tmp_path / "raw"
     if form == "mimic4":
+        for name in ("hosp", "note"):
+            (raw / name).mkdir(parents=True)
         write_as_mimic4(project.root / paths.DEMO, raw / "hosp", raw / "note")
         settings = ("data.subset=top50_icd9", f"data.notes_dir={raw}")
     else:
@@ -340,6 +342,10 @@ def test_an_earlier_revision_s_model_codes_notes(base: Project):
     before = coded()
     base.configure("train.seed=7")
     base.repro("predict")
+    half = base.run(*command)
+    assert half.returncode == 1
+    assert "evaluate has not run since" in half.stderr  # the threshold is of the other model
+    base.repro()
     assert coded() != before
     assert coded("--revision", "HEAD") == before
     done = base.run(*command, "--revision", "HEAD~1")
