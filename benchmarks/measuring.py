@@ -8,7 +8,6 @@ score tensor.
 import argparse
 import itertools
 import multiprocessing
-import re
 import resource
 import time
 from collections.abc import Callable, Iterator
@@ -201,12 +200,6 @@ def peak_memory(device: str) -> int:
     if device == "cuda":
         return torch.cuda.max_memory_reserved()
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-
-
-def resident_bytes() -> int:
-    """What this process holds in memory now (Linux)."""
-    [resident] = re.findall(r"VmRSS:\s+(\d+)", Path("/proc/self/status").read_text())
-    return 1024 * int(resident)
 
 
 def straightforward(model: CodingModel) -> CodingModel:

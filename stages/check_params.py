@@ -6,13 +6,12 @@ checked. Of a local encoder, of `train.start_from` and of `data.evidence_dir` it
 stages that read them rerun.
 """
 
-import json
 import logging
 import shlex
 import shutil
 from pathlib import Path
 
-from stages.common import io, params, paths, workspace
+from stages.common import io, outside, params, paths, workspace
 from stages.common.io import InputError
 from stages.common.runner import run
 from stages.corpus import corpora
@@ -70,9 +69,10 @@ def encoder_sizes(encoder: params.Encoder) -> tuple[int | None, int | None, str]
     if encoder.source == BUILTIN:
         return HIDDEN, POSITIONS, "the built-in encoder"
     try:
-        config = json.loads((Path(encoder.source).expanduser() / "config.json").read_text(encoding="utf-8-sig"))
+        path = Path(encoder.source).expanduser() / "config.json"
+        config = outside.parse_json(outside.read_text(path), path)
         return config.get("hidden_size"), config.get("max_position_embeddings"), encoder.source
-    except (OSError, ValueError, AttributeError):
+    except (InputError, AttributeError):
         return None, None, encoder.source  # on the hub, or damaged: prepare_encoder says it
 
 
@@ -101,7 +101,7 @@ def check_inputs(settings: params.Params, raw_dir: str) -> None:
     if start_from is not None and Path(start_from).is_dir():
         if Path(start_from).resolve() == paths.CLASSIFIER.resolve():
             raise InputError(f"train.start_from: {start_from} is what the training itself writes; copy it elsewhere")
-        if not (Path(start_from) / "provenance.json").is_file():
+        if not (Path(start_from) / paths.PROVENANCE).is_file():
             raise InputError(f"train.start_from: {start_from} has no provenance.json: it is no trained classifier")
         workspace.check_input("train.start_from", start_from, "the folder of a classifier")
     launcher = shlex.split(settings.compute.launch)[0]

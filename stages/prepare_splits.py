@@ -138,7 +138,11 @@ def describe(parts: dict[str, list[Document]], counts: dict[str, int], subset: S
 
 
 def check_words(documents: list[Document], form: str) -> None:
-    """Say how many documents have next to no words. Raises InputError where they are many: a wrong column, perhaps."""
+    """Say how many documents have next to no words.
+
+    Raises InputError where they are many: the columns may be exchanged. Not for a table, whose user names the column of
+    the text, and not for so few documents that a share says little.
+    """
     n_short = sum(len(document.text.split(maxsplit=FEW_WORDS)) < FEW_WORDS for document in documents)
     if form != "table" and n_short > SHORT_SHARE * len(documents) and len(documents) >= FEW_DOCUMENTS:
         raise InputError(

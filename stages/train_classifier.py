@@ -73,7 +73,7 @@ def main() -> None:
         with io.whole_directory(paths.CLASSIFIER) as partial:
             save_model(model, partial)
             io.write_json(partial / "history.json", history)
-            io.write_json(partial / warm_start.PROVENANCE, warm_start.provenance())
+            io.write_json(partial / paths.PROVENANCE, warm_start.provenance())
         io.write_csv(paths.PLOTS / "training.csv", pd.DataFrame(history))
         checkpoints.finish(paths.CLASSIFIER)
         warm_start.forget()

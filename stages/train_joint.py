@@ -15,7 +15,7 @@ from stages.common import io, params, paths
 from stages.common.runner import is_first_process, run
 from stages.corpus.document import LEARNT
 from stages.evaluation.calibration import mece
-from stages.modeling import devices, warm_start
+from stages.modeling import devices
 from stages.modeling.checkpoints import open_run
 from stages.modeling.clq import GroupSums, JointLoss
 from stages.modeling.data import Documents, load_documents
@@ -71,7 +71,7 @@ def train_both(settings: params.Params) -> None:
     if accelerator.is_main_process:
         with io.whole_directory(paths.JOINT_MODEL) as partial:
             io.write_json(partial / "joint.json", {"joint": True, "processes": accelerator.num_processes})
-            copy2(paths.CLASSIFIER / warm_start.PROVENANCE, partial)
+            copy2(paths.CLASSIFIER / paths.PROVENANCE, partial)
             save_model(model, partial)
             save_file(
                 {name: weight.cpu() for name, weight in quantifier.state_dict().items()},

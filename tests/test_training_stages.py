@@ -197,7 +197,7 @@ def test_start_from_a_folder(workspace, caplog):
     ],
 )
 def test_start_from_refuses_what_does_not_fit(workspace, change, reason):
-    io.write_json(Path("earlier") / warm_start.PROVENANCE, warm_start.provenance())
+    io.write_json(Path("earlier") / paths.PROVENANCE, warm_start.provenance())
     change()
     with pytest.raises(InputError, match=rf"train\.start_from: .*{reason}"):
         warm_start.load_weights(torch.nn.Linear(1, 1), Path("earlier"))

@@ -25,7 +25,8 @@ from tools.notes import note_page
 from tools.notes.note_page import CodedNote
 from tools.outputs import check_files
 
-KINDS = (".txt", ".csv", ".csv.gz", ".tsv", ".tsv.gz", ".jsonl", ".ndjson")
+TABLES, JSON_LINES = (".csv", ".csv.gz", ".tsv", ".tsv.gz"), (".jsonl", ".ndjson")
+KINDS = (".txt", *TABLES, *JSON_LINES)
 log = logging.getLogger("tools.code_notes")
 
 TEXT, ID = "text", "id"
@@ -43,9 +44,9 @@ def read_notes(sources: Sequence[str]) -> Iterator[tuple[str, str]]:
             if not files:
                 raise InputError(f"{path} has no .txt file")
             yield from ((file.name, outside.read_text(file)) for file in files)
-        elif path.name.lower().endswith((".csv", ".csv.gz", ".tsv", ".tsv.gz")):
+        elif path.name.lower().endswith(TABLES):
             yield from _read_table(path)
-        elif path.suffix.lower() in (".jsonl", ".ndjson"):
+        elif path.suffix.lower() in JSON_LINES:
             yield from _read_lines(path)
         else:
             yield path.name, outside.read_text(path)
@@ -121,10 +122,11 @@ def write_html(path: Path, notes: Sequence[CodedNote], about: str) -> None:
         partial.write_text(note_page.page(notes, about), encoding="utf-8")
 
 
-def _positive(text: str) -> int:
-    if (number := int(text)) < 1:
-        raise ValueError
-    return number
+def at_least_one(text: str) -> int:
+    """A number of codes from the command line."""
+    if not text.isdecimal() or not int(text):
+        raise argparse.ArgumentTypeError(f"{text} should be 1 or more")
+    return int(text)
 
 
 def parse_arguments() -> argparse.Namespace:
@@ -136,7 +138,7 @@ def parse_arguments() -> argparse.Namespace:
     which = parser.add_mutually_exclusive_group()
     which.add_argument("--model", type=Path, help="a folder that tools.export wrote (default: what the pipeline made)")
     which.add_argument("--revision", help="an experiment, or another git revision, whose model DVC's cache has")
-    parser.add_argument("--codes", type=_positive, default=5, help="codes shown at least (default: %(default)s)")
+    parser.add_argument("--codes", type=at_least_one, default=5, help="codes shown at least (default: %(default)s)")
     parser.add_argument("--json", type=Path, metavar="FILE")
     parser.add_argument("--csv", type=Path, metavar="FILE")
     parser.add_argument("--html", type=Path, metavar="FILE")

@@ -45,7 +45,7 @@ Embeddings* (Gomes et al., EACL 2024). Scores {len(kit.codes)} codes for a text.
 * Corpus: {corpus}. Texts are cleaned by the rule `{kit.cleaning}` (in `kit.json`, applied by the code).
 * Assigned above {kit.threshold:.3f}, tuned on validation micro-F1; temperature {kit.temperature:.2f} calibrates.
 
-| on test, percent | value | 95 % interval |
+| on test, percent (rae: as it is) | value | 95 % interval |
 |---|---:|---|
 {shown}
 

@@ -15,6 +15,7 @@ import yaml
 from dvc.schema import COMPILED_LOCKFILE_SCHEMA
 from voluptuous import Invalid
 
+from stages.common import paths
 from stages.common.io import InputError
 from stages.common.runner import run
 from stages.common.workspace import git
@@ -22,7 +23,6 @@ from stages.common.workspace import git
 log = logging.getLogger("tools.mend")
 
 RWLOCK = Path(".dvc/tmp/rwlock")
-LOCKS = (Path("dvc.lock"), Path("data/demo/dvc.lock"))
 EXPERIMENT_BEGAN = "refs/exps/exec/EXEC_HEAD"  # what DVC notes of HEAD when it begins an experiment
 DVC_COMMIT = "dvc: commit experiment"  # how the message of its own commit begins
 
@@ -32,7 +32,7 @@ def main() -> None:
         raise InputError("run this in the root of the repository, where .dvc is")
     if busy := running():
         raise InputError(f"DVC is running here (process {', '.join(map(str, busy))}); wait for it, or end it, first")
-    n_mended = sum([mend_rwlock(), *map(mend_lock, LOCKS), mend_head()])
+    n_mended = sum([mend_rwlock(), *map(mend_lock, paths.LOCKS), mend_head()])
     log.info("mended: %d; now `dvc repro` goes on", n_mended) if n_mended else log.info("nothing is broken")
 
 

@@ -30,8 +30,6 @@ def check_folder(folder: Path, marker: str) -> Path:
         raise InputError(f"{folder} is a file; give the name of a new folder")
     if target.is_dir() and any(target.iterdir()) and not (target / marker).is_file():
         raise InputError(f"{folder} has other files, which would be lost; give the name of a new folder")
-    if target.is_dir() and Path.cwd().resolve() in (target, *target.parents) and target == Path.cwd().resolve():
-        raise InputError(f"{folder} is the folder that this runs in; give the name of a new one")
     check_parent(folder)
     return target
 

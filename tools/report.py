@@ -25,12 +25,12 @@ from safetensors.numpy import load
 
 from stages.common import io, paths
 from stages.common.io import InputError
+from stages.common.lock import Record, md5_of
 from stages.common.params import parse
 from stages.common.runner import progress_bar, run
 from stages.evaluation import tuning, uncertainty
 from stages.evaluation.scored import Predictions
 from tools.outputs import check_parent
-from tools.recorded import WORKSPACE, Record, md5_of, open_revision, read
 from tools.reporting import page, tables
 from tools.reporting.experiments import (
     Experiment,
@@ -44,6 +44,7 @@ from tools.reporting.experiments import (
 )
 from tools.reporting.metrics import MAIN, METRICS
 from tools.reporting.tables import Difference
+from tools.revisions import WORKSPACE, open_revision, read
 
 log = logging.getLogger("tools.report")
 
@@ -109,7 +110,8 @@ def read_experiment(revision: str) -> Experiment | None:
         settings = record.settings() or parse(params.decode(), f"{paths.PARAMS} of revision {revision}")
     except UnicodeDecodeError:
         raise InputError(f"{paths.PARAMS} of revision {revision} is not UTF-8 text") from None
-    trained = json.loads(read(files, paths.JOINT_MODEL / "joint.json") or b"{}")
+    joint = paths.JOINT_MODEL / "joint.json"
+    trained = _parsed(read(files, joint) or b"{}", joint, revision)
     settings.setdefault("compute", {})["processes"] = trained.get("processes", 1)
     parsed = {path: _parsed(content, path, revision) for path, content in contents.items()}
     metrics, plots = (

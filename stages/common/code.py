@@ -8,7 +8,9 @@ from pathlib import Path
 ROOT = Path(__file__).parents[2]
 
 # Modules that cannot affect the content of any output; tests/test_graph.py holds them to it.
-NEUTRAL = frozenset(Path("stages/common", f"{name}.py") for name in ("code", "params", "paths", "runner", "workspace"))
+NEUTRAL = frozenset(
+    Path("stages/common", f"{name}.py") for name in ("code", "lock", "params", "paths", "runner", "workspace")
+)
 
 
 def code_of_stage(stage: str) -> list[Path]:

@@ -48,7 +48,7 @@ def lines(text: str) -> Iterator[tuple[int, str]]:
 def parse_json(text: str, where: Path | str) -> Any:
     """A JSON value, lone surrogates replaced. Raises InputError also for a key twice, NaN and Infinity."""
     try:
-        return json.loads(text, object_pairs_hook=_unique, parse_constant=_not_finite)
+        return _repaired(json.loads(text, object_pairs_hook=_unique, parse_constant=_not_finite))
     except RecursionError:
         raise InputError(f"{where} is nested too deep") from None
     except json.JSONDecodeError as error:

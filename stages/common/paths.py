@@ -3,6 +3,8 @@
 from pathlib import Path
 
 PARAMS = Path("params.yaml")
+LOCKS = (Path("dvc.lock"), Path("data/demo/dvc.lock"))
+PROVENANCE = "provenance.json"  # beside a model: what it was trained on
 
 DEMO = Path("data/demo/mimic")  # the embedded corpus
 CHECKED = Path("data/checked")  # settings.json, encoder.json ...: see stages/check_params.py

@@ -38,15 +38,14 @@ def load(folder: Path, names: Sequence[str]) -> dict[str, str]:
 def _rows(files: Sequence[Path]) -> Iterator[tuple[Path, str, str]]:
     """Each admission and its part, from one file per part with one admission per line."""
     for part, path in zip(PARTS, map(_present, files), strict=True):
-        for number, line in enumerate(path.read_bytes().split(b"\n"), start=1):
+        content = path.read_bytes()
+        for number, line in enumerate(content.split(b"\n"), start=1):
             if (admission := line.strip().removeprefix(b"\xef\xbb\xbf")).isdigit():
                 yield path, admission.decode(), part
             elif admission:
                 raise InputError(f"{path}, line {number}: should be a HADM_ID, a whole number")
-        if not path.stat().st_size:
-            log.warning("%s is empty; it should have a HADM_ID in each line", path)
-        elif not path.read_bytes().endswith(b"\n"):
-            log.warning("%s ends without a line end: it may be cut short", path)
+        if not content.endswith(b"\n"):
+            log.warning("%s is empty, or ends without a line end: it may be cut short", path)
 
 
 def _feather_rows(file: Path) -> Iterator[tuple[Path, str, str]]:

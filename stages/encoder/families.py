@@ -40,7 +40,7 @@ FAMILIES = {
 }
 
 
-def folder_of(source: str, key: str = "encoder.source") -> Path | None:
+def folder_of(source: str) -> Path | None:
     """The folder that an encoder's source names; None for the built-in one and for a model of the hub.
 
     Raises InputError for a path where no folder is: a folder that is missing is never taken for a name on the hub.
@@ -51,10 +51,12 @@ def folder_of(source: str, key: str = "encoder.source") -> Path | None:
     if source.strip() and folder.is_dir():
         return folder
     if Path(f"{source}.dvc").exists():
-        raise InputError(f"{key}: {source} is tracked by DVC and not here; `dvc checkout {source}.dvc` brings it")
+        raise InputError(
+            f"encoder.source: {source} is tracked by DVC and not here; `dvc checkout {source}.dvc` brings it"
+        )
     if folder.exists() or not HUB_NAME.fullmatch(source):
         raise InputError(
-            f"{key}: {source} is not a folder; give a folder with a model, OWNER/NAME of one on the hub, or builtin"
+            f"encoder.source: {source} is not a folder; give a model's folder, OWNER/NAME of one on the hub, or builtin"
         )
     return None
 

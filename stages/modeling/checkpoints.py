@@ -16,7 +16,6 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import IO, Any, NamedTuple
 
-import yaml
 from accelerate import Accelerator
 from dvc.config import Config, ConfigError
 from dvc.exceptions import NotDvcRepoError
@@ -28,6 +27,7 @@ from torch import Tensor
 from stages.common import io, paths
 from stages.common.code import code_of_stage, meaning_of
 from stages.common.io import InputError
+from stages.common.lock import Record, md5_of_folder
 from stages.common.params import Train
 from stages.modeling.devices import describe
 
@@ -103,7 +103,8 @@ class CheckpointFolder:
         self.held = lock
         marker = self.folder / FINISHED
         if marker.exists():
-            if _recorded(stage, marker.read_text(encoding="utf-8")):
+            recorded = Record.from_folder()
+            if not recorded.stages or recorded.has(stage, marker.read_text(encoding="utf-8")):
                 shutil.rmtree(self.folder)
             else:
                 log.info("this run had ended, but what it wrote was lost: it is taken from its last checkpoint")
@@ -155,33 +156,12 @@ class CheckpointFolder:
         for old in self._newest_first()[1:]:
             shutil.rmtree(old)
         self.folder.mkdir(parents=True, exist_ok=True)
-        (self.folder / FINISHED).write_text(dvc_md5(output), encoding="utf-8")
+        (self.folder / FINISHED).write_text(md5_of_folder(output), encoding="utf-8")
         if self.held:
             self.held.close()
 
     def _newest_first(self) -> list[Path]:
         return sorted(self.folder.glob("step-*"), reverse=True)
-
-
-def dvc_md5(folder: Path) -> str:
-    """The md5 by which dvc.lock knows a folder: of the list of its files with theirs."""
-    files = sorted(path for path in folder.rglob("*") if path.is_file())
-    entries = []
-    for path in files:
-        md5 = hashlib.md5(path.read_bytes(), usedforsecurity=False).hexdigest()
-        entries.append({"md5": md5, "relpath": path.relative_to(folder).as_posix()})
-    entries.sort(key=lambda entry: entry["relpath"])
-    return hashlib.md5(json.dumps(entries, sort_keys=True).encode(), usedforsecurity=False).hexdigest() + ".dir"
-
-
-def _recorded(stage: str, md5: str) -> bool:
-    """Whether dvc.lock has the output `md5` for a stage; without a dvc.lock nothing is ever recorded, nor lost."""
-    try:
-        content = yaml.safe_load(Path("dvc.lock").read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        return True
-    outputs = ((content or {}).get("stages", {}).get(stage) or {}).get("outs", [])
-    return any(output.get("md5") == md5 for output in outputs)
 
 
 def _lock_of(folder: Path) -> Path:

@@ -74,7 +74,6 @@ CONDITIONS = {
     "synonyms.pool": lambda model: model.msam or model.builtin,  # the built-in encoder learns from the candidates
     "synonyms.max_candidates": lambda model: model.msam or model.builtin,
     "clq.": lambda model: model.joint,
-    "compute.launch": lambda model: model.joint,
     "compute.processes": lambda model: model.joint,  # each has its own groups
     "synonyms.seed": lambda model: model.msam or model.builtin,
     "encoder.steps": lambda model: model.builtin,
@@ -85,6 +84,7 @@ CONDITIONS = {
 # Decide where, how long or how fast something runs, not what it finds.
 NEVER = (
     "baselines.",
+    "compute.launch",
     "compute.threads",
     "data.evidence_dir",
     "evaluate.bootstrap",

@@ -20,7 +20,6 @@ from stages.modeling.model import CodingModel, load_model
 
 log = logging.getLogger(__name__)
 
-PROVENANCE = "provenance.json"
 FETCHED = paths.CLASSIFIER.with_name("start_from")
 REASONS = {
     "corpus": "was trained on another corpus or subset: its training documents may be this one's test documents",
@@ -84,7 +83,7 @@ def load_weights(model: CodingModel, folder: Path) -> None:
 
     Raises InputError where that was trained on other documents or is made of other parts.
     """
-    earlier, present = io.read_json(folder / PROVENANCE), provenance()
+    earlier, present = io.read_json(folder / paths.PROVENANCE), provenance()
     for key, reason in REASONS.items():
         if earlier.get(key) != present[key]:
             raise InputError(f"train.start_from: the classifier in {folder} {reason}; start from the encoder (null)")

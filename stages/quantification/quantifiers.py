@@ -188,7 +188,7 @@ def expectation_maximisation(groups: np.ndarray, probabilities: np.ndarray, prio
     classifier learned keeps its PCC.
     """
     sizes = group_sizes(groups)[:, None]
-    known = (prior > 0) & (prior < 1) & (np.abs(logit(prior)) < FURTHEST)
+    known = np.abs(logit(prior)) < FURTHEST
     start = np.where(known, prior, 0.5)
     start_odds = logit(start)
     evidence = logit(np.clip(probabilities, 1e-7, 1 - 1e-7).astype(np.float32, copy=False))

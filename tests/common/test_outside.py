@@ -14,8 +14,8 @@ from stages.common.io import InputError
 ROOT = Path(__file__).parents[2]
 # Files that the project itself wrote or ships: io.py's JSON, DVC's own files, the demo's phrases.
 OWN = {
-    "stages/common/io.py", "stages/common/outside.py", "stages/common/workspace.py", "stages/modeling/checkpoints.py",
-    "stages/demo/generator.py", "stages/demo/notes.py", "stages/check_params.py", "tools/mend.py", "tools/recorded.py",
+    "stages/common/io.py", "stages/common/outside.py", "stages/common/workspace.py", "stages/common/lock.py",
+    "stages/demo/generator.py", "stages/demo/notes.py", "tools/mend.py",
     "tools/report.py",
 }  # fmt: skip
 

@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from stages.common import code, paths
+from stages.common import code, lock, paths
 from stages.modeling import checkpoints
-from stages.modeling.checkpoints import Checkpoint, CheckpointFolder, dvc_md5, run_key
+from stages.modeling.checkpoints import Checkpoint, CheckpointFolder, run_key
 
 
 def checkpoint(number: int) -> Checkpoint:
@@ -128,8 +128,10 @@ def test_an_ended_run_counts_only_if_its_output_was_lost(tmp_path, monkeypatch, 
     run = CheckpointFolder(tmp_path / "run", keep=1)
     run.save(1, checkpoint(1))
     run.finish(tmp_path / "output")
-    md5 = dvc_md5(tmp_path / "output") if recorded else "another.dir"
-    Path("dvc.lock").write_text(json.dumps({"stages": {"train_classifier": {"outs": [{"md5": md5}]}}}))
+    md5 = lock.md5_of_folder(tmp_path / "output") if recorded else "another.dir"
+    Path("dvc.lock").write_text(
+        json.dumps({"stages": {"train_classifier": {"outs": [{"path": "output", "md5": md5}]}}})
+    )
     again = CheckpointFolder(tmp_path / "run", keep=1)
     again.hold("train_classifier")
     assert (again.newest() is None) == recorded

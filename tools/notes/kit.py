@@ -16,19 +16,18 @@ from dvc_data.index import DataIndexDirError
 
 from stages.common import io, outside, paths
 from stages.common.io import InputError
+from stages.common.lock import Record, md5_of, md5_of_folder
 from stages.corpus import text
 from stages.corpus.corpora import CORPORA
 from stages.corpus.text import Cleaner
 from stages.encoder.tokenizer import load_tokenizer
-from stages.modeling.checkpoints import dvc_md5
 from stages.modeling.model import CodingModel, load_model
 from stages.modeling.model_type import ModelType
 from stages.modeling.predictions import model_folder
-from stages.modeling.warm_start import PROVENANCE
-from tools.recorded import LOCKS, Record, md5_of, open_revision
+from tools.revisions import open_revision
 
 KIT = "kit.json"
-NEEDED = (paths.JOINT, paths.CLASSIFICATION, paths.CALIBRATION)  # beside the model
+NEEDED = (paths.JOINT, paths.CLASSIFICATION, paths.CALIBRATION, paths.PAPER)  # beside the model
 CLEANERS: dict[str, Cleaner] = {"folded": text.fold_white_space, "words": text.lower_alphanumeric}
 
 
@@ -90,7 +89,7 @@ def from_pipeline(root: Path = Path()) -> Kit:
     if not folder.is_dir():
         raise InputError(f"{folder} does not exist: there is no model yet; `dvc repro` trains one")
     _check_one_run(root, model_folder(root))
-    provenance = io.read_json(folder / PROVENANCE)
+    provenance = io.read_json(folder / paths.PROVENANCE)
     origin, known = provenance["corpus"], provenance["titles"]
     codes = sorted(known)
     measured = io.read_json(root / paths.CLASSIFICATION)["val"]["shared_threshold"]
@@ -109,9 +108,9 @@ def from_pipeline(root: Path = Path()) -> Kit:
 
 def _check_one_run(root: Path, folder: Path) -> None:
     """Raise InputError unless model, codes and figures are of one run, as far as dvc.lock records it."""
-    record = Record.read(lambda path: (root / path).read_bytes() if (root / path).is_file() else None)
+    record = Record.from_folder(root)
     md5s = {path: md5_of((root / path).read_bytes()) for path in NEEDED if (root / path).is_file()}
-    for path, md5 in (md5s | {folder: dvc_md5(root / folder)}).items():
+    for path, md5 in (md5s | {folder: md5_of_folder(root / folder)}).items():
         if doubt := record.doubt(path, md5):
             raise InputError(f"model, codes and metrics are not of one run: {doubt}; `dvc repro` makes them fit")
 
@@ -133,7 +132,7 @@ def from_revision(revision: str) -> Kit:
         root = Path(temporary)
         try:
             there = open_revision(revision)
-            for path in (*NEEDED, *(path for path in LOCKS if there.exists(str(path)))):
+            for path in (*NEEDED, *(path for path in paths.LOCKS if there.exists(str(path)))):
                 (root / path).parent.mkdir(parents=True, exist_ok=True)
                 there.get_file(str(path), str(root / path))
             folder = model_folder(root)

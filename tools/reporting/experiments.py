@@ -4,11 +4,13 @@ import itertools
 import logging
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from stages.common import paths
 from stages.corpus.corpora import CORPORA
 from stages.corpus.document import Subset
 from stages.modeling.model_type import TYPES, ModelType, effective
@@ -17,7 +19,6 @@ log = logging.getLogger(__name__)
 
 CRITERIA = ("", "rand", "MDP")
 SEEDED = ("synonyms.", "encoder.", "train.", "clq.", "quantifier.")
-DEMO = "data/demo/"
 
 
 def flat(nested: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
@@ -78,7 +79,7 @@ class Experiment:
 
     @property
     def synthetic(self) -> bool:
-        return str(self.params.get("data.raw_dir", "")).startswith(DEMO)
+        return Path(str(self.params.get("data.raw_dir"))) == paths.DEMO
 
     def decisive(self) -> dict[str, Any]:
         """The parameters that this experiment's figures depend on, except seeds and the corpus."""

@@ -6,7 +6,7 @@ import pytest
 import yaml
 
 from stages.common.io import InputError
-from tools.recorded import Record, md5_of
+from stages.common.lock import Record, md5_of
 
 METRICS, MODEL = Path("metrics/classification.json"), Path("models/classifier")
 
@@ -32,7 +32,7 @@ def lock(**changes) -> dict[str, dict]:
 
 def record(stages: dict[str, dict]) -> Record:
     content = yaml.safe_dump({"stages": stages}).encode()
-    return Record.read(lambda path: content if path == Path("dvc.lock") else None)
+    return Record.read(lambda path: content if path == Path("dvc.lock") else None, "HEAD")
 
 
 def test_settings_are_the_recorded_ones():
@@ -56,6 +56,6 @@ def test_a_figure_counts_only_if_its_run_is_recorded_whole(changes, content, dou
 
 
 def test_without_a_lock_file_nothing_is_doubted_and_a_broken_one_is_named():
-    assert Record.read(lambda path: None).doubt(METRICS, "any") is None
+    assert Record.read(lambda path: None, "HEAD").doubt(METRICS, "any") is None
     with pytest.raises(InputError, match=r"dvc.lock .*tools.mend"):
-        Record.read(lambda path: b"stages: [")
+        Record.read(lambda path: b"stages: [", "HEAD")

@@ -5,22 +5,15 @@ figure or a model is described by is therefore read from here.
 """
 
 import hashlib
+import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import yaml
-from dvc.api import DVCFileSystem
-from dvc.exceptions import DvcException
-from dvc.scm import SCMError
-from dvc_data.index import DataIndexDirError
 
 from stages.common import paths
 from stages.common.io import InputError
-from stages.common.workspace import git
-
-WORKSPACE = "workspace"
-LOCKS = (Path("dvc.lock"), Path("data/demo/dvc.lock"))
 
 
 class Record:
@@ -31,10 +24,15 @@ class Record:
         self.maker = {out["path"]: name for name, stage in stages.items() for out in stage.get("outs", ())}
 
     @classmethod
-    def read(cls, read: Callable[[Path], bytes | None], where: str = "the workspace") -> "Record":
+    def from_folder(cls, root: Path = Path()) -> "Record":
+        """The record of the repository at `root`."""
+        return cls.read(lambda path: (root / path).read_bytes() if (root / path).is_file() else None, str(root))
+
+    @classmethod
+    def read(cls, read: Callable[[Path], bytes | None], where: str) -> "Record":
         """The record of the lock files that `read` gives. Raises InputError for one that is no lock file."""
         stages: dict[str, dict] = {}
-        for path in LOCKS:
+        for path in paths.LOCKS:
             try:
                 stages |= (yaml.safe_load(read(path) or b"") or {}).get("stages") or {}
             except (yaml.YAMLError, UnicodeDecodeError, AttributeError, TypeError, RecursionError):
@@ -53,6 +51,10 @@ class Record:
         for key, value in self._parameters(reversed(list(nearest_first))):
             _put(settings, key.split("."), value)
         return settings
+
+    def has(self, stage: str, md5: str) -> bool:
+        """Whether an output of this md5 is recorded for a stage."""
+        return any(out.get("md5") == md5 for out in self.stages.get(stage, {}).get("outs", ()))
 
     def doubt(self, path: Path, md5: str) -> str | None:
         """Why a file or folder with this md5 is not known to be what `settings` made; None where it is."""
@@ -89,30 +91,17 @@ class Record:
         return reached
 
 
-def open_revision(revision: str) -> DVCFileSystem:
-    """The files of a revision, those in git and those in DVC's cache. Raises InputError for an unknown revision."""
-    if revision != WORKSPACE and git("rev-parse", "--verify", "--quiet", f"{revision}^{{commit}}") is None:
-        raise InputError(f"revision {revision}: git knows no such commit; `dvc exp show` lists the experiments")
-    try:
-        files = DVCFileSystem(rev=None if revision == WORKSPACE else revision)
-        files.ls("", detail=False)  # opens the repository, which it puts off until then
-        return files
-    except (SCMError, DvcException) as error:
-        raise InputError(f"revision {revision}: {error}; `dvc exp show` lists the experiments") from None
-
-
-def read(files: DVCFileSystem, path: Path) -> bytes | None:
-    """A file of a revision; None where neither git nor DVC's cache has it."""
-    try:
-        with files.open(str(path), "rb") as file:
-            return file.read()
-    except (OSError, DataIndexDirError):
-        return None
-
-
 def md5_of(content: bytes) -> str:
     """The md5 by which dvc.lock knows a file."""
     return hashlib.md5(content, usedforsecurity=False).hexdigest()
+
+
+def md5_of_folder(folder: Path) -> str:
+    """The md5 by which dvc.lock knows a folder: of the list of its files with theirs."""
+    files = (path for path in folder.rglob("*") if path.is_file())
+    entries = [{"md5": md5_of(path.read_bytes()), "relpath": path.relative_to(folder).as_posix()} for path in files]
+    entries.sort(key=lambda entry: entry["relpath"])
+    return md5_of(json.dumps(entries, sort_keys=True).encode()) + ".dir"
 
 
 def _leaves(key: str, value: Any) -> Iterator[tuple[str, Any]]:

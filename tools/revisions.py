@@ -1,0 +1,34 @@
+"""The files of a revision: an experiment, another git revision, or the workspace."""
+
+from pathlib import Path
+
+from dvc.api import DVCFileSystem
+from dvc.exceptions import DvcException
+from dvc.scm import SCMError
+from dvc_data.index import DataIndexDirError
+
+from stages.common.io import InputError
+from stages.common.workspace import git
+
+WORKSPACE = "workspace"
+
+
+def open_revision(revision: str) -> DVCFileSystem:
+    """The files of a revision, those in git and those in DVC's cache. Raises InputError for an unknown revision."""
+    if revision != WORKSPACE and git("rev-parse", "--verify", "--quiet", f"{revision}^{{commit}}") is None:
+        raise InputError(f"revision {revision}: git knows no such commit; `dvc exp show` lists the experiments")
+    try:
+        files = DVCFileSystem(rev=None if revision == WORKSPACE else revision)
+        files.ls("", detail=False)  # opens the repository, which it puts off until then
+        return files
+    except (SCMError, DvcException) as error:
+        raise InputError(f"revision {revision}: {error}; `dvc exp show` lists the experiments") from None
+
+
+def read(files: DVCFileSystem, path: Path) -> bytes | None:
+    """A file of a revision; None where neither git nor DVC's cache has it."""
+    try:
+        with files.open(str(path), "rb") as file:
+            return file.read()
+    except (OSError, DataIndexDirError):
+        return None
