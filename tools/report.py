@@ -279,7 +279,7 @@ def main() -> None:
     experiments = gather(arguments.revisions)
     sections = [build_section(group, arguments.resamples, arguments.seed) for group in corpora(experiments)]
     sys.stdout.write(write(arguments.folder, sections))
-    log.info("%d experiments; the page is %s", len(experiments), arguments.folder / "index.html")
+    log.info("%d revisions read; the page is %s", len(experiments), arguments.folder / "index.html")
 
 
 if __name__ == "__main__":

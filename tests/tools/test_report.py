@@ -105,8 +105,8 @@ def test_only_a_test_makes_a_model_worse(inside):
 
 
 def test_without_names_the_current_commit_is_taken_once(inside):
-    names = [experiment.name for [experiment] in report.corpora(report.gather([]))]
-    assert names == ["main"]  # the workspace says the same
+    [setting] = report.settings_of(report.gather([]))
+    assert [run.name for run in setting.experiments] == ["workspace"]  # main says the same
 
 
 def test_predictions_that_left_the_cache_are_not_tested(repository, monkeypatch, tmp_path):

@@ -135,12 +135,10 @@ def comparable(one: Setting, two: Setting) -> tuple[Experiment, Experiment]:
 
 
 def corpora(experiments: Iterable[Experiment]) -> list[list[Experiment]]:
-    """The experiments of each corpus, without exact repetitions, in the order of first appearance."""
+    """The experiments of each corpus, in the order of first appearance."""
     groups: dict[tuple, list[Experiment]] = {}
     for experiment in experiments:
-        group = groups.setdefault(experiment.corpus, [])
-        if all((known.params, known.metrics) != (experiment.params, experiment.metrics) for known in group):
-            group.append(experiment)
+        groups.setdefault(experiment.corpus, []).append(experiment)
     return list(groups.values())
 
 
