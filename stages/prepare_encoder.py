@@ -14,6 +14,8 @@ from stages.encoder.pretrained import load_pretrained, save_pretrained
 
 log = logging.getLogger("stages.prepare_encoder")
 
+TRIED = 50  # training documents that a tokenizer is tried on
+
 
 def train_builtin(encoder: params.Encoder) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
     """The built-in encoder, from the training documents and the candidate synonyms."""
@@ -46,7 +48,8 @@ def main() -> None:
     if settings.encoder.source == "builtin":
         encoder, tokenizer = train_builtin(settings.encoder)
     else:
-        encoder, tokenizer = load_pretrained(settings.encoder.source, settings.encoder.revision)
+        texts = pd.read_parquet(paths.split("train"), columns=["text"])["text"].head(TRIED).tolist()
+        encoder, tokenizer = load_pretrained(settings.encoder.source, settings.encoder.revision, texts)
     try_tokenizer(tokenizer, settings.encoder)
     with io.whole_directory(paths.ENCODER) as folder:
         save_pretrained(encoder, tokenizer, folder)

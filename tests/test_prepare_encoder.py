@@ -15,7 +15,7 @@ import pytest
 import torch
 from ruamel.yaml import YAML
 from safetensors.torch import load_file, save_file
-from tokenizers import ByteLevelBPETokenizer, Tokenizer, normalizers
+from tokenizers import ByteLevelBPETokenizer, Tokenizer, normalizers, pre_tokenizers
 from tokenizers.models import WordLevel
 from tokenizers.pre_tokenizers import Whitespace
 from transformers import (
@@ -448,6 +448,33 @@ def test_the_casing_is_that_of_the_tokenizers_own_file(workspace, megatron, tmp_
     tokenizer = load_tokenizer(paths.ENCODER)
     assert tokenizer("Fever")["input_ids"] == [2, 1, 3]
     assert tokenizer("fever")["input_ids"] == [2, 5, 3]
+
+
+def test_what_a_file_asks_of_batches_is_not_another_tokenizer(workspace, megatron, tmp_path):
+    """all-MiniLM-L6-v2's tokenizer.json pads and cuts to 128 tokens."""
+    shutil.copytree(megatron, tmp_path / "padding")
+    stored = Tokenizer.from_file(str(tmp_path / "padding" / "tokenizer.json"))
+    stored.enable_padding(length=128)
+    stored.enable_truncation(128)
+    stored.save(str(tmp_path / "padding" / "tokenizer.json"))
+    workspace(source=str(tmp_path / "padding"), lowercase_documents=None)
+    prepare_encoder.main()
+    assert len(load_tokenizer(paths.ENCODER)("fever")["input_ids"]) == 3
+
+
+def test_a_tokenizer_is_tried_on_training_texts(workspace, megatron, tmp_path):
+    """Words cut at `q`, as no text but a training document shows."""
+    shutil.copytree(megatron, tmp_path / "cut")
+    stored = Tokenizer.from_file(str(tmp_path / "cut" / "tokenizer.json"))
+    at_q = pre_tokenizers.Split("q", "isolated")
+    stored.pre_tokenizer = pre_tokenizers.Sequence([stored.pre_tokenizer, at_q])
+    stored.save(str(tmp_path / "cut" / "tokenizer.json"))
+    workspace(source=str(tmp_path / "cut"), lowercase_documents=None)
+    prepare_encoder.main()
+    texts = pd.read_parquet(paths.split("train"))
+    io.write_parquet(paths.split("train"), texts.assign(text="fever feverqfever"))
+    with pytest.raises(InputError, match="another tokenizer than its tokenizer"):
+        prepare_encoder.main()
 
 
 @pytest.mark.parametrize(("n_capital", "said"), [(2, "are unknown; encoder.lowercase_documents"), (20, None)])

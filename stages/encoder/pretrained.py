@@ -4,6 +4,7 @@ import errno
 import logging
 import os
 import re
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
@@ -24,10 +25,13 @@ os.environ.setdefault("DISABLE_SAFETENSORS_CONVERSION", "1")
 IN_A_LAYER = re.compile(r"(^|\.)layers?\.\d+\.")  # a weight of a numbered layer
 
 
-def load_pretrained(source: str, revision: str | None) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
+def load_pretrained(
+    source: str, revision: str | None, texts: Sequence[str] = ()
+) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
     """The encoder (float32, evaluation mode) and the tokenizer of `source`: a folder, or a model's name on the hub.
 
-    `revision` is the commit of a model on the hub; without one, the newest is taken and its commit logged. Weights may
+    `revision` is the commit of a model on the hub; without one, the newest is taken and its commit logged. `texts` are
+    some that it is to read: its tokenizer is tried on them. Weights may
     be one file or several, safetensors or PyTorch's own form; of the latter only tensors are read (torch's weights-only
     loading), nothing else in the pickle is run. A pooler that `source` lacks is left out.
 
@@ -68,7 +72,7 @@ def load_pretrained(source: str, revision: str | None) -> tuple[PreTrainedModel,
     if len(tokenizer) > encoder.config.vocab_size:
         counts = f"{len(tokenizer)} tokens, the encoder only {encoder.config.vocab_size} embeddings"
         raise InputError(f"{where}: its tokenizer has {counts}; they do not belong together")
-    follow_tokenizer_json(home, tokenizer, where)
+    follow_tokenizer_json(home, tokenizer, where, texts)
     if folder is None and revision is None:
         log.warning("encoder.revision is not set; taken is the newest commit of %s, %s", source, place["revision"])
     return encoder.eval(), tokenizer

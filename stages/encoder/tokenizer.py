@@ -14,7 +14,7 @@ from stages.common.io import InputError
 
 log = logging.getLogger(__name__)
 
-WORD, SENTENCE = "fever", "Admitted with Fever, no cough."
+WORD, SENTENCE, FIGURES = "fever", "Admitted with Fever, no cough.", "On 12/31 T-max 39.5 (103F), WBC 11,200/uL"
 WARNED, REFUSED = 0.02, 0.20  # shares of unknown tokens
 N_TRIED = 2000  # texts at most
 
@@ -85,23 +85,26 @@ def special_ids(tokenizer: PreTrainedTokenizerBase) -> SpecialIds:
     return SpecialIds(tokenizer.cls_token_id, tokenizer.sep_token_id, tokenizer.pad_token_id)
 
 
-def follow_tokenizer_json(folder: Path, tokenizer: PreTrainedTokenizerBase, where: str) -> None:
+def follow_tokenizer_json(
+    folder: Path, tokenizer: PreTrainedTokenizerBase, where: str, texts: Sequence[str] = ()
+) -> None:
     """Give the tokenizer the normalizer of tokenizer.json where transformers built it another one.
 
     transformers builds BERT's normalizer from tokenizer_config.json, and lower-cases where that says nothing. Raises
-    InputError where the two still read a text differently.
+    InputError where the two still read one of `texts`, or of a few of its own, differently.
     """
     path = folder / "tokenizer.json"
     if not path.is_file():
         return
     stored = Tokenizer.from_file(str(path))
+    stored.no_padding()  # what a file asks of batches is not how it reads a text
+    stored.no_truncation()
     backend = tokenizer.backend_tokenizer
 
     def differ() -> bool:
-        texts = (WORD, SENTENCE, "FÉVER")
         return any(
             stored.encode(text, add_special_tokens=False).ids != backend.encode(text, add_special_tokens=False).ids
-            for text in texts
+            for text in (WORD, SENTENCE, FIGURES, "FÉVER", *texts)
         )
 
     if differ() and isinstance(stored.normalizer, normalizers.BertNormalizer):
