@@ -7,11 +7,12 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from scipy.special import expit
 
 from stages.common import io, params, paths, threads
 from stages.common.io import InputError
 from stages.common.runner import run
-from stages.corpus.document import SCORED
+from stages.corpus.document import SCORED, UNCODED
 from stages.corpus.text import count_words
 from stages.evaluation import breakdowns, calibration, classification, official, tuning, uncertainty
 from stages.evaluation.scored import Predictions, Resampling
@@ -112,24 +113,28 @@ def official_metrics(
     part: str,
     gold: dict[str, list[str]],
     predictions: Predictions,
+    uncoded: np.ndarray,
     codes: list[str],
     threshold: float,
     settings: params.Evaluate,
 ) -> tuple[dict[str, Any], dict[str, str]]:
     """CodiEsp's own evaluation of a part, and its predictions in the form of its script, by file name.
 
-    Intervals are over cases, each of which is a patient of its own.
+    `uncoded`: the probabilities of the cases without a code of the label set (N, C), of all parts. Intervals are over
+    cases, each of which is a patient of its own.
     """
 
     def intervals(statistics: dict[str, uncertainty.Statistic]) -> dict[str, list[float]]:
         return uncertainty.intervals(statistics, np.arange(len(gold)), settings.bootstrap, settings.seed)
 
     documents = pd.read_parquet(paths.LABEL_DOCUMENTS, columns=["part", "document_id"])
-    cases = documents.document_id[documents.part == part].tolist()
-    order = np.argsort(-predictions.probabilities, axis=1, kind="stable")
-    ranked = {case: [codes[column] for column in row] for case, row in zip(cases, order, strict=True)}
-    n_assigned = (predictions.probabilities > threshold).sum(axis=1)
-    assigned = {case: ranked[case][:n] for case, n in zip(cases, n_assigned, strict=True)}
+    others = pd.read_parquet(paths.split(UNCODED), columns=["document_id"])["document_id"]
+    cases = [*documents.document_id[documents.part == part], *others]
+    probabilities = np.concatenate([predictions.probabilities, uncoded])
+    order = np.argsort(-probabilities, axis=1, kind="stable")
+    ranked = {case: [codes[column] for column in row] for case, row in zip(cases, order, strict=True) if case in gold}
+    n_assigned = (probabilities > threshold).sum(axis=1)
+    assigned = {case: ranked[case][:n] for case, n in zip(cases, n_assigned, strict=True) if case in gold}
     figures = {
         "map": official.mean_average_precision(gold, ranked),
         "unreachable": official.unreachable(gold, codes),
@@ -202,10 +207,11 @@ def main() -> None:
     }
 
     gold = io.read_json(paths.GOLD)
+    uncoded = expit(read_logits(paths.predictions(predictions_folder(), UNCODED)))
     submission: dict[str, str] = {}
     for name in SCORED if gold else ():
         classified[name]["official"], files = official_metrics(
-            name, gold[name], parts[name], codes, shared, settings.evaluate
+            name, gold[name], parts[name], uncoded, codes, shared, settings.evaluate
         )
         submission |= files
     with io.whole_directory(paths.SUBMISSION) as folder:

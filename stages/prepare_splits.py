@@ -16,7 +16,7 @@ from stages.common import io, params, paths
 from stages.common.io import InputError
 from stages.common.runner import run
 from stages.corpus import corpora, mimic, split_files, statistics, stratify
-from stages.corpus.document import PARTS, Corpus, Document, Span, Subset
+from stages.corpus.document import PARTS, UNCODED, Corpus, Document, Span, Subset
 
 log = logging.getLogger("stages.prepare_splits")
 
@@ -167,7 +167,7 @@ def write(parts: dict[str, list[Document]], corpus: Corpus, origin: dict[str, An
     """Write the parts and the label set (the codes that their documents carry), all or nothing."""
     carried = {code for documents in parts.values() for document in documents for code in document.codes}
     with io.whole_directory(paths.SPLITS) as folder:
-        for part, documents in parts.items():
+        for part, documents in (parts | {UNCODED: corpus.uncoded}).items():
             path = folder / paths.split(part).name
             with pq.ParquetWriter(path, SCHEMA, compression="zstd", use_dictionary=False) as writer:
                 for batch in _batches(documents):

@@ -12,6 +12,7 @@ from safetensors.numpy import save_file
 from stages import evaluate
 from stages.common import io, params, paths
 from stages.common.io import InputError
+from stages.corpus.document import UNCODED
 from stages.evaluation import calibration, classification, tuning
 from stages.quantification.quantifiers import PrevalenceMLP, save_mlp
 
@@ -54,6 +55,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     io.write_json(paths.CODES, {code: {"kind": kind, "titles": []} for code, kind in zip(CODES, kinds, strict=True)})
     io.write_json(paths.JOINT, {"joint": False})
     io.write_json(paths.GOLD, {})
+    write_uncoded({})
     texts = [" ".join(["word"] * (at + 1)) for at in range(DOCUMENTS["test"])]
     io.write_parquet(paths.split("test"), pd.DataFrame({"text": texts}))
     paths.QUANTIFIER.mkdir()
@@ -65,6 +67,11 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def write_logits(part: str, logits: np.ndarray, folder: Path = paths.PREDICTIONS) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     save_file({"logits": logits.astype(np.float32)}, paths.predictions(folder, part))
+
+
+def write_uncoded(logits: dict[str, np.ndarray]) -> None:
+    io.write_parquet(paths.split(UNCODED), pd.DataFrame({"document_id": pd.Series(list(logits), dtype=str)}))
+    write_logits(UNCODED, np.stack(list(logits.values())) if logits else np.zeros((0, len(CODES))))
 
 
 def written() -> dict[str, bytes]:
@@ -166,6 +173,7 @@ def test_a_joint_model_is_evaluated_by_its_own_predictions(project: Path):
     io.write_json(paths.JOINT, {"joint": True})
     for part in ("val", "test"):
         write_logits(part, 20.0 * io.read_csr(paths.targets(part)).toarray() - 10, paths.JOINT_MODEL)
+    write_logits(UNCODED, np.zeros((0, len(CODES))), paths.JOINT_MODEL)
     network = PrevalenceMLP(len(CODES), 4).state_dict()
     save_file({name: weight.numpy() for name, weight in network.items()}, paths.JOINT_MODEL / "quantifier.safetensors")
     evaluate.main()
@@ -211,19 +219,23 @@ def test_codiesp_is_scored_against_all_gold_codes(project: Path):
         gold[part] = {
             case: [*(code for code, own in zip(CODES, row, strict=True) if own), "Z99"]
             for case, row in zip(cases, targets, strict=True)
-        } | {"unseen": ["Z99"]}
+        } | {f"{part} unseen": ["Z99"]}
         write_logits(part, 20.0 * targets - 10)
     io.write_json(paths.GOLD, gold)
+    # The test case without a code of the label set is given two of them; that of validation counts for neither.
+    write_uncoded({"val unseen": np.full(len(CODES), 9.0), "test unseen": 10.0 - 20 * (np.arange(len(CODES)) > 1)})
     evaluate.main()
     found = json.loads(paths.CLASSIFICATION.read_text())["test"]["official"]
     n_gold = sum(len(codes) for codes in gold["test"].values())
     assert found["unreachable"] == pytest.approx(len(gold["test"]) / n_gold, rel=1e-5)
-    assert found["precision"] == 1.0
+    assert found["precision"] == pytest.approx(
+        (n_gold - len(gold["test"])) / (n_gold - len(gold["test"]) + 2), rel=1e-5
+    )
     assert found["recall"] == pytest.approx(1 - found["unreachable"], rel=1e-5)
     perfect = [(len(codes) - 1) / len(codes) for codes in gold["test"].values()]
     assert found["map"] == pytest.approx(np.mean(perfect), rel=1e-5)
     written = (paths.SUBMISSION / "test_assigned.tsv").read_text().splitlines()
-    assert len(written) == n_gold - len(gold["test"])
+    assert len(written) == n_gold - len(gold["test"]) + 2
 
 
 def scored(gold: dict[str, list[str]], predictions: str) -> tuple[float, float, float, float]:

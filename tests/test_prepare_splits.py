@@ -22,7 +22,7 @@ from stages.common import io, params, paths
 from stages.common.io import InputError
 from stages.corpus import split_files
 from stages.corpus.corpora import CORPORA
-from stages.corpus.document import PARTS, Document
+from stages.corpus.document import PARTS, UNCODED, Document
 
 SUBSETS = CORPORA["mimic3"].subsets
 
@@ -147,7 +147,7 @@ def test_same_bytes_for_any_hash_seed_and_plain_or_gzipped_tables(raw: Path):
         assert MARKER not in done.stdout + done.stderr
         seen.append(outputs())
     assert seen[0] == seen[1] == seen[2]
-    assert len(seen[0]) == 8
+    assert len(seen[0]) == 9
 
 
 def cut(raw: Path) -> None:
@@ -255,6 +255,8 @@ def test_codiesp(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
         "val": ["c"],
         "test": ["d"],
     }
+    uncoded = pd.read_parquet(paths.split(UNCODED)).to_dict("list")
+    assert (uncoded["document_id"], uncoded["text"], list(uncoded["codes"][0])) == (["e"], ["case e"], [])
     assert io.read_json(paths.CODES) == {"N44.8": {"kind": "diagnosis", "titles": []}}
     metrics = io.read_json(paths.SPLIT_STATISTICS)
     assert metrics["counts"]["documents_without_kept_code"] == 1

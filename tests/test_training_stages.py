@@ -20,6 +20,7 @@ from transformers import BertConfig, BertModel, BertTokenizerFast
 from stages import predict, train_classifier, train_joint
 from stages.common import io, paths
 from stages.common.io import InputError
+from stages.corpus.document import UNCODED
 from stages.modeling import warm_start
 from stages.quantification.quantifiers import PrevalenceMLP, save_mlp
 
@@ -64,6 +65,7 @@ def workspace(tmp_path, monkeypatch) -> Path:
         io.write_parquet(paths.split(part), table)
         targets = np.array([[code in of_document for code in CODES] for of_document in codes], dtype=np.uint8)
         io.write_csr(paths.targets(part), sp.csr_array(targets))
+        io.write_parquet(paths.split(UNCODED), table[:0])
     io.write_json(paths.LABEL_CODES, CODES)
     io.write_json(paths.CODES, {code: {"kind": "diagnosis", "titles": []} for code in [*CODES, "004"]})
     io.write_json(paths.ARCHITECTURE, ARCHITECTURE)

@@ -61,5 +61,5 @@ def targets(part: str) -> Path:
 
 
 def predictions(folder: Path, part: str) -> Path:
-    """The logits of one part (val or test): float32 (documents, codes) under the key `logits`."""
+    """The logits of one part (val, test or uncoded): float32 (documents, codes) under the key `logits`."""
     return folder / f"{part}.safetensors"

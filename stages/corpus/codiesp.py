@@ -7,7 +7,7 @@ from stages.common import outside
 from stages.common.io import InputError
 from stages.corpus import icd, text
 from stages.corpus.delimited import is_id, quoted
-from stages.corpus.document import Code, Corpus, Document, Kind, Subset
+from stages.corpus.document import SCORED, Code, Corpus, Document, Kind, Subset
 from stages.corpus.icd import NotACode
 
 FOLDERS = {"train": "train", "val": "dev", "test": "test"}
@@ -48,11 +48,9 @@ def load(folder: Path, subset: Subset, min_documents: int) -> tuple[Corpus, dict
 
     occurrences = Counter(code for item in documents if part_of[item.document_id] == "train" for code in item.codes)
     kept = {code for code, count in occurrences.items() if count >= min_documents}
-    coded = [
-        item._replace(codes=kept_here)
-        for item in documents
-        if (kept_here := [code for code in item.codes if code in kept])
-    ]
+    cut = [item._replace(codes=[code for code in item.codes if code in kept]) for item in documents]
+    coded = [item for item in cut if item.codes]
+    uncoded = [item for item in cut if not item.codes and part_of[item.document_id] in SCORED]
     counts = {
         "texts": n_texts,
         "texts_without_codes": n_texts - len(documents),
@@ -62,7 +60,7 @@ def load(folder: Path, subset: Subset, min_documents: int) -> tuple[Corpus, dict
     gold: dict[str, dict[str, list[str]]] = {part: {} for part in FOLDERS}
     for item in documents:
         gold[part_of[item.document_id]][item.document_id] = item.codes
-    return Corpus(coded, known, counts, gold), {item.document_id: part_of[item.document_id] for item in coded}
+    return Corpus(coded, known, counts, gold, uncoded), {item.document_id: part_of[item.document_id] for item in coded}
 
 
 def root(folder: Path) -> Path:

@@ -9,6 +9,7 @@ from stages.corpus import text
 PARTS = ("train", "val", "test")  # the one order in which every table and every count goes through them
 LEARNT = PARTS[:2]  # what training sees: it learns from the first and is steered by the second
 SCORED = PARTS[1:]  # what is predicted and evaluated
+UNCODED = "uncoded"  # a part beside them: see `Corpus.uncoded`
 
 Kind = Literal["diagnosis", "procedure"]
 Revision = Literal[9, 10]  # of ICD-CM
@@ -45,14 +46,17 @@ class Corpus:
     """Documents in their fixed order, what is known of their codes, and what was counted on the way.
 
     gold: part -> document -> every annotated code, including those outside the label set; empty unless the corpus has
-    an official evaluation. admission_of: maps a note's document id to its admission id (MIMIC-IV only). evidence: where
-    codes are named; evidence_part_of: the part that an annotated document counts for where that is not its own.
+    an official evaluation. uncoded: its validation and test documents that carry no code of the label set; no part has
+    them, but they are predicted and count there. admission_of: maps a note's document id to its admission id (MIMIC-IV
+    only). evidence: where codes are named; evidence_part_of: the part that an annotated document counts for where that
+    is not its own.
     """
 
     documents: list[Document]
     codes: dict[str, Code]
     counts: dict[str, int]
     gold: dict[str, dict[str, list[str]]] = field(default_factory=dict)
+    uncoded: list[Document] = field(default_factory=list)
     admission_of: dict[str, str] = field(default_factory=dict)
     evidence: list[Span] = field(default_factory=list)
     evidence_part_of: dict[str, str] | None = None

@@ -15,6 +15,7 @@ from transformers import PreTrainedTokenizerBase
 from stages.common import io, paths
 from stages.common.io import InputError
 from stages.common.runner import progress_bar
+from stages.corpus.document import UNCODED
 from stages.encoder.architecture import Architecture
 from stages.encoder.chunking import document_rows, document_shape
 from stages.encoder.tokenizer import SpecialIds, load_tokenizer, special_ids
@@ -102,7 +103,7 @@ def load_documents(
     targets that don't fit it.
     """
     table = pd.read_parquet(paths.split(part), columns=["document_id", "text"])
-    if len(table) == 0:
+    if len(table) == 0 and part != UNCODED:
         raise InputError(f"{paths.split(part)} has no document; every part needs at least one")
     matrix = io.read_csr(paths.targets(part)) if targets else None
     if matrix is not None and matrix.shape[0] != len(table):

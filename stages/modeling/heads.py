@@ -22,6 +22,10 @@ class PlainHead(nn.Module):
         self.dropout = nn.Dropout(dropout)
         self.drop_states = drop_states
 
+    @property
+    def n_codes(self) -> int:
+        return self.output.out_features
+
     def forward(self, H: Tensor, mask: Tensor | None = None, n_documents: int | None = None) -> Tensor:
         """Logits (R, C) from token states (R, n, d), n >= 1; nothing but [CLS]'s counts."""
         with torch.autocast(H.device.type, enabled=False):
@@ -41,6 +45,10 @@ class MsamHead(nn.Module):
         self.register_buffer("Q", Q)
         _, M, d = Q.shape
         self.attention = MultiSynonymAttention(d, n_heads=M, initialisation=initialisation)
+
+    @property
+    def n_codes(self) -> int:
+        return len(self.Q)
 
     def forward(self, H: Tensor, mask: Tensor | None = None, n_documents: int | None = None) -> Tensor:
         """Logits (R, C) from token states (R, T, d); mask (R, T) is true for the tokens attended to, None: all.

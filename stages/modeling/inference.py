@@ -12,7 +12,7 @@ from torch.utils.data import DataLoader
 
 from stages.common.io import InputError
 from stages.common.runner import progress_bar
-from stages.corpus.document import SCORED
+from stages.corpus.document import SCORED, UNCODED
 from stages.modeling.batching import Batch
 from stages.modeling.data import Documents, load_documents
 from stages.modeling.model import CodingModel
@@ -60,11 +60,14 @@ def predict(
 def predict_parts(
     model: CodingModel, tokenizer_folder: Path, chunk_budget: int, accelerator: Accelerator
 ) -> dict[str, np.ndarray]:
-    """The logits of the validation and of the test documents, float32 (N, C) each, by part."""
+    """The logits of the validation, the test and the uncoded documents, float32 (N, C) each, by part."""
     logits = {}
-    for part in SCORED:
+    for part in (*SCORED, UNCODED):
         documents = load_documents(part, tokenizer_folder, model.architecture, targets=False)
-        logits[part] = predict(model, documents, chunk_budget, accelerator, name=part).numpy()
+        if len(documents):
+            logits[part] = predict(model, documents, chunk_budget, accelerator, name=part).numpy()
+        else:
+            logits[part] = np.zeros((0, model.head.n_codes), np.float32)
     return logits
 
 

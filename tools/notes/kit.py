@@ -164,7 +164,7 @@ def _checksum(described: dict[str, Any]) -> str:
 
 def _assemble(folder: Path, described: dict[str, Any]) -> Kit:
     model = load_model(folder)
-    n_scored = len(model.head.output.bias) if hasattr(model.head, "output") else len(model.head.Q)
+    n_scored = model.head.n_codes
     if n_scored != len(described["codes"]):
         raise InputError(
             f"{folder} scores {n_scored} codes, but {len(described['codes'])} are listed; `dvc repro` makes them fit"
