@@ -186,7 +186,7 @@ def matrix_rate(device: str) -> float:
 
 def compute(options: argparse.Namespace) -> Compute:
     """How a benchmark computes."""
-    return Compute(device=options.device, precision="auto", threads=options.threads, launch="python")
+    return Compute(device=options.device, precision="auto", threads=options.threads, portable=False, launch="python")
 
 
 def wait(device: str) -> None:

@@ -17,6 +17,7 @@ from stages.common.runner import run
 from stages.corpus import corpora
 from stages.encoder.families import BUILTIN, HIDDEN, POSITIONS, folder_of
 from stages.modeling.model_type import ModelType, architecture_of
+from stages.open_codes.phrases import CORPUS, ICD10CM, read_pool
 from stages.synonyms import pools
 
 log = logging.getLogger("stages.check_params")
@@ -33,6 +34,7 @@ def main() -> None:
         "encoder": encoder_fingerprint(settings.encoder),
         "start_from": start_fingerprint(settings.train.start_from),
         "evidence": evidence_fingerprint(settings.data),
+        "open": open_fingerprint(settings, subset.revision),
     }
     with io.whole_directory(paths.CHECKED) as folder:
         for name, content in fingerprints.items():
@@ -123,6 +125,21 @@ def evidence_fingerprint(data: params.Data) -> dict[str, str]:
     if folder is None or Path(data.raw_dir) in folder.parents:
         return {}
     return {"sha256": io.digest(folder)}
+
+
+def open_fingerprint(settings: params.Params, revision: int | None) -> dict[str, str]:
+    """The content of a file of open codes. Raises InputError for one that cannot be read or does not fit the corpus."""
+    source = settings.open.codes
+    if source == CORPUS and not corpora.CORPORA[settings.data.format].official:
+        fit = ", ".join(name for name, corpus in corpora.CORPORA.items() if corpus.official)
+        raise InputError(f"open.codes: {CORPUS} is for {fit} alone: other corpora keep no codes that they leave out")
+    if source == ICD10CM and revision == 9:
+        raise InputError(f"open.codes: {ICD10CM}, but the codes of this corpus are ICD-9")
+    if source in (None, CORPUS, ICD10CM):
+        return {}
+    workspace.check_input("open.codes", source, "corpus, icd10cm, or a file that maps codes to phrases")
+    read_pool(Path(source))
+    return {"sha256": io.digest(Path(source))}
 
 
 def start_fingerprint(start_from: str | None) -> dict[str, str]:

@@ -7,15 +7,11 @@ from safetensors.numpy import save_file
 
 from stages.common import io, params, paths
 from stages.common.runner import run
-from stages.encoder.architecture import Architecture
-from stages.encoder.encoder import cls_embeddings, load_encoder
+from stages.encoder.encoder import AS_IT_IS, cls_embeddings, load_encoder
 from stages.encoder.tokenizer import load_tokenizer
 from stages.modeling import devices
 
 log = logging.getLogger("stages.embed_synonyms")
-
-# The encoder with its own positions and full attention; the sizes only have to fit its positions.
-AS_IT_IS = Architecture(encoder="CE", head="plain", padding="masked", dropout=0.0, chunk_length=8, max_tokens=9)
 
 
 def main() -> None:

@@ -5,6 +5,7 @@ the synonyms reruns only the stages for which something is different.
 """
 
 import logging
+import random
 
 import numpy as np
 import pandas as pd
@@ -34,9 +35,18 @@ def one_hot(code_lists: list[list[str]], codes: list[str]) -> sp.csr_array:
     return sp.csr_array((np.ones(len(indices), np.uint8), indices, offsets), shape=(len(columns), len(codes)))
 
 
+def draw_withheld(codes: list[str], number: int, seed: int) -> set[str]:
+    """So many of the codes, at random. Raises InputError where none would be left to train."""
+    if number >= len(codes):
+        raise InputError(f"data.withheld: {number} leaves none of the {len(codes)} codes to train")
+    return set(random.Random(f"{seed} withheld").sample(codes, number))
+
+
 def main() -> None:
     settings = params.load()
-    codes = sorted(io.read_json(paths.CODES))
+    known = sorted(io.read_json(paths.CODES))
+    withheld = draw_withheld(known, settings.data.withheld, settings.data.seed)
+    codes = [code for code in known if code not in withheld]
     selected = io.read_json(paths.SELECTED)
     if missing := [code for code in codes if code not in selected]:
         raise InputError(f"{paths.SELECTED} lacks {len(missing)} codes, the first is {missing[0]}")
@@ -48,7 +58,7 @@ def main() -> None:
         rows = []
         for part in PARTS:
             documents = pd.read_parquet(paths.split(part), columns=["document_id", "subject_id", "codes"])
-            targets = one_hot(documents["codes"].tolist(), codes)
+            targets = one_hot([sorted({*own} - withheld) for own in documents["codes"]], codes)
             io.write_csr(folder / paths.targets(part).name, targets)
             rows.append(documents[["document_id", "subject_id"]].assign(part=part))
             log.info("%s: %d documents, %d codes, %d assignments", part, *targets.shape, targets.nnz)
@@ -57,6 +67,7 @@ def main() -> None:
         io.write_json(folder / paths.ARCHITECTURE.name, architecture.to_dict())
         synonyms = {code: selected[code] for code in codes} if model.msam else {}
         io.write_json(folder / paths.HEAD_SYNONYMS.name, synonyms)
+        io.write_json(folder / paths.WITHHELD.name, sorted(withheld))
         io.write_json(folder / paths.JOINT.name, {"joint": model.joint})
     log.info("%s: %s encoder, %s head", settings.model.type, architecture.encoder, architecture.head)
 

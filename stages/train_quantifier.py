@@ -54,7 +54,7 @@ def main() -> None:
     if logits.shape != targets.shape:
         raise InputError(f"{path} has logits {logits.shape}, the targets are {targets.shape}; run `dvc repro`")
     small = targets.shape[1] * quantifier.hidden < SHARED_WEIGHTS
-    accelerator = devices.start(settings.compute, "float32", threads=1 if small else None)
+    accelerator = devices.start(settings.compute, "float32", n_threads=1 if small else None)
     model, history = train(expit(logits), targets, quantifier, accelerator.device)
     with io.whole_directory(paths.QUANTIFIER) as folder:
         save_mlp(model, folder)

@@ -40,6 +40,7 @@ class Data(Section):
     published_dir: str
     evidence_dir: str | None
     min_documents: Positive
+    withheld: Annotated[int, Field(ge=0)]
     seed: Seed
 
 
@@ -130,10 +131,15 @@ class Explain(Section):
     documents: Annotated[int, Field(ge=0)]
 
 
+class Open(Section):
+    codes: str | None  # corpus, icd10cm, or a file
+
+
 class Compute(Section):
     device: Literal["auto", "cpu", "cuda"]
     precision: Literal["auto", "float32", "bf16"]
     threads: Annotated[int, Field(gt=0, le=256)]
+    portable: bool
     launch: str
 
     @model_validator(mode="after")
@@ -157,6 +163,7 @@ class Params(Section):
     baselines: Baselines
     evaluate: Evaluate
     explain: Explain
+    open: Open
     compute: Compute
 
 

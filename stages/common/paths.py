@@ -29,6 +29,7 @@ LABEL_CODES = LABELS / "codes.json"  # the columns of all targets and prediction
 LABEL_DOCUMENTS = LABELS / "documents.parquet"  # part, document_id, subject_id: the rows
 ARCHITECTURE = LABELS / "architecture.json"  # what train_classifier builds
 HEAD_SYNONYMS = LABELS / "synonyms.json"  # code -> phrases for an MSAM head, {} for a plain one
+WITHHELD = LABELS / "withheld.json"  # codes of the label set that training does not see
 JOINT = LABELS / "joint.json"  # {"joint": true} for *_CLQ
 
 ENCODER = Path("models/encoder")
@@ -37,6 +38,7 @@ CHECKPOINTS = Path("models/checkpoints")  # what a killed run goes on from, wher
 PREDICTIONS = Path("models/predictions")
 QUANTIFIER = Path("models/quantifier")
 JOINT_MODEL = Path("models/joint")
+OPEN = Path("models/open")  # how open codes are scored: mix.json
 SUBMISSION = Path("models/submission")  # CodiEsp: predictions as the official script takes them
 
 PAPER = Path("metrics/paper.json")  # what the paper's tables have, in percent (RAE: as it is)
@@ -45,6 +47,7 @@ CALIBRATION = Path("metrics/calibration.json")
 QUANTIFICATION = Path("metrics/quantification.json")
 EXPLANATIONS = Path("metrics/explanation.json")
 BASELINES = Path("metrics/baselines.json")
+OPEN_CODES = Path("metrics/open.json")
 PLOTS = Path("metrics/plots")
 REPORT = Path("report")  # not a DVC output: tables and plots over several experiments
 DIVERSITY = PLOTS / "diversity.csv"  # mean diversity against M

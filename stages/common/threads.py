@@ -1,13 +1,41 @@
-"""The number of threads that libraries compute with: always the one that is asked for, whatever cores are visible.
+"""The threads and the kernels that libraries compute with: those that are asked for, whatever the machine has.
 
-The last bit of a matrix product can depend on it, so every stage that computes sets it before it begins.
+The last bit of a matrix product can depend on both. Kernels are chosen before a library loads, threads by every stage
+that computes, before it begins.
 """
 
 import os
 import sys
+from pathlib import Path
 from typing import Any
 
+import yaml
 from threadpoolctl import threadpool_limits
+
+# The kernels that every x86-64 processor with AVX2 has, and that each library takes when it is told so: oneMKL's only
+# setting that also holds on other makes than Intel's; torch's own loops and oneDNN's; OpenBLAS's; numpy's loops.
+PORTABLE = {
+    "MKL_CBWR": "COMPATIBLE",
+    "ATEN_CPU_CAPABILITY": "avx2",
+    "ONEDNN_MAX_CPU_ISA": "AVX2",
+    "OPENBLAS_CORETYPE": "Haswell",
+    "NPY_DISABLE_CPU_FEATURES": "X86_V4 AVX512_ICL AVX512_SPR",
+}
+
+
+def choose_kernels(params: Path) -> None:
+    """Hold all libraries that load from now on to `PORTABLE` where the file `params` has compute.portable: true."""
+    try:
+        compute = yaml.safe_load(params.read_text(encoding="utf-8"))["compute"]
+        if compute["portable"]:
+            os.environ.update(PORTABLE)
+    except (OSError, ValueError, yaml.YAMLError, LookupError, TypeError, RecursionError):
+        return  # a file that cannot be read as parameters: what reads them says what is wrong
+
+
+def are_portable() -> bool:
+    """Whether the portable kernels are in use."""
+    return all(os.environ.get(name) == value for name, value in PORTABLE.items())
 
 
 def limit(n_threads: int) -> None:

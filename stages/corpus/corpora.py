@@ -20,7 +20,8 @@ class Description:
     """What the pipeline must know of a corpus before it reads it.
 
     title: in reports. folder: what data.raw_dir should be. protected: whether a data use agreement covers what is
-    trained on it. evidence: whether gold spans (data.evidence_dir) can be read for it. load: its reader; data.raw_dir
+    trained on it. evidence: whether gold spans (data.evidence_dir) can be read for it. official: whether all
+    gold codes are kept, for an evaluation of its own. load: its reader; data.raw_dir
     is a folder.
     """
 
@@ -31,6 +32,7 @@ class Description:
     subsets: Mapping[str, Subset]
     load: Callable[[Data, Subset], Loaded]
     evidence: bool = False
+    official: bool = False
 
 
 def describe(data: Data) -> tuple[Description, Subset]:
@@ -166,6 +168,7 @@ CORPORA = {
             "both": Subset(10),
         },
         load=_load_codiesp,
+        official=True,
     ),
     "table": Description(
         title="table of one's own",

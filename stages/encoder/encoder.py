@@ -21,6 +21,8 @@ from stages.encoder.tokenizer import first_sentence, quiet_transformers
 
 log = logging.getLogger(__name__)
 
+# The encoder with its own positions and full attention; the sizes only have to fit its positions.
+AS_IT_IS = Architecture(encoder="CE", head="plain", padding="masked", dropout=0.0, chunk_length=8, max_tokens=9)
 PHRASE_TOKENS = 512  # a phrase is cut here, or at the encoder's number of positions
 PHRASES_AT_ONCE = 64
 DROPOUTS = (  # the encoders' own, by the names that their families give them
@@ -153,14 +155,26 @@ def mask_for(encoder: PreTrainedModel, attention_mask: Tensor) -> Tensor:
     return attention_mask.bool()[:, None, None, :]
 
 
-@torch.no_grad()
 def cls_embeddings(
     encoder: PreTrainedModel,
     tokenizer: PreTrainedTokenizerBase,
     phrases: Sequence[str],
     device: torch.device | str = "cpu",
 ) -> Tensor:
-    """The last hidden state at [CLS] of every phrase: float32 (n, d) on the CPU.
+    """The last hidden state at [CLS] of every phrase: float32 (n, d) on the CPU; see `embeddings`."""
+    return embeddings(encoder, tokenizer, phrases, device)[:, 0]
+
+
+@torch.no_grad()
+def embeddings(
+    encoder: PreTrainedModel,
+    tokenizer: PreTrainedTokenizerBase,
+    phrases: Sequence[str],
+    device: torch.device | str = "cpu",
+    name: str = "label embeddings",
+    silent: bool = False,
+) -> Tensor:
+    """Two embeddings of every phrase, float32 (n, 2, d) on the CPU: the last state at [CLS], and the mean of all.
 
     Restores the encoder's mode and device. The tokenizer's own casing holds. Phrases of like length are encoded
     together, which changes the result by rounding alone.
@@ -174,13 +188,15 @@ def cls_embeddings(
         for tokens in tokenizer(list(phrases), verbose=False)["input_ids"]
     ]
     by_length = sorted(range(len(ids)), key=lambda index: len(ids[index]))
-    embeddings = torch.empty(len(ids), encoder.config.hidden_size)
+    both = torch.empty(len(ids), 2, encoder.config.hidden_size)
     starts = range(0, len(ids), PHRASES_AT_ONCE)
-    for start in progress_bar(starts, desc="label embeddings", unit="batch", delay=2):
+    for start in progress_bar(starts, desc=name, unit="batch", delay=2, silent=silent):
         chosen = by_length[start : start + PHRASES_AT_ONCE]
         rows = [torch.tensor(ids[index]) for index in chosen]
         mask = pad_sequence([torch.ones_like(row) for row in rows], batch_first=True)
         rows = pad_sequence(rows, batch_first=True, padding_value=tokenizer.pad_token_id)
-        embeddings[chosen] = token_states(encoder, rows.to(device), mask.to(device))[:, 0].float().cpu()
+        states = token_states(encoder, rows.to(device), mask.to(device)).float().cpu()
+        both[chosen, 0] = states[:, 0]
+        both[chosen, 1] = (states * mask[..., None]).sum(1) / mask.sum(1, keepdim=True)
     encoder.train(was_training).to(home)
-    return embeddings
+    return both

@@ -6,22 +6,22 @@ import resource
 import torch
 from accelerate import Accelerator, DistributedDataParallelKwargs
 
+from stages.common import threads
 from stages.common.io import InputError
 from stages.common.params import Compute
-from stages.common.threads import limit
 
 log = logging.getLogger(__name__)
 
 
-def start(compute: Compute, precision: str | None = None, threads: int | None = None) -> Accelerator:
-    """Set up computing as `compute` asks; `precision` and `threads` stand in for its own where given.
+def start(compute: Compute, precision: str | None = None, n_threads: int | None = None) -> Accelerator:
+    """Set up computing as `compute` asks; `precision` and `n_threads` stand in for its own where given.
 
     device auto is CUDA where there is one; precision auto is bf16 autocast (weights stay float32) where the GPU has it.
     Started by torchrun or `accelerate launch`, each process gets its device. Raises InputError for a device that is not
     there.
     """
-    precision, n_threads = precision or compute.precision, threads or compute.threads
-    limit(n_threads)
+    precision, n_threads = precision or compute.precision, n_threads or compute.threads
+    threads.limit(n_threads)
     if compute.device == "cuda" and not torch.cuda.is_available():
         raise InputError("compute.device: cuda, but no CUDA device is found; use auto or cpu")
     on_cuda = compute.device != "cpu" and torch.cuda.is_available()
@@ -38,7 +38,7 @@ def start(compute: Compute, precision: str | None = None, threads: int | None = 
             DistributedDataParallelKwargs(find_unused_parameters=True, broadcast_buffers=False)
         ],
     )
-    limit(n_threads)  # again: of several CPU processes, accelerate sets the threads itself
+    threads.limit(n_threads)  # again: of several CPU processes, accelerate sets the threads itself
     log.info(", ".join(f"{name} {value}" for name, value in describe(accelerator).items()))
     return accelerator
 
@@ -65,5 +65,6 @@ def describe(accelerator: Accelerator) -> dict[str, str | int]:
         "precision": "bf16" if accelerator.mixed_precision == "bf16" else "float32",
         "processes": accelerator.num_processes,
         "threads": torch.get_num_threads(),
+        "kernels": "portable" if threads.are_portable() else "the processor's",
         "torch": torch.__version__,
     }

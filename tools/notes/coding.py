@@ -31,7 +31,7 @@ def code_notes(
     Also what the model is, in a sentence. Raises InputError where there is no such model.
     """
     n_threads = torch.get_num_threads()
-    compute = params.Compute(device="auto", precision="float32", threads=n_threads, launch="python")
+    compute = params.Compute(device="auto", precision="float32", threads=n_threads, portable=False, launch="python")
     accelerator = devices.start(compute if folder is not None else params.load().compute, "float32")
     if revision is not None:
         kit = kits.from_revision(revision)

@@ -1,0 +1,76 @@
+"""What open codes are worth: rankings and decisions over all gold codes, AUC of codes by how often they occur."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from stages.evaluation import calibration, classification, official, uncertainty
+from stages.evaluation.scored import Resampling
+from stages.open_codes.scoring import Pairs
+
+GROUPS = {"never": (0, 1), "1_4": (1, 5), "5_9": (5, 10), "10_more": (10, np.inf)}  # open codes by training documents
+
+
+def decision_figures(
+    gold: Mapping[str, Sequence[str]],
+    codes: Sequence[str],
+    pairs: Sequence[Pairs],
+    scores: Sequence[np.ndarray],
+    threshold: float,
+    resampling: Resampling,
+) -> dict[str, Any]:
+    """MAP of the ranking of each document's scored codes, and F1 of those above the threshold, with intervals."""
+    ranked, assigned = {}, {}
+    for case, pair, score in zip(gold, pairs, scores, strict=True):
+        order = np.argsort(-score, kind="stable")
+        ranked[case] = [codes[column] for column in pair.codes[order]]
+        assigned[case] = ranked[case][: int((score > threshold).sum())]
+    statistics = {"map": official.map_statistic(gold, ranked)} | official.micro_statistics(gold, assigned)
+    return {
+        "map": official.mean_average_precision(gold, ranked),
+        **official.micro(gold, assigned),
+        "intervals": uncertainty.intervals(statistics, *resampling),
+    }
+
+
+def matrix(pairs: Sequence[Pairs], scores: Sequence[np.ndarray], n_codes: int) -> np.ndarray:
+    """Scores (N, C) of all codes; a code that was not scored for a document comes last there."""
+    lowest = min(score.min() for score in scores)
+    filled = np.full((len(pairs), n_codes), lowest, np.float32)
+    for row, pair, score in zip(filled, pairs, scores, strict=True):
+        row[pair.codes] = score
+    return filled
+
+
+def group_aucs(
+    targets: np.ndarray, scores: np.ndarray, groups: Mapping[str, np.ndarray], resampling: Resampling
+) -> dict[str, Any]:
+    """The mean AUC of the codes of each group that some but not all documents carry, and its interval."""
+    aucs: dict[str, Any] = {}
+    statistics = {}
+    for name, members in groups.items():
+        occur = members & (targets.any(axis=0))
+        if occur.any():
+            aucs[f"auc_{name}"] = classification.auc_macro(targets[:, occur], scores[:, occur])
+            values = uncertainty.auc_macro_pseudo_values(targets[:, occur], scores[:, occur])
+            statistics[f"auc_{name}"] = uncertainty.document_mean(values)
+    return aucs | {"intervals": uncertainty.intervals(statistics, *resampling)}
+
+
+def calibration_figures(
+    targets: np.ndarray, probabilities: np.ndarray, groups: Mapping[str, np.ndarray], bins: int
+) -> dict[str, float]:
+    """MECE of trained and of open codes."""
+    return {
+        f"mece_{name}": calibration.mece(targets[:, members], probabilities[:, members], bins)
+        for name, members in groups.items()
+        if members.any()
+    }
+
+
+def groups_of(counts: np.ndarray, n_trained: int) -> dict[str, np.ndarray]:
+    """Which codes (C,) are trained, and which open ones occur how often in training."""
+    open_ = np.arange(len(counts)) >= n_trained
+    groups = {"trained": ~open_, "open": open_}
+    return groups | {name: open_ & (counts >= low) & (counts < high) for name, (low, high) in GROUPS.items()}

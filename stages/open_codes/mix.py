@@ -1,0 +1,73 @@
+"""One score for trained and open codes: a logistic regression on what is known of a pair of document and code.
+
+    score = b + w1 log(count + 1/2) + w2 trained + w3 logit of a trained code + w4 logit of an open one
+              + w5 .. w7 similarity by windows of 3, 6 and 12 words + w8 overlap of letters
+
+Fitted on validation documents, over codes whose truth is known there, open ones among them; never on test. It is a
+probability, so that one threshold serves all codes (METHOD.md, section 15).
+"""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+from scipy.special import expit
+from sklearn.linear_model import LogisticRegression
+
+from stages.common.io import InputError
+from stages.evaluation.classification import ratio
+from stages.open_codes.similarity import WINDOWS
+
+FEATURES = (
+    *("count", "trained", "logit_trained", "logit_open"),
+    *(f"similarity_{size}" for size, _ in WINDOWS),
+    "overlap",
+)
+STRENGTH = 1.0  # C of the logistic regression
+
+
+@dataclass(frozen=True)
+class Mix:
+    """Weights of `FEATURES` and the intercept; probabilities above `threshold` are assigned."""
+
+    weights: dict[str, float]
+    intercept: float
+    threshold: float
+
+    def probabilities(self, features: np.ndarray) -> np.ndarray:
+        """Of pairs with features (n, F): (n,)."""
+        return expit(features @ np.array([self.weights[name] for name in FEATURES]) + self.intercept)
+
+    def to_dict(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+def fit(features: np.ndarray, targets: np.ndarray) -> Mix:
+    """The mix of validation pairs (n, F) and their truth (n,), with the threshold of the best F1 over them.
+
+    Raises InputError where nothing can be learned.
+    """
+    if not 0 < targets.sum() < len(targets):
+        raise InputError("open codes: no pair of validation document and code is true, so nothing can be fitted")
+    centre, scale = features.mean(axis=0), features.std(axis=0)
+    scale[scale == 0] = 1
+    model = LogisticRegression(C=STRENGTH, max_iter=1000, tol=1e-6).fit((features - centre) / scale, targets)
+    weights = model.coef_[0] / scale
+    mix = Mix(dict(zip(FEATURES, weights.tolist(), strict=True)), float(model.intercept_[0] - weights @ centre), 0.5)
+    return Mix(mix.weights, mix.intercept, best_threshold(mix.probabilities(features), targets))
+
+
+def best_threshold(probabilities: np.ndarray, targets: np.ndarray) -> float:
+    """The threshold above which the assigned pairs have the highest micro-F1, half-way to the next probability."""
+    order = np.argsort(-probabilities, kind="stable")
+    ordered, hits = probabilities[order], np.cumsum(targets[order])
+    f1 = ratio(2 * hits, np.arange(1, len(order) + 1) + targets.sum())
+    f1[:-1][ordered[:-1] == ordered[1:]] = 0  # equal ones are assigned together
+    best = int(np.argmax(f1))
+    return float((ordered[best] + (ordered[best + 1] if best + 1 < len(ordered) else 0)) / 2)
+
+
+def stack(rows: Mapping[str, np.ndarray | float], n_codes: int) -> np.ndarray:
+    """Features of some codes, (K, F), from the values or the one value of each."""
+    return np.stack([np.broadcast_to(np.asarray(rows[name], np.float64), n_codes) for name in FEATURES], axis=1)

@@ -1,0 +1,73 @@
+"""Open codes, those that training has not seen, and the phrases by which they are scored (METHOD.md, section 15)."""
+
+import logging
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+
+from stages.common import outside
+from stages.common.io import InputError
+from stages.synonyms.pools import Pool, icd10cm_pool, normalise_all
+
+log = logging.getLogger(__name__)
+
+CORPUS, ICD10CM = "corpus", "icd10cm"
+MOST = 100_000  # codes in a file of one's own
+
+
+def open_pool(source: str, trained: Iterable[str], corpus: Iterable[str]) -> Pool:
+    """Open code -> its phrases, from `source`: `corpus` (its codes), `icd10cm` (every leaf and category) or a file.
+
+    A code that is trained keeps its trained vectors and is left out, and so is one without a phrase. Raises InputError
+    where no code is left.
+    """
+    if source == CORPUS:
+        wanted = set(corpus)
+        pool = icd10cm_pool(sorted(wanted))
+    elif source == ICD10CM:
+        pool = icd10cm_pool(icd10cm_codes())
+        wanted = set(pool)
+    else:
+        pool = read_pool(Path(source))
+        wanted = set(pool)
+    trained = set(trained)
+    phrases = {code: pool[code] for code in sorted(wanted - trained) if pool.get(code)}
+    log.info(
+        "open codes of %s: %d scored by their phrases, %d without a phrase left out, %d already trained",
+        *(source, len(phrases), len(wanted - trained) - len(phrases), len(wanted & trained)),
+    )
+    if not phrases:
+        raise InputError(f"open codes of {source}: none has a phrase and is not trained already")
+    return phrases
+
+
+def icd10cm_codes() -> list[str]:
+    """Every category, subcategory and leaf of ICD-10-CM."""
+    import simple_icd_10_cm as icd10cm  # reads the whole classification: two seconds
+
+    return [code for code in icd10cm.get_all_codes() if not icd10cm.is_chapter_or_block(code)]
+
+
+def read_pool(path: Path) -> Pool:
+    """A file of codes of one's own: JSON or YAML, each code with a phrase or a list of phrases. Raises InputError."""
+    if not path.is_file():
+        raise InputError(f"{path} is not a file; it should map codes to phrases, as JSON or YAML")
+    parse = outside.parse_json if path.suffix.lower() == ".json" else outside.parse_yaml
+    content = parse(outside.read_text(path), path)
+    if not isinstance(content, dict) or not content:
+        raise InputError(f"{path} should map codes to phrases, and has none")
+    if len(content) > MOST:
+        raise InputError(f"{path} has {len(content)} codes; at most {MOST} are taken")
+    pool: Pool = {}
+    for number, (code, phrases) in enumerate(content.items(), start=1):
+        listed = [phrases] if isinstance(phrases, str) else phrases
+        if not isinstance(code, str) or not code.strip():
+            raise InputError(f"{path}, entry {number}: a code should be a text; put it in quotes")
+        if not isinstance(listed, list) or not all(isinstance(phrase, str) for phrase in listed):
+            raise InputError(f"{path}, entry {number}: should be a phrase or a list of phrases")
+        pool[code.strip()] = normalise_all(listed)
+    return pool
+
+
+def titles(codes: Sequence[str], pool: Mapping[str, Sequence[str]]) -> dict[str, str]:
+    """The first phrase of each code."""
+    return {code: pool[code][0] for code in codes}

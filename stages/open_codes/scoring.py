@@ -1,0 +1,130 @@
+"""Pairs of a document and a code, trained or open, with what the mix is told of them (METHOD.md, section 15)."""
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import torch
+
+from stages.common import io
+from stages.encoder.encoder import AS_IT_IS, embeddings, load_encoder, token_states
+from stages.encoder.tokenizer import load_tokenizer
+from stages.modeling.batching import Batch
+from stages.modeling.checkpoints import shared_folder
+from stages.modeling.heads import MsamHead, document_maximum
+from stages.modeling.model import CodingModel
+from stages.open_codes.mix import stack
+from stages.open_codes.similarity import CACHED, WINDOWS, CodeIndex, read_windows
+from stages.synonyms import mdp, selection
+from stages.synonyms.pools import Pool
+
+SHORTLIST = 2000  # open codes of a document that are scored: those whose phrases are most like it
+
+
+class Pairs(NamedTuple):
+    """What is known of a document and some codes: their columns (K,), and features (K, F)."""
+
+    codes: np.ndarray
+    features: np.ndarray
+
+
+class Choice(NamedTuple):
+    """How the M synonyms of an open code are chosen: as those of the trained ones were."""
+
+    M: int
+    criterion: str
+    seed: int
+
+
+@dataclass
+class Scorer:
+    """Scores of trained and open codes.
+
+    index: of all codes, the trained ones first in the order of the model's logits. counts (C,): training documents with
+    each code. Open codes go through MSAM in calls of their own, so a trained code's logit stays the same to the bit.
+    """
+
+    model: CodingModel
+    index: CodeIndex
+    counts: np.ndarray
+    choice: Choice
+    encoder_folder: Path
+    device: torch.device
+    vectors: dict[int, np.ndarray] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.untouched = load_encoder(self.encoder_folder, AS_IT_IS)[0]
+        self.tokenizer = load_tokenizer(self.encoder_folder)
+        self.n_trained = self.model.head.n_codes
+
+    def pairs(self, text: str, batch: Batch, logits: np.ndarray) -> Pairs:
+        """Of one document: its cleaned text, its rows, and the logits (C,) of the trained codes."""
+        read = read_windows(text, self.untouched, self.tokenizer, self.device)
+        similar = self.index.similarities(read)
+        ranked = np.argsort(-similar[:, self.n_trained :].sum(axis=0), kind="stable")
+        codes = np.concatenate([np.arange(self.n_trained), np.sort(ranked[:SHORTLIST]) + self.n_trained])
+        trained = codes < self.n_trained
+        by_words = np.zeros(len(codes))
+        if isinstance(self.model.head, MsamHead) and not trained.all():
+            by_words[~trained] = self.open_logits(batch, codes[~trained])
+        rows = {
+            "count": np.log(self.counts[codes] + 0.5),
+            "trained": trained,
+            "logit_trained": np.concatenate([logits, np.zeros(len(codes) - self.n_trained)]),
+            "logit_open": by_words,
+            "overlap": self.index.overlaps(text, codes),
+        } | {f"similarity_{size}": row[codes] for (size, _), row in zip(WINDOWS, similar, strict=True)}
+        return Pairs(codes, stack(rows, len(codes)))
+
+    @torch.inference_mode()
+    def open_logits(self, batch: Batch, codes: np.ndarray) -> np.ndarray:
+        """MSAM's logits of some open codes for the one document of a batch."""
+        model, batch = self.model, batch.to(self.device)
+        assert isinstance(model.head, MsamHead)
+        Q = torch.from_numpy(np.stack([self.synonym_vectors(code) for code in codes.tolist()])).to(self.device)
+        H = token_states(model.encoder, batch.input_ids, batch.attention_mask, batch.groups)
+        scores = model.head.attention(Q, H, Q.mean(1), model.attended(batch.attention_mask))
+        return document_maximum(scores, batch.document, 1)[0].cpu().numpy()
+
+    def synonym_vectors(self, code: int) -> np.ndarray:
+        """The [CLS] embeddings of the M synonyms of a code (M, d)."""
+        if code not in self.vectors:
+            states = self.index.states[self.index.starts[code] : self.index.starts[code + 1], 0].astype(np.float32)
+            M, criterion, seed = self.choice
+            if criterion == "MDP":
+                chosen = selection.choose(mdp.cosine_distances(states), M).chosen
+            else:
+                chosen = selection.draw(len(states), M, seed, self.index.codes[code])
+            self.vectors[code] = states[list(chosen)]
+        return self.vectors[code]
+
+
+def embed(pool: Pool, encoder_folder: Path, device: torch.device) -> CodeIndex:
+    """The index of codes and phrases, embedded by the untouched encoder; many phrases once, then from DVC's cache."""
+    phrases = sorted({phrase for listed in pool.values() for phrase in listed})
+    key = hashlib.sha256("\n".join([io.digest(encoder_folder), *phrases]).encode()).hexdigest()[:16]
+    kept = shared_folder().parent / "phrases" / f"{key}.npy"
+    if len(phrases) >= CACHED and kept.exists():
+        states = np.load(kept, mmap_mode="r")
+    else:
+        encoder, tokenizer = load_encoder(encoder_folder, AS_IT_IS)[0], load_tokenizer(encoder_folder)
+        states = embeddings(encoder, tokenizer, phrases, device, name="phrases").numpy().astype(np.float16)
+        if len(phrases) >= CACHED:
+            kept.parent.mkdir(parents=True, exist_ok=True)
+            with io.whole_file(kept) as partial, partial.open("wb") as file:
+                np.save(file, states)
+    row = {phrase: number for number, phrase in enumerate(phrases)}
+    return CodeIndex(pool, states[[row[phrase] for listed in pool.values() for phrase in listed]])
+
+
+def counts_of(index: CodeIndex, gold: Mapping[str, Sequence[str]], withheld: Sequence[str]) -> np.ndarray:
+    """How many training documents carry each code (C,); 0 for a code that is withheld from training."""
+    counts = dict.fromkeys(index.codes, 0)
+    for codes in gold.values():
+        for code in codes:
+            if code in counts and code not in withheld:
+                counts[code] += 1
+    return np.array([counts[code] for code in index.codes])

@@ -1,0 +1,92 @@
+"""How like a text is to a code's phrases: windows of its words beside each phrase, by meaning and by letter.
+
+The embeddings are means of the untouched encoder's states: on CodiEsp they rank open codes better than its [CLS] state.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from functools import cached_property
+
+import numpy as np
+import torch
+from sklearn.feature_extraction.text import TfidfVectorizer
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+from stages.encoder.encoder import embeddings
+
+WINDOWS = ((3, 2), (6, 3), (12, 6))  # words, and how many from one window to the next
+OVERLAP = (8, 4)
+PHRASES_AT_ONCE = 2**14
+LEARNT_FROM = 20_000
+CACHED = 5_000  # so many phrases are embedded once and kept
+
+
+def windows(text: str, size: int, step: int) -> list[str]:
+    """Pieces of `size` words of a text, `step` words apart, that cover it; one at least."""
+    words = text.split()
+    return [" ".join(words[start : start + size]) for start in range(0, max(1, len(words) - size + step), step)]
+
+
+def unit(vectors: np.ndarray) -> np.ndarray:
+    """Vectors (n, d) of length 1, float32."""
+    return (vectors / np.maximum(np.linalg.norm(vectors, axis=-1, keepdims=True), 1e-12)).astype(np.float32)
+
+
+class CodeIndex:
+    """Codes, their phrases, and the phrases' embeddings: `states` (P, 2, d), of [CLS] and the mean, code by code."""
+
+    def __init__(self, pool: Mapping[str, Sequence[str]], states: np.ndarray) -> None:
+        self.codes = list(pool)
+        self.phrases = [phrase for code in self.codes for phrase in pool[code]]
+        self.starts = np.cumsum([0, *(len(pool[code]) for code in self.codes)])
+        self.states = states
+
+    def items(self) -> Iterator[tuple[str, int, int]]:
+        """Each code, and where its phrases begin and end."""
+        yield from zip(self.codes, self.starts[:-1].tolist(), self.starts[1:].tolist(), strict=True)
+
+    @cached_property
+    def means(self) -> np.ndarray:
+        return unit(self.states[:, 1])
+
+    @cached_property
+    def letters(self) -> TfidfVectorizer:
+        """TF-IDF of runs of 3 to 5 letters, learned from the phrases, or from some of very many."""
+        vectorizer = TfidfVectorizer(analyzer="char_wb", ngram_range=(3, 5), sublinear_tf=True, dtype=np.float32)
+        return vectorizer.fit(self.phrases[:: 1 + len(self.phrases) // LEARNT_FROM])
+
+    def best(self, by_phrase: np.ndarray, codes: np.ndarray | None = None) -> np.ndarray:
+        """The highest of the values (P,) of each code's phrases, (C,); with `codes` only theirs, of their phrases."""
+        if codes is None:
+            return np.maximum.reduceat(by_phrase, self.starts[:-1])
+        sizes = np.diff(self.starts)[codes]
+        return np.maximum.reduceat(by_phrase, np.cumsum([0, *sizes[:-1]]))
+
+    def rows(self, codes: np.ndarray) -> np.ndarray:
+        """The phrases of some codes, one code after the other."""
+        return np.concatenate([np.arange(self.starts[code], self.starts[code + 1]) for code in codes])
+
+    def similarities(self, read: Sequence[np.ndarray]) -> np.ndarray:
+        """The highest cosine of a window and a phrase of each code, for each kind of window: (kinds, C)."""
+        found = np.empty((len(read), len(self.phrases)), np.float32)
+        for start in range(0, len(self.phrases), PHRASES_AT_ONCE):
+            part = slice(start, start + PHRASES_AT_ONCE)
+            for kind, vectors in enumerate(read):
+                found[kind, part] = (self.means[part] @ vectors.T).max(axis=1)
+        return np.stack([self.best(row) for row in found])
+
+    def overlaps(self, text: str, codes: np.ndarray) -> np.ndarray:
+        """The highest cosine, by runs of letters, of a window of a text and a phrase of each of some codes."""
+        pieces = self.letters.transform(windows(text, *OVERLAP))
+        phrases = self.letters.transform([self.phrases[row] for row in self.rows(codes)])
+        return self.best((phrases @ pieces.T).max(axis=1).toarray().ravel(), codes)
+
+
+def read_windows(
+    text: str, encoder: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, device: torch.device | str
+) -> list[np.ndarray]:
+    """The embeddings of a text's windows, of each kind (n, d), of length 1."""
+    kinds = [windows(text, size, step) for size, step in WINDOWS]
+    distinct = list(dict.fromkeys(piece for kind in kinds for piece in kind))
+    vectors = unit(embeddings(encoder, tokenizer, distinct, device, silent=True)[:, 1].numpy())
+    row = {piece: number for number, piece in enumerate(distinct)}
+    return [vectors[[row[piece] for piece in kind]] for kind in kinds]
