@@ -26,8 +26,7 @@ from stages.modeling.predictions import model_folder, predictions_folder, read_l
 from stages.open_codes import figures, mix
 from stages.open_codes.mix import FEATURES, Mix
 from stages.open_codes.phrases import open_pool
-from stages.open_codes.scoring import Choice, Pairs, Scorer, counts_of, embed
-from stages.synonyms.pools import Pool
+from stages.open_codes.scoring import MIX, Choice, Fitted, Pairs, Scorer, count, scorer_of
 from stages.synonyms.selection import UNKNOWN
 
 log = logging.getLogger("stages.score_open")
@@ -43,32 +42,28 @@ def main() -> None:
     withheld = io.read_json(paths.WITHHELD)
     if settings.open.codes is None and not withheld:
         with io.whole_directory(paths.OPEN) as folder:
-            io.write_json(folder / "mix.json", {})
+            io.write_json(folder / MIX, {})
         io.write_json(paths.OPEN_CODES, {"test": {}})
         log.info("open.codes is null and no code is withheld: nothing to score")
         return
     accelerator = devices.start(settings.compute, "float32")
     truth, codes = gold_codes(), io.read_json(paths.LABEL_CODES)
     known = {code for part in truth.values() for listed in part.values() for code in listed}
-    pool = pool_of(settings.open.codes, codes, withheld, known)
-    synonyms = settings.synonyms
-    scorer = Scorer(
-        model=load_model(model_folder()).to(accelerator.device),
-        index=(index := embed(pool, paths.ENCODER, accelerator.device)),
-        counts=counts_of(index, truth["train"], withheld),
-        choice=Choice(synonyms.M, synonyms.criterion, synonyms.seed),
-        encoder_folder=paths.ENCODER,
-        device=accelerator.device,
-    )
-    log.info("%d trained and %d open codes, %d phrases", len(codes), len(pool) - len(codes), len(index.phrases))
+    candidates, synonyms = io.read_json(paths.CANDIDATES), settings.synonyms
+    trained = {code: candidates[code] or [UNKNOWN] for code in codes}
+    open_codes = {code: candidates[code] for code in withheld if candidates[code]}
+    if settings.open.codes is not None:
+        open_codes |= open_pool(settings.open.codes, [*codes, *withheld], known)
+    counts, choice = count(truth["train"].values(), withheld), Choice(synonyms.M, synonyms.criterion, synonyms.seed)
+    model = load_model(model_folder()).to(accelerator.device)
+    scorer = scorer_of(model, trained, open_codes, counts, choice, paths.ENCODER)
+    log.info("%d trained and %d open codes, %d phrases", len(trained), len(open_codes), len(scorer.index.phrases))
     evaluation = settings.evaluate
     parts = {part: collect(scorer, part, truth[part], evaluation.seed) for part in SCORED}
     fitted = mix.fit(np.concatenate([pair.features for pair in parts["val"].pairs]), parts["val"].true_pairs())
     measured = measure(scorer, fitted, parts, evaluation)
     with io.whole_directory(paths.OPEN) as folder:
-        described = fitted.to_dict() | {"choice": scorer.choice._asdict(), "pool": pool}
-        counted = dict(zip(index.codes, scorer.counts.tolist(), strict=True))
-        io.write_json(folder / "mix.json", described | {"counts": counted}, digits=17)
+        Fitted(fitted, choice, trained, counts).write(folder)
     io.write_json(paths.OPEN_CODES, {"test": measured})
     shown = measured["mix"]
     log.info("test: MAP %.3f, F1 %.3f over all gold codes, by all codes", shown["map"], shown["f1"])
@@ -84,16 +79,6 @@ def gold_codes() -> dict[str, dict[str, list[str]]]:
         part: {case: list(codes) for case, codes in zip(table["document_id"], table["codes"], strict=True)}
         for part, table in tables.items()
     }
-
-
-def pool_of(source: str | None, codes: Sequence[str], withheld: Sequence[str], known: set[str]) -> Pool:
-    """The phrases of the trained codes, in the order of the logits, then of the open ones."""
-    candidates = io.read_json(paths.CANDIDATES)
-    trained = {code: candidates[code] or [UNKNOWN] for code in codes}
-    open_ = {code: candidates[code] for code in withheld if candidates[code]}
-    if source is not None:
-        open_ |= {code: phrases for code, phrases in open_pool(source, codes, known).items() if code not in withheld}
-    return trained | dict(sorted(open_.items()))
 
 
 @dataclass(frozen=True)

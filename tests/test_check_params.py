@@ -50,7 +50,7 @@ def configure(**changes: object) -> None:
 
 def test_the_projects_own_parameters_pass(repository: Path):
     check_params.main()
-    names = {"settings.json", "encoder.json", "start_from.json", "evidence.json"}
+    names = {"settings.json", "encoder.json", "start_from.json", "evidence.json", "open.json"}
     assert {path.name for path in paths.CHECKED.iterdir()} == names
     assert io.read_json(paths.CHECKED / "encoder.json") == {}
 

@@ -17,11 +17,16 @@ from ruamel.yaml import YAML
 from safetensors.torch import load, load_file
 from transformers import BertConfig, BertModel, BertTokenizerFast
 
-from stages import predict, train_classifier, train_joint
+from stages import predict, score_open, train_classifier, train_joint
 from stages.common import io, paths
 from stages.common.io import InputError
 from stages.corpus.document import UNCODED
+from stages.encoder.architecture import Architecture
 from stages.modeling import warm_start
+from stages.modeling.data import load_documents
+from stages.modeling.model import load_model
+from stages.open_codes.mix import FEATURES
+from stages.open_codes.scoring import Choice, Fitted, scorer_of
 from stages.quantification.quantifiers import PrevalenceMLP, save_mlp
 
 ROOT = Path(__file__).parents[1]
@@ -205,6 +210,21 @@ def test_start_from_refuses_what_does_not_fit(workspace, change, reason):
         warm_start.load_weights(torch.nn.Linear(1, 1), Path("earlier"))
 
 
+def test_start_from_a_model_of_other_codes_where_the_head_is_msam(workspace):
+    """What it has learned is reading words: every weight is taken, and the vectors are those of the present codes."""
+    train_classifier.main()
+    shutil.copytree(paths.CLASSIFIER, "earlier")
+    io.write_json(paths.LABEL_CODES, CODES[:2])
+    io.write_json(paths.HEAD_SYNONYMS, {code: [WORDS[at + 9], WORDS[at + 15]] for at, code in enumerate(CODES[:2])})
+    architecture = Architecture.parse(io.read_json(paths.ARCHITECTURE))
+    model = train_classifier.initial_model(architecture, 1, "cpu")
+    vectors = model.head.Q.clone()
+    warm_start.load_weights(model, Path("earlier"))
+    assert torch.equal(model.head.Q, vectors) and len(vectors) == 2
+    earlier = load_model(Path("earlier")).state_dict()
+    assert all(torch.equal(weight, earlier[name]) for name, weight in model.state_dict().items() if name != "head.Q")
+
+
 def swap_parts(first: str, second: str) -> None:
     paths.split(first).rename("swapped")
     paths.split(second).rename(paths.split(first))
@@ -334,3 +354,62 @@ def test_start_from_the_revision_of_an_experiment(workspace):
     assert warm_start.locate("earlier", fetch=False) == folder
     warm_start.forget()
     assert not folder.exists()
+
+
+CANDIDATES = {code: [WORDS[at], WORDS[at + 5]] for at, code in enumerate([*CODES, "004"])}
+
+
+def test_open_codes_are_scored_by_their_words(workspace):
+    """A code that is withheld; and one more of a file, which changes nothing of what was scored before."""
+    for part in ("train", "val", "test"):
+        table = pd.read_parquet(paths.split(part))
+        codes = [[*row.codes, *(["004"] if "w3" in row.text.split() else [])] for row in table.itertuples()]
+        io.write_parquet(paths.split(part), table.assign(codes=codes))
+    io.write_json(paths.CANDIDATES, CANDIDATES)
+    io.write_json(paths.WITHHELD, ["004"])
+    io.write_json(paths.GOLD, {})
+    train_classifier.main()
+    predict.main()
+    before = content(paths.PREDICTIONS)
+    score_open.main()
+    alone, fitted = io.read_json(paths.OPEN_CODES)["test"], Fitted.read(paths.OPEN)
+    assert alone["documents"] == PART_SIZES["test"]
+    assert alone["shortlist_recall"] == 1
+    assert {"map", "f1", "auc_never", "auc_trained", "mece_open", "intervals"} <= alone["mix"].keys()
+    assert fitted.counts.get("004") is None
+    assert fitted.trained == {code: CANDIDATES[code] for code in CODES}
+    Path("more.json").write_text('{"X": ["w20 w21"], "003": ["w1"]}')
+    set_params(open__codes="more.json")
+    score_open.main()
+    assert io.read_json(paths.OPEN_CODES)["test"]["trained_codes"]["map"] == alone["trained_codes"]["map"]
+    assert Fitted.read(paths.OPEN).trained == fitted.trained
+    assert content(paths.PREDICTIONS) == before
+
+
+def test_a_trained_code_scored_by_its_words_has_the_logit_that_it_was_trained_to(workspace):
+    """MSAM has no weight that belongs to a code; in a call of their own the others' logits stay the same bits."""
+    train_classifier.main()
+    predict.main()
+    model = load_model(paths.CLASSIFIER)
+    documents = load_documents("test", paths.CLASSIFIER, model.architecture, targets=False)
+    phrases = {code: CANDIDATES[code] for code in CODES}
+    scorer = scorer_of(
+        model, phrases, {f"open {code}": CANDIDATES[code] for code in CODES}, {}, Choice(2, "MDP", 1), paths.ENCODER
+    )
+    logits = load_file(paths.predictions(paths.PREDICTIONS, "test"))["logits"].numpy()
+    texts = pd.read_parquet(paths.split("test"))["text"]
+    for row in range(len(documents)):
+        pairs = scorer.pairs(texts[row], documents.batch([row]), logits[row])
+        trained, by_words = (pairs.features[:, FEATURES.index(f"logit_{kind}")] for kind in ("trained", "open"))
+        np.testing.assert_allclose(by_words[3:], trained[:3], atol=2e-3)  # phrases are kept in half precision
+        assert (trained[3:] == 0).all() and (by_words[:3] == 0).all()
+        with torch.inference_mode():
+            again = model(documents.batch([row]))[0].numpy()
+        np.testing.assert_allclose(again, logits[row], atol=1e-5)
+
+
+def test_nothing_open_is_nothing_done(workspace):
+    io.write_json(paths.WITHHELD, [])
+    score_open.main()
+    assert io.read_json(paths.OPEN_CODES) == {"test": {}}
+    assert Fitted.read(paths.OPEN) is None

@@ -2,6 +2,7 @@
 
     python -m tools.code_notes note.txt folder/                   a table per note on the terminal
     python -m tools.code_notes notes.csv --html coded.html         also .jsonl, each with a column `text`
+    python -m tools.code_notes note.txt --icd10cm                  also codes that training has not seen, by their words
     cat note.txt | python -m tools.code_notes - --json coded.json
 
 The model is what the pipeline made last, an experiment's (`--revision`), or a folder that `python -m tools.export`
@@ -21,6 +22,7 @@ from stages.common import io, outside
 from stages.common.io import InputError
 from stages.common.runner import run
 from stages.corpus import delimited
+from stages.open_codes.phrases import ICD10CM, read_pool
 from tools.notes import note_page
 from tools.notes.note_page import CodedNote
 from tools.outputs import check_files
@@ -30,7 +32,7 @@ KINDS = (".txt", *TABLES, *JSON_LINES)
 log = logging.getLogger("tools.code_notes")
 
 TEXT, ID = "text", "id"
-SHOWN = ("code", "title", "kind", "probability", "calibrated", "assigned")
+SHOWN = ("code", "title", "kind", "probability", "calibrated", "assigned", "open")
 
 
 def read_notes(sources: Sequence[str]) -> Iterator[tuple[str, str]]:
@@ -89,7 +91,7 @@ def table(note: CodedNote) -> str:
     for code in note.codes:
         state = "assigned" if code.assigned else "        "
         figures = f"{100 * code.probability:5.1f} %  calibrated {100 * code.calibrated:5.1f} %"
-        lines.append(f"  {code.code:<9} {state}  {figures}  {code.kind:<9}  {code.title}")
+        lines.append(f"  {code.code:<9} {state}  {figures}  {'open' if code.open else code.kind:<9}  {code.title}")
         if code.assigned:
             lines += [f"            ... {outside.shown(snippet)} ..." for snippet in code.snippets]
     return "\n".join(lines) + "\n"
@@ -139,6 +141,9 @@ def parse_arguments() -> argparse.Namespace:
     which.add_argument("--model", type=Path, help="a folder that tools.export wrote (default: what the pipeline made)")
     which.add_argument("--revision", help="an experiment, or another git revision, whose model DVC's cache has")
     parser.add_argument("--codes", type=at_least_one, default=5, help="codes shown at least (default: %(default)s)")
+    more = parser.add_mutually_exclusive_group()
+    more.add_argument("--also", type=Path, metavar="FILE", help="score these codes too: JSON or YAML, code -> phrases")
+    more.add_argument("--icd10cm", action="store_true", help="score all of ICD-10-CM too, by its titles and terms")
     parser.add_argument("--json", type=Path, metavar="FILE")
     parser.add_argument("--csv", type=Path, metavar="FILE")
     parser.add_argument("--html", type=Path, metavar="FILE")
@@ -149,13 +154,17 @@ def main() -> None:
     options = parse_arguments()
     check_sources(options.notes)
     outputs = [path for path in (options.json, options.csv, options.html) if path is not None]
-    check_files(outputs, [Path(source) for source in options.notes if source != "-"])
+    read = [Path(source) for source in options.notes if source != "-"]
+    check_files(outputs, read if options.also is None else [*read, options.also])
+    also = ICD10CM if options.icd10cm else options.also and str(options.also)
+    if also not in (None, ICD10CM):
+        read_pool(options.also)
     notes = list(read_notes(options.notes))
     if not notes:
         raise InputError("there is no note")
     from tools.notes.coding import code_notes  # takes seconds, so the inputs are looked at first
 
-    coded, about = code_notes(notes, options.codes, options.model, options.revision)
+    coded, about = code_notes(notes, options.codes, options.model, options.revision, also)
     for path, write in ((options.json, write_json), (options.csv, write_csv)):
         if path is not None:
             write(path, coded)

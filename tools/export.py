@@ -68,6 +68,9 @@ def main() -> None:
         action="store_true",
         help="needed for a model of records under a data use agreement: the folder is not passed on",
     )
+    parser.add_argument(
+        "--without-open-codes", action="store_true", help="leave out what `code_notes --also` and `--icd10cm` take"
+    )
     options = parser.parse_args()
     target = check_folder(options.folder, kits.KIT)
     kit = kits.from_pipeline()
@@ -80,6 +83,9 @@ def main() -> None:
     measured = io.read_json(paths.CLASSIFICATION)["test"]["intervals"]
     with io.whole_directory(target) as partial:
         save_model(kit.model, partial)
+        if kit.open is not None and not options.without_open_codes:
+            size = kits.write_open(kit, partial / kits.OPEN)
+            log.info("for codes that training has not seen: %.0f MB (--without-open-codes leaves them out)", size / 1e6)
         kits.write_kit(kit, partial)
         text = card(kit, io.read_json(paths.PAPER), measured, protected)
         (partial / "README.md").write_text(text, encoding="utf-8")

@@ -56,6 +56,7 @@ METRIC_FILES = (
     paths.SYNONYM_STATISTICS,
     paths.SPLIT_STATISTICS,
     paths.BASELINES,
+    paths.OPEN_CODES,
     paths.EXPLANATIONS,
 )
 NEEDED = paths.CLASSIFICATION  # an experiment without it has not been evaluated

@@ -50,6 +50,14 @@ class MsamHead(nn.Module):
     def n_codes(self) -> int:
         return len(self.Q)
 
+    def for_synonyms(self, Q: Tensor) -> "MsamHead":
+        """The same attention for other codes, by their synonym vectors (C', M, d): no weight belongs to a code."""
+        head = MsamHead.__new__(MsamHead)
+        nn.Module.__init__(head)
+        head.register_buffer("Q", Q)
+        head.attention = self.attention
+        return head
+
     def forward(self, H: Tensor, mask: Tensor | None = None, n_documents: int | None = None) -> Tensor:
         """Logits (R, C) from token states (R, T, d); mask (R, T) is true for the tokens attended to, None: all.
 

@@ -53,6 +53,11 @@ class CodingModel(nn.Module):
         if isinstance(head, PlainHead):
             only_first_state(encoder)
 
+    def for_synonyms(self, Q: Tensor) -> "CodingModel":
+        """The same model for other codes, in evaluation mode; its own logits stay as they are to the bit."""
+        assert isinstance(self.head, MsamHead), "only an MSAM head scores codes by their synonyms"
+        return CodingModel(self.architecture, self.tokenizer, self.encoder, self.head.for_synonyms(Q)).eval()
+
     def forward(self, batch: Batch) -> Tensor:
         """Logits (N, C), float32, of N documents; what a document is batched with does not matter."""
         n_parts = side_by_side.n_threads(self, batch.input_ids.device)

@@ -85,11 +85,13 @@ CONDITIONS = {
 NEVER = (
     "baselines.",
     "compute.launch",
+    "compute.portable",
     "compute.threads",
     "data.evidence_dir",
     "evaluate.bootstrap",
     "evaluate.seed",
     "explain.",
+    "open.",
     "synonyms.pool_dir",
     "synonyms.solver",
     "synonyms.time_limit",

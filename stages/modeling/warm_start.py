@@ -16,6 +16,7 @@ from scmrepo.exceptions import SCMError
 from stages.common import io, paths
 from stages.common.io import InputError
 from stages.encoder.tokenizer import load_tokenizer
+from stages.modeling.heads import MsamHead
 from stages.modeling.model import CodingModel, load_model
 
 log = logging.getLogger(__name__)
@@ -79,15 +80,19 @@ def forget() -> None:
 
 
 def load_weights(model: CodingModel, folder: Path) -> None:
-    """Give `model` the weights of the classifier in `folder`.
+    """Give `model` the weights of the classifier in `folder`; of other codes or synonyms too where the head is MSAM.
 
-    Raises InputError where that was trained on other documents or is made of other parts.
+    No weight of MSAM belongs to a code: the synonyms' vectors stay those of `model`. Raises InputError where the other
+    one was trained on other documents, or is made of other parts.
     """
     earlier, present = io.read_json(folder / paths.PROVENANCE), provenance()
+    by_words = isinstance(getattr(model, "head", None), MsamHead)
     for key, reason in REASONS.items():
-        if earlier.get(key) != present[key]:
+        if earlier.get(key) != present[key] and not (by_words and key in ("codes", "synonyms")):
             raise InputError(f"train.start_from: the classifier in {folder} {reason}; start from the encoder (null)")
     weights = load_model(folder).state_dict()
+    if by_words and "head.Q" in weights:
+        weights["head.Q"] = model.head.Q
     if {name: tensor.shape for name, tensor in weights.items()} != {
         name: tensor.shape for name, tensor in model.state_dict().items()
     }:

@@ -1,7 +1,7 @@
 """Open codes, those that training has not seen, and the phrases by which they are scored (METHOD.md, section 15)."""
 
 import logging
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable
 from pathlib import Path
 
 from stages.common import outside
@@ -66,8 +66,3 @@ def read_pool(path: Path) -> Pool:
             raise InputError(f"{path}, entry {number}: should be a phrase or a list of phrases")
         pool[code.strip()] = normalise_all(listed)
     return pool
-
-
-def titles(codes: Sequence[str], pool: Mapping[str, Sequence[str]]) -> dict[str, str]:
-    """The first phrase of each code."""
-    return {code: pool[code][0] for code in codes}

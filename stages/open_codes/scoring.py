@@ -1,7 +1,8 @@
 """Pairs of a document and a code, trained or open, with what the mix is told of them (METHOD.md, section 15)."""
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
@@ -10,17 +11,18 @@ import numpy as np
 import torch
 
 from stages.common import io
-from stages.encoder.encoder import AS_IT_IS, embeddings, load_encoder, token_states
+from stages.encoder.encoder import AS_IT_IS, embeddings, load_encoder
 from stages.encoder.tokenizer import load_tokenizer
 from stages.modeling.batching import Batch
 from stages.modeling.checkpoints import shared_folder
-from stages.modeling.heads import MsamHead, document_maximum
+from stages.modeling.heads import MsamHead
 from stages.modeling.model import CodingModel
-from stages.open_codes.mix import stack
+from stages.open_codes.mix import Mix, stack
 from stages.open_codes.similarity import CACHED, WINDOWS, CodeIndex, read_windows
 from stages.synonyms import mdp, selection
 from stages.synonyms.pools import Pool
 
+MIX = "mix.json"
 SHORTLIST = 2000  # open codes of a document that are scored: those whose phrases are most like it
 
 
@@ -69,7 +71,8 @@ class Scorer:
         trained = codes < self.n_trained
         by_words = np.zeros(len(codes))
         if isinstance(self.model.head, MsamHead) and not trained.all():
-            by_words[~trained] = self.open_logits(batch, codes[~trained])
+            with torch.inference_mode():
+                by_words[~trained] = self.model_of(codes[~trained].tolist())(batch.to(self.device))[0].cpu().numpy()
         rows = {
             "count": np.log(self.counts[codes] + 0.5),
             "trained": trained,
@@ -79,15 +82,10 @@ class Scorer:
         } | {f"similarity_{size}": row[codes] for (size, _), row in zip(WINDOWS, similar, strict=True)}
         return Pairs(codes, stack(rows, len(codes)))
 
-    @torch.inference_mode()
-    def open_logits(self, batch: Batch, codes: np.ndarray) -> np.ndarray:
-        """MSAM's logits of some open codes for the one document of a batch."""
-        model, batch = self.model, batch.to(self.device)
-        assert isinstance(model.head, MsamHead)
-        Q = torch.from_numpy(np.stack([self.synonym_vectors(code) for code in codes.tolist()])).to(self.device)
-        H = token_states(model.encoder, batch.input_ids, batch.attention_mask, batch.groups)
-        scores = model.head.attention(Q, H, Q.mean(1), model.attended(batch.attention_mask))
-        return document_maximum(scores, batch.document, 1)[0].cpu().numpy()
+    def model_of(self, codes: Sequence[int]) -> CodingModel:
+        """The trained model for these codes, whatever it was trained for."""
+        Q = torch.from_numpy(np.stack([self.synonym_vectors(code) for code in codes])).to(self.device)
+        return self.model.for_synonyms(Q)
 
     def synonym_vectors(self, code: int) -> np.ndarray:
         """The [CLS] embeddings of the M synonyms of a code (M, d)."""
@@ -120,11 +118,49 @@ def embed(pool: Pool, encoder_folder: Path, device: torch.device) -> CodeIndex:
     return CodeIndex(pool, states[[row[phrase] for listed in pool.values() for phrase in listed]])
 
 
-def counts_of(index: CodeIndex, gold: Mapping[str, Sequence[str]], withheld: Sequence[str]) -> np.ndarray:
-    """How many training documents carry each code (C,); 0 for a code that is withheld from training."""
-    counts = dict.fromkeys(index.codes, 0)
-    for codes in gold.values():
-        for code in codes:
-            if code in counts and code not in withheld:
-                counts[code] += 1
-    return np.array([counts[code] for code in index.codes])
+def count(codes: Iterable[Sequence[str]], withheld: Sequence[str]) -> Counter[str]:
+    """How many training documents, of which these are the codes, carry each; none a code withheld from training."""
+    counts = Counter(code for carried in codes for code in carried)
+    for code in withheld:
+        counts.pop(code, None)
+    return counts
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """What the stage learned, and what else it takes to score codes that nobody has seen: models/open/mix.json.
+
+    trained: the trained codes' phrases; counts: of their training documents, and of those of other codes.
+    """
+
+    mix: Mix
+    choice: Choice
+    trained: Pool
+    counts: Mapping[str, int]
+
+    def write(self, folder: Path) -> None:
+        """Write mix.json into an existing folder."""
+        content = {"mix": self.mix.to_dict(), "choice": self.choice._asdict(), "trained": self.trained}
+        io.write_json(folder / MIX, content | {"counts": self.counts}, digits=17)
+
+    @classmethod
+    def read(cls, folder: Path) -> "Fitted | None":
+        """What `write` wrote; None where nothing was fitted."""
+        if not (folder / MIX).is_file() or not (content := io.read_json(folder / MIX)):
+            return None
+        choice, counts = Choice(**content["choice"]), content["counts"]
+        return cls(Mix(**content["mix"]), choice, content["trained"], counts)
+
+
+def scorer_of(
+    model: CodingModel,
+    trained: Pool,
+    open_codes: Pool,
+    counts: Mapping[str, int],
+    choice: Choice,
+    encoder_folder: Path,
+) -> Scorer:
+    """A scorer on the device of the model. `trained`: in the order of its logits."""
+    device = next(model.parameters()).device
+    index = embed({**trained, **open_codes}, encoder_folder, device)
+    return Scorer(model, index, np.array([counts.get(code, 0) for code in index.codes]), choice, encoder_folder, device)

@@ -44,6 +44,9 @@ class CodeIndex:
         """Each code, and where its phrases begin and end."""
         yield from zip(self.codes, self.starts[:-1].tolist(), self.starts[1:].tolist(), strict=True)
 
+    def first_phrase(self, code: int) -> str:
+        return self.phrases[self.starts[code]]
+
     @cached_property
     def means(self) -> np.ndarray:
         return unit(self.states[:, 1])

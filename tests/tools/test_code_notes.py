@@ -1,6 +1,7 @@
 """Notes from every source, coded by a small model and by its exported copy; and what is refused."""
 
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -14,6 +15,8 @@ from stages.common import io, paths
 from stages.common.io import InputError
 from stages.encoder.architecture import Architecture
 from stages.modeling.model import build_model, save_model
+from stages.open_codes.mix import FEATURES, Mix
+from stages.open_codes.scoring import Choice, Fitted
 from tools import code_notes, export
 from tools.notes import kit as kits
 
@@ -143,6 +146,48 @@ def test_an_exported_folder_codes_the_same_to_the_last_bit(pipeline, monkeypatch
     expected = json.loads(Path("out.json").read_text())
     run("a.txt", "--model", str(moved), "--json", "again.json", monkeypatch=monkeypatch)
     assert json.loads(Path("again.json").read_text()) == expected
+
+
+@pytest.fixture
+def with_open_codes(pipeline, bert_folder) -> Path:
+    """The pipeline's folder with the encoder, and a mix that knows similarity alone."""
+    shutil.copytree(bert_folder, paths.ENCODER)
+    weights = dict.fromkeys(FEATURES, 0.0) | {"similarity_3": 10.0}
+    trained = {code: [f"w{at}"] for at, code in enumerate(CODES)}
+    paths.OPEN.mkdir()
+    Fitted(Mix(weights, -9.0, 0.6), Choice(2, "MDP", 1), trained, {}).write(paths.OPEN)
+    Path("a.txt").write_text("w1 w2 fever w9 w30 " * 5)
+    Path("more.yaml").write_text('"X1": w9 w30\n"486": [w7]\n')
+    return pipeline
+
+
+def test_codes_of_ones_own_stand_beside_the_trained_ones(with_open_codes, monkeypatch, tmp_path_factory):
+    run("a.txt", "--json", "out.json", monkeypatch=monkeypatch)
+    run("a.txt", "--also", "more.yaml", "--json", "more.json", "--html", "more.html", monkeypatch=monkeypatch)
+    plain, more = (json.loads(Path(name).read_text()) for name in ("out.json", "more.json"))
+    assert [row for row in more if not row["open"]] == plain  # 486 is trained already
+    [own] = [row for row in more if row["open"]]
+    assert (own["code"], own["title"], own["assigned"]) == ("X1", "w9 w30", True)
+    assert 0.6 < own["probability"] < 1 and own["words"]
+    assert "open: scored by its words" in Path("more.html").read_text()
+    moved = tmp_path_factory.mktemp("moved") / "model"
+    monkeypatch.setattr(sys, "argv", ["export", str(moved)])
+    export.main()
+    run("a.txt", "--model", str(moved), "--also", "more.yaml", "--json", "again.json", monkeypatch=monkeypatch)
+    assert json.loads(Path("again.json").read_text()) == more
+    monkeypatch.setattr(sys, "argv", ["export", str(moved), "--without-open-codes"])
+    export.main()
+    with pytest.raises(InputError, match="unless it was left out"):
+        run("a.txt", "--model", str(moved), "--also", "more.yaml", monkeypatch=monkeypatch)
+
+
+def test_open_codes_that_the_model_cannot_score(pipeline, monkeypatch):
+    Path("a.txt").write_text("w1 w2 fever")
+    Path("more.yaml").write_text("X1: w9 w30")
+    with pytest.raises(InputError, match=r"set open\.codes or data\.withheld"):
+        run("a.txt", "--also", "more.yaml", monkeypatch=monkeypatch)
+    with pytest.raises(InputError, match="is a note that is read"):
+        run("a.txt", "--also", "more.yaml", "--json", "more.yaml", monkeypatch=monkeypatch)
 
 
 def test_weights_of_protected_records_need_a_word(pipeline, monkeypatch):

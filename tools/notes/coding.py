@@ -10,12 +10,15 @@ from scipy.special import expit
 
 from stages.common import outside, params
 from stages.common.io import InputError
-from stages.encoder.tokenizer import special_ids
+from stages.encoder.tokenizer import SpecialIds, special_ids
 from stages.explanation.attribution import attribute, methods_for
 from stages.explanation.words import Words, snippets
 from stages.modeling import devices
 from stages.modeling.data import Documents
+from stages.modeling.heads import MsamHead
 from stages.modeling.inference import predict
+from stages.open_codes.phrases import open_pool
+from stages.open_codes.scoring import Pairs, Scorer, scorer_of
 from tools.notes import kit as kits
 from tools.notes.kit import Kit
 from tools.notes.note_page import Coded, CodedNote
@@ -24,11 +27,12 @@ CHUNK_BUDGET = 256
 
 
 def code_notes(
-    notes: Sequence[tuple[str, str]], n_codes: int, folder: Path | None, revision: str | None
+    notes: Sequence[tuple[str, str]], n_codes: int, folder: Path | None, revision: str | None, also: str | None = None
 ) -> tuple[list[CodedNote], str]:
     """Notes (name, text) coded by an exported folder's model, a revision's, or what the pipeline made last.
 
-    Also what the model is, in a sentence. Raises InputError where there is no such model.
+    `also`: a file of codes and phrases, or `icd10cm`, scored too. Also what the model is, in a sentence. Raises
+    InputError where there is no such model.
     """
     n_threads = torch.get_num_threads()
     compute = params.Compute(device="auto", precision="float32", threads=n_threads, portable=False, launch="python")
@@ -42,11 +46,33 @@ def code_notes(
         f"{kit.type} model of {kit.about['format']} {kit.about['subset']}, {len(kit.codes)} codes; "
         f"assigned above {kit.threshold:.2f}. Texts as the model reads them. Not for clinical use."
     )
-    return code(kit, notes, accelerator, n_codes), about
+    if also is None:
+        return code(kit, notes, accelerator, n_codes), about
+    scorer = open_scorer(kit, also)
+    about += f" {len(scorer.index.codes) - scorer.n_trained} open codes, which training has not seen, by their words."
+    return code(kit, notes, accelerator, n_codes, scorer), about
 
 
-def code(kit: Kit, notes: Sequence[tuple[str, str]], accelerator: Accelerator, number: int) -> list[CodedNote]:
-    """Each note with its assigned codes and the most probable others, `number` at least, and what made each."""
+def open_scorer(kit: Kit, also: str) -> Scorer:
+    """Raises InputError for a model that does not score open codes, and for codes without phrases."""
+    if kit.open is None or kit.encoder is None or not kit.encoder.is_dir():
+        raise InputError(
+            "this model does not score codes that training has not seen: set open.codes or data.withheld in "
+            "params.yaml, then `dvc repro`; an exported folder has it unless it was left out"
+        )
+    if not isinstance(kit.model.head, MsamHead):
+        raise InputError(f"a {kit.type} model does not score codes that training has not seen: it takes an MSAM head")
+    pool = open_pool(also, kit.codes, ())
+    return scorer_of(kit.model, kit.open.trained, pool, kit.open.counts, kit.open.choice, kit.encoder)
+
+
+def code(
+    kit: Kit, notes: Sequence[tuple[str, str]], accelerator: Accelerator, number: int, scorer: Scorer | None = None
+) -> list[CodedNote]:
+    """Each note with its assigned codes and the most probable others, `number` at least, and what made each.
+
+    With a scorer, open codes are among them.
+    """
     texts = [kit.clean(note) for _, note in notes]
     for (name, _), text in zip(notes, texts, strict=True):
         if not text:
@@ -59,7 +85,7 @@ def code(kit: Kit, notes: Sequence[tuple[str, str]], accelerator: Accelerator, n
     logits = predict(kit.model, documents, CHUNK_BUDGET, accelerator, name="coding").numpy()
     method = methods_for(kit.model)[0]
     coded = []
-    for (name, _), words, row in zip(notes, tokenised, logits, strict=True):
+    for place, ((name, _), words, row) in enumerate(zip(notes, tokenised, logits, strict=True)):
         probabilities = expit(row)
         order = np.argsort(-probabilities, kind="stable")
         n_assigned = int((probabilities > kit.threshold).sum())
@@ -73,11 +99,49 @@ def code(kit: Kit, notes: Sequence[tuple[str, str]], accelerator: Accelerator, n
                 probability=float(probabilities[column]),
                 calibrated=float(expit(row[column] / kit.temperature)),
                 assigned=bool(probabilities[column] > kit.threshold),
+                open=False,
                 snippets=tuple(snippets(words, by_word)),
                 scores=by_word,
             )
             for column, by_word in zip(shown, scores, strict=True)
         )
+        if scorer is not None:
+            pairs = scorer.pairs(texts[place], documents.batch([place]), row)
+            codes = merge(codes, code_open(kit, scorer, pairs, words, special, number), number)
         n_tokens = len(words.ids)
         coded.append(CodedNote(name, words.text, words.spans, codes, n_tokens, min(n_tokens, kit.longest)))
     return coded
+
+
+def code_open(
+    kit: Kit, scorer: Scorer, pairs: Pairs, words: Words, special: SpecialIds, number: int
+) -> tuple[Coded, ...]:
+    """The open codes of a note that are assigned, and the most probable others, `number` at least."""
+    assert kit.open is not None
+    untrained = pairs.codes >= scorer.n_trained
+    columns, probabilities = pairs.codes[untrained], kit.open.mix.probabilities(pairs.features[untrained])
+    order = np.argsort(-probabilities, kind="stable")
+    shown = order[: max(number, int((probabilities > kit.open.mix.threshold).sum()))]
+    model = scorer.model_of(columns[shown].tolist())
+    method = methods_for(model)[0]
+    scores = words.sums(attribute(model, words.ids, special, list(range(len(shown))), method).scores)
+    return tuple(
+        Coded(
+            code=scorer.index.codes[columns[place]],
+            title=scorer.index.first_phrase(int(columns[place])),
+            kind="",
+            probability=float(probabilities[place]),
+            calibrated=float(probabilities[place]),
+            assigned=bool(probabilities[place] > kit.open.mix.threshold),
+            open=True,
+            snippets=tuple(snippets(words, by_word)),
+            scores=by_word,
+        )
+        for place, by_word in zip(shown, scores, strict=True)
+    )
+
+
+def merge(codes: Sequence[Coded], more: Sequence[Coded], number: int) -> tuple[Coded, ...]:
+    """Both lists, assigned codes first, then the most probable others, `number` at least in all."""
+    ranked = sorted([*codes, *more], key=lambda code: (-code.assigned, -code.calibrated))
+    return tuple(ranked[: max(number, sum(code.assigned for code in ranked))])

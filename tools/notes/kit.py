@@ -6,8 +6,9 @@ The pipeline has all of it in its outputs; `tools.export` puts it into one folde
 import hashlib
 import json
 import math
+import shutil
 import tempfile
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -24,16 +25,22 @@ from stages.encoder.tokenizer import load_tokenizer
 from stages.modeling.model import CodingModel, load_model
 from stages.modeling.model_type import ModelType
 from stages.modeling.predictions import model_folder
+from stages.open_codes.scoring import Fitted
 from tools.revisions import open_revision
 
 KIT = "kit.json"
+OPEN, ENCODER = "open", "encoder"  # in an exported folder: what open codes take
 NEEDED = (paths.JOINT, paths.CLASSIFICATION, paths.CALIBRATION, paths.PAPER)  # beside the model
 CLEANERS: dict[str, Cleaner] = {"folded": text.fold_white_space, "words": text.lower_alphanumeric}
 
 
 @dataclass(frozen=True)
 class Kit:
-    """A model and what its figures mean. `about`: what it was trained on, plain values."""
+    """A model and what its figures mean.
+
+    about: what it was trained on, plain values. open: how codes that it was not trained for are scored, by the
+    untouched encoder in the folder `encoder`; None where that was not fitted, or left out.
+    """
 
     model: CodingModel
     tokenizer: Any  # of documents
@@ -44,6 +51,8 @@ class Kit:
     temperature: float
     cleaning: str
     about: dict[str, Any]
+    open: Fitted | None = None
+    encoder: Path | None = None
 
     def clean(self, note: str) -> str:
         """A note as the documents that the model learned from were cleaned."""
@@ -103,14 +112,17 @@ def from_pipeline(root: Path = Path()) -> Kit:
         "cleaning": cleaning_of(origin),
         "about": origin | {"joint": folder.name == paths.JOINT_MODEL.name},
     }
-    return _assemble(folder, described)
+    return replace(
+        _assemble(folder, described), open=Fitted.read(root / paths.OPEN), encoder=(root / paths.ENCODER).absolute()
+    )
 
 
 def _check_one_run(root: Path, folder: Path) -> None:
     """Raise InputError unless model, codes and figures are of one run, as far as dvc.lock records it."""
     record = Record.from_folder(root)
     md5s = {path: md5_of((root / path).read_bytes()) for path in NEEDED if (root / path).is_file()}
-    for path, md5 in (md5s | {folder: md5_of_folder(root / folder)}).items():
+    folders = {path: md5_of_folder(root / path) for path in (folder, paths.OPEN) if (root / path).is_dir()}
+    for path, md5 in (md5s | folders).items():
         if doubt := record.doubt(path, md5):
             raise InputError(f"model, codes and metrics are not of one run: {doubt}; `dvc repro` makes them fit")
 
@@ -152,9 +164,9 @@ def from_folder(folder: Path) -> Kit:
     if not isinstance(described, dict) or described.pop("checksum", None) != _checksum(described):
         raise InputError(f"{folder / KIT} is not as `python -m tools.export` wrote it; export again")
     for name, checksum in described.pop("files").items():
-        if not (folder / name).is_file() or io.digest(folder / name) != checksum:
+        if not (folder / name).exists() or io.digest(folder / name) != checksum:
             raise InputError(f"{folder / name} is missing, or not as it was exported; export again")
-    return _assemble(folder, described)
+    return replace(_assemble(folder, described), open=Fitted.read(folder / OPEN), encoder=folder / OPEN / ENCODER)
 
 
 def _checksum(described: dict[str, Any]) -> str:
@@ -173,6 +185,14 @@ def _assemble(folder: Path, described: dict[str, Any]) -> Kit:
         raise InputError(f"{folder}: threshold or temperature is no number that can be used; `dvc repro evaluate`")
     tokenizer = load_tokenizer(folder, model.architecture.lowercase_documents)
     return Kit(model, tokenizer, **described)
+
+
+def write_open(kit: Kit, folder: Path) -> int:
+    """Write what open codes take into a new folder; its size in bytes."""
+    assert kit.open is not None and kit.encoder is not None
+    shutil.copytree(kit.encoder, folder / ENCODER)
+    kit.open.write(folder)
+    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
 
 
 def write_kit(kit: Kit, folder: Path) -> None:

@@ -19,7 +19,10 @@ TEMPLATES = Environment(loader=FileSystemLoader(Path(__file__).parent), autoesca
 
 @dataclass(frozen=True)
 class Coded:
-    """One code of a note. `scores` (W,) of the note's words, None where none were asked for."""
+    """One code of a note; `open`: training has not seen it, and it is scored by its words.
+
+    `scores` (W,) of the note's words, None where none were asked for.
+    """
 
     code: str
     title: str
@@ -27,6 +30,7 @@ class Coded:
     probability: float
     calibrated: float
     assigned: bool
+    open: bool
     snippets: tuple[str, ...]
     scores: np.ndarray | None
 

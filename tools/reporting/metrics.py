@@ -41,6 +41,12 @@ METRICS = {
     "rae": Metric("RAE", "lower", factor=1, digits=3),
     "ae_shifted": Metric("AE, shifted", "lower", digits=2),
     "rae_shifted": Metric("RAE, shifted", "lower", factor=1, digits=3),
+    "auc_trained": Metric("AUC trained", "higher"),
+    "auc_never": Metric("AUC never trained", "higher"),
+    "auc_1_4": Metric("AUC of 1-4 documents", "higher"),
+    "auc_5_9": Metric("AUC of 5-9 documents", "higher"),
+    "mece_trained": Metric("MECE trained", "lower", digits=2),
+    "mece_open": Metric("MECE open", "lower", digits=2),
     **{f"band_{band}": Metric(band, "higher") for band in reversed(BANDS)},
     "diversity": Metric("diversity", "higher", factor=1, digits=3),
     "token_f1": Metric("token F1", "higher"),
@@ -70,6 +76,16 @@ ATTRIBUTIONS = {
     "attention_x_input_x_gradient": "attention x input x gradient",
     "random": "random",
 }
+OPEN_SCORES = {
+    "mix": "all codes, mixed",
+    "trained_codes": "trained codes alone",
+    "msam": "all codes by MSAM",
+    "cosine": "cosine of windows and phrases",
+    "letters": "TF-IDF of phrases' letters",
+    "lookup": "phrase lookup",
+    "shuffled_phrases": "mixed, phrases shuffled",
+}
+OPEN_METRICS = ("map", "f1", "auc_trained", "auc_never", "auc_1_4", "auc_5_9", "mece_trained", "mece_open")
 BASELINES = {
     "lookup": "phrase lookup",
     "tfidf": "TF-IDF + logistic regression",

@@ -77,6 +77,7 @@ def section_of(
         _part(tables.difference_table(differences)),
         _part(tables.present_table(settings)),
         _part(tables.official_table(settings)),
+        _part(tables.open_table(settings)),
         _part(
             tables.ablation_table(settings),
             plots.f1_against_M(settings),

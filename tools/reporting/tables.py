@@ -17,6 +17,8 @@ from tools.reporting.metrics import (
     MAIN,
     METRICS,
     OFFICIAL_KEYS,
+    OPEN_METRICS,
+    OPEN_SCORES,
     PRESENT_KEYS,
     QUANTIFIERS,
     RECALIBRATIONS,
@@ -228,6 +230,23 @@ def official_table(settings: Sequence[Setting]) -> Table:
         "and F1 (micro) of what is assigned at the threshold tuned on validation." + reach,
         "official",
         lambda setting: figures_of(setting, OFFICIAL_KEYS),
+        settings,
+    )
+
+
+def open_table(settings: Sequence[Setting]) -> Table:
+    """Codes that training has not seen, scored by their words (METHOD.md, section 15)."""
+    return _by_variant(
+        "open",
+        "Codes by their words",
+        "On the test documents, in percent, against all gold codes: of trained codes and of open ones, which no "
+        "training step has seen and which are scored by their phrases. MAP and F1 over both; the mean AUC of the codes "
+        "that occur, trained or by how many training documents carry them. The mix is fitted, and every threshold "
+        "tuned, on validation; shuffled: each open code with the phrases of another.",
+        ("model", "scored"),
+        OPEN_SCORES,
+        OPEN_METRICS,
+        "open.test.{}.{}",
         settings,
     )
 
