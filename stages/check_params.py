@@ -1,4 +1,4 @@
-"""Check every setting, and what the settings name outside of the pipeline, before any work is done.
+"""Check every setting, and what the settings name outside the pipeline, before any work is done.
 
 DVC runs this on every `dvc repro`, for what a parameter names may have changed or gone while params.yaml is as it was.
 The first stages depend on what it writes, so that nothing begins, and DVC takes no earlier output away, before all is

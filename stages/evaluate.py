@@ -14,7 +14,7 @@ from stages.common.io import InputError
 from stages.common.runner import run
 from stages.corpus.document import SCORED, UNCODED
 from stages.corpus.text import count_words
-from stages.evaluation import breakdowns, calibration, classification, official, tuning, uncertainty
+from stages.evaluation import breakdowns, calibration, classification, official, selective, tuning, uncertainty
 from stages.evaluation.scored import Predictions, Resampling
 from stages.modeling.predictions import is_joint, predictions_folder, read_logits
 from stages.quantification import comparison
@@ -146,6 +146,20 @@ def official_metrics(
     return figures, {f"{part}_ranked.tsv": official.tsv(ranked), f"{part}_assigned.tsv": official.tsv(assigned)}
 
 
+def say_promise(found: dict[str, Any], promised: params.Selective) -> None:
+    """Log what the promised precision brings, or that nothing can be promised."""
+    if found["accept_above"] is None:
+        log.warning(
+            "validation has too few documents to promise a precision of %.2f: no code is accepted unseen",
+            promised.precision,
+        )
+    else:
+        shares = found["accepted"], found["precision"]
+        log.info(
+            "test: %.3f of the codes accepted unseen, at precision %.3f (promised %.2f)", *shares, promised.precision
+        )
+
+
 def main() -> None:
     """Compute everything, then write metrics/*.json and metrics/plots/*.csv."""
     settings = params.load()
@@ -189,6 +203,14 @@ def main() -> None:
     calibrated["test"]["temperature"]["temperature"] = temperature
     log.info("test: MECE %.4f, temperature %.2f", calibrated["test"]["mece"], temperature)
 
+    promised, selected = settings.selective, {}
+    # One temperature for all leaves the order of decisions as it is, and with it what can be promised.
+    for method, recalibrate in {"none": lambda logits: logits, "platt": recalibrations["platt"]}.items():
+        thresholds = selective.choose(val.recalibrate(recalibrate), promised.precision, promised.recall)
+        selected[method] = selective.figures(test.recalibrate(recalibrate), thresholds, resampling)
+    plots["selective"] = selective.curve(test)
+    say_promise(selected["none"], promised)
+
     quantified = comparison.compare(
         val,
         test,
@@ -222,6 +244,7 @@ def main() -> None:
     io.write_json(paths.CLASSIFICATION, classified)
     io.write_json(paths.CALIBRATION, calibrated)
     io.write_json(paths.QUANTIFICATION, quantified.metrics)
+    io.write_json(paths.SELECTIVE, {"test": selected})
     for name, plot in plots.items():
         io.write_csv(paths.PLOTS / f"{name}.csv", plot)
     log.info("all figures are in metrics/; `python -m tools.report` makes tables and plots of them")

@@ -1,7 +1,7 @@
 """Fetch the published split files that data.subset needs, from the web or from where the user put them.
 
 They are checked and copied into an output of their own, so that a later run, an experiment in a queue for one, needs
-neither the network nor what lies outside of git and DVC. For other splits there is nothing to fetch.
+neither the network nor what lies outside git and DVC. For other splits there is nothing to fetch.
 """
 
 import logging

@@ -19,7 +19,7 @@ TRIED = 50  # training documents that a tokenizer is tried on
 
 def train_builtin(encoder: params.Encoder) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
     """The built-in encoder, from the training documents and the candidate synonyms."""
-    recipe = Recipe(steps=encoder.steps, seed=encoder.seed)
+    recipe = Recipe(steps=encoder.steps)
     texts = pd.read_parquet(paths.split("train"), columns=["text"])["text"]
     synonyms = io.read_json(paths.CANDIDATES)
     log.info(

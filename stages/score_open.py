@@ -34,6 +34,7 @@ log = logging.getLogger("stages.score_open")
 MOST_DOCUMENTS = 500  # validation and test documents each, drawn at random from more
 SIMILAR = [place for place, name in enumerate(FEATURES) if name.startswith("similarity")]
 COUNT, OVERLAP = FEATURES.index("count"), FEATURES.index("overlap")
+LOWEST = -1e6  # the score of what is not scored
 LOGITS = [FEATURES.index("logit_trained"), FEATURES.index("logit_open")]
 
 
@@ -118,7 +119,7 @@ def scores_by(fitted: Mix) -> dict[str, Callable[[np.ndarray], np.ndarray]]:
     """Name -> the score of pairs from their features (n, F): of the mix, and of what goes into it by itself."""
     return {
         "mix": fitted.probabilities,
-        "trained_codes": lambda f: np.where(f[:, FEATURES.index("trained")] == 1, f[:, LOGITS[0]], -np.inf),
+        "trained_codes": lambda f: np.where(f[:, FEATURES.index("trained")] == 1, f[:, LOGITS[0]], LOWEST),
         "msam": lambda f: f[:, LOGITS].sum(axis=1),
         "cosine": lambda f: f[:, SIMILAR].sum(axis=1),
         "letters": lambda f: f[:, OVERLAP],
@@ -148,7 +149,7 @@ def measure(scorer: Scorer, fitted: Mix, parts: Mapping[str, Part], evaluation: 
 
     measured: dict[str, Any] = {"documents": len(test.pairs)}
     for name, score in scores_by(fitted).items():
-        threshold = mix.best_threshold(np.concatenate([score(pair.features) for pair in val.pairs]), val.true_pairs())
+        threshold = mix.threshold_of(np.concatenate([score(pair.features) for pair in val.pairs]), val.true_pairs())
         measured[name] = describe(test.pairs, [score(pair.features) for pair in test.pairs], threshold)
     phrases = {code: index.phrases[start:stop] for code, start, stop in index.items()}
     found = PhraseLookup(phrases, index.codes).predict(test.texts)

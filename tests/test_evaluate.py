@@ -29,6 +29,7 @@ PLOTS = {
     "reliability.csv",
     "reliability_platt.csv",
     "reliability_temperature.csv",
+    "selective.csv",
 }
 
 
@@ -82,6 +83,7 @@ def test_metrics_and_plots(project: Path):
     evaluate.main()
     metrics = {path.stem: json.loads(path.read_text()) for path in Path("metrics").glob("*.json")}
     paper = metrics.pop("paper")
+    assert set(metrics.pop("selective")["test"]) == {"none", "platt"}
     assert set(metrics) == {"classification", "calibration", "quantification"}
     assert all(set(parts) == {"val", "test"} for parts in metrics.values())
     assert paper["f1_micro"] == round(100 * metrics["classification"]["test"]["f1_micro"], 2)

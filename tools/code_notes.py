@@ -32,7 +32,7 @@ KINDS = (".txt", *TABLES, *JSON_LINES)
 log = logging.getLogger("tools.code_notes")
 
 TEXT, ID = "text", "id"
-SHOWN = ("code", "title", "kind", "probability", "calibrated", "assigned", "open")
+SHOWN = ("code", "title", "kind", "probability", "calibrated", "assigned", "state", "open")
 
 
 def read_notes(sources: Sequence[str]) -> Iterator[tuple[str, str]]:
@@ -89,9 +89,10 @@ def table(note: CodedNote) -> str:
     if note.n_read < note.n_tokens:
         lines.append(f"  the text is cut: the first {note.n_read} of {note.n_tokens} tokens were read")
     for code in note.codes:
-        state = "assigned" if code.assigned else "        "
+        assigned = "assigned" if code.assigned else "        "
         figures = f"{100 * code.probability:5.1f} %  calibrated {100 * code.calibrated:5.1f} %"
-        lines.append(f"  {code.code:<9} {state}  {figures}  {'open' if code.open else code.kind:<9}  {code.title}")
+        kind = "open" if code.open else code.kind
+        lines.append(f"  {code.code:<9} {assigned}  {code.state:<9}  {figures}  {kind:<9}  {code.title}")
         if code.assigned:
             lines += [f"            ... {outside.shown(snippet)} ..." for snippet in code.snippets]
     return "\n".join(lines) + "\n"

@@ -44,16 +44,29 @@ Embeddings* (Gomes et al., EACL 2024). Scores {len(kit.codes)} codes for a text.
 
 * Corpus: {corpus}. Texts are cleaned by the rule `{kit.cleaning}` (in `kit.json`, applied by the code).
 * Assigned above {kit.threshold:.3f}, tuned on validation micro-F1; temperature {kit.temperature:.2f} calibrates.
+* {promise(kit)}
 
 | on test, percent (rae: as it is) | value | 95 % interval |
 |---|---:|---|
 {shown}
 
-Intended use: research on automatic coding. Limits: **no clinical use, no billing**; codes outside of the list are never
+Intended use: research on automatic coding. Limits: **no clinical use, no billing**; codes outside the list are never
 assigned; texts of another hospital, language or time are coded worse, and nothing here says by how much.
 
 Use: `python -m tools.code_notes --model THIS_FOLDER note.txt`, in the repository that made it.
 """
+
+
+def promise(kit: Kit) -> str:
+    """What is promised of codes that no person looks at, and on what."""
+    if kit.accept is None:
+        return "No code may go without a person: validation has too few documents to promise a precision."
+    found = io.read_json(paths.SELECTIVE)["test"]["none"]
+    return (
+        f"Accepted without a person above {kit.accept:.3f}, chosen on validation patients of the same corpus; on test "
+        f"{100 * found['accepted']:.1f} % of the true codes, at precision {found['precision']:.3f}. On other texts "
+        "nothing is promised."
+    )
 
 
 def _interval(pair: Any) -> str:

@@ -1,6 +1,6 @@
 """Mend what a kill left broken in git's and DVC's own files: `python -m tools.mend`.
 
-A kill inside of a stage loses nothing. One that meets DVC while it writes a file of its own may cut that file, and one
+A kill inside a stage loses nothing. One that meets DVC while it writes a file of its own may cut that file, and one
 that ends `dvc exp run` in the workspace leaves git's HEAD on a temporary commit of DVC's. Each is recognised by its
 content, what is put aside keeps its bytes beside the file, and what is whole is left alone.
 """

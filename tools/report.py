@@ -53,6 +53,7 @@ METRIC_FILES = (
     paths.CLASSIFICATION,
     paths.CALIBRATION,
     paths.QUANTIFICATION,
+    paths.SELECTIVE,
     paths.SYNONYM_STATISTICS,
     paths.SPLIT_STATISTICS,
     paths.BASELINES,
@@ -269,6 +270,21 @@ def write(folder: Path, sections: Sequence[page.Section]) -> str:
     return text
 
 
+def say_other_bytes() -> None:
+    """Say where the workspace's outputs differ from the committed ones although nothing that decides them does."""
+    try:
+        committed = open_revision("HEAD")
+    except InputError:
+        return  # no commit yet
+    there = Record.read(lambda path: read(committed, path), "HEAD")
+    if stages := Record.from_folder().other_bytes(there):
+        log.warning(
+            "%s: other bytes than committed, of the same code, inputs and settings: computed on another kind of "
+            "processor or with other libraries (docs/OPERATING.md, The same bytes)",
+            ", ".join(stages),
+        )
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m tools.report", description="The paper's tables from experiments.")
     parser.add_argument("revisions", nargs="*", help="default: the workspace and all experiments of this commit")
@@ -278,6 +294,7 @@ def main() -> None:
     arguments = parser.parse_args()
     check_parent(arguments.folder / "index.html")
     experiments = gather(arguments.revisions)
+    say_other_bytes()
     sections = [build_section(group, arguments.resamples, arguments.seed) for group in corpora(experiments)]
     sys.stdout.write(write(arguments.folder, sections))
     log.info("%d revisions read; the page is %s", len(experiments), arguments.folder / "index.html")

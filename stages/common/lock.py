@@ -56,6 +56,16 @@ class Record:
         """Whether an output of this md5 is recorded for a stage."""
         return any(out.get("md5") == md5 for out in self.stages.get(stage, {}).get("outs", ()))
 
+    def other_bytes(self, other: "Record") -> list[str]:
+        """The stages that made other bytes here and there although their command, inputs and settings are equal."""
+        shared = [name for name in self.stages if name in other.stages]
+        same = [
+            name
+            for name in shared
+            if all(self.stages[name].get(key) == other.stages[name].get(key) for key in ("cmd", "deps", "params"))
+        ]
+        return [name for name in same if self.stages[name].get("outs") != other.stages[name].get("outs")]
+
     def doubt(self, path: Path, md5: str) -> str | None:
         """Why a file or folder with this md5 is not known to be what `settings` made; None where it is."""
         if not self.stages:

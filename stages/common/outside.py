@@ -1,4 +1,4 @@
-"""Text, lines, JSON and YAML that come from outside of the pipeline: read in one way, by every reader.
+"""Text, lines, JSON and YAML that come from outside the pipeline: read in one way, by every reader.
 
 What is wrong becomes an InputError that names the file and the line, and never quotes what stands there.
 """

@@ -66,7 +66,6 @@ class Encoder(Section):
     lowercase_documents: bool | None
     dropout: Share | None
     steps: Positive
-    seed: Seed
 
 
 class Model(Section):
@@ -127,6 +126,11 @@ class Evaluate(Section):
     seed: Seed
 
 
+class Selective(Section):
+    precision: Annotated[float, Field(gt=0, lt=1)]
+    recall: Annotated[float, Field(gt=0, lt=1)]
+
+
 class Explain(Section):
     documents: Annotated[int, Field(ge=0)]
 
@@ -162,6 +166,7 @@ class Params(Section):
     quantifier: Quantifier
     baselines: Baselines
     evaluate: Evaluate
+    selective: Selective
     explain: Explain
     open: Open
     compute: Compute

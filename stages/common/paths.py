@@ -44,6 +44,7 @@ SUBMISSION = Path("models/submission")  # CodiEsp: predictions as the official s
 PAPER = Path("metrics/paper.json")  # what the paper's tables have, in percent (RAE: as it is)
 CLASSIFICATION = Path("metrics/classification.json")
 CALIBRATION = Path("metrics/calibration.json")
+SELECTIVE = Path("metrics/selective.json")
 QUANTIFICATION = Path("metrics/quantification.json")
 EXPLANATIONS = Path("metrics/explanation.json")
 BASELINES = Path("metrics/baselines.json")

@@ -80,7 +80,7 @@ def _read_codes(path: Path, kind: Kind) -> dict[str, set[str]]:
         raise InputError(f"{path} does not exist, so this part has no gold codes; {SOURCE}")
     content = outside.read_text(path)
     if content and not content.endswith("\n"):
-        raise InputError(f"{path} is cut short: no line end stands behind its last line (if it is whole, add one)")
+        raise InputError(f"{path} is cut short: its last line has no line end (if it is whole, add one)")
     for number, line in outside.lines(content):
         document_id, *fields = (field.strip() for field in line.split("\t"))
         if len(fields) != 1 or not is_id(document_id):

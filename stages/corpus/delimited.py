@@ -179,12 +179,12 @@ class _Whole(io.RawIOBase):
         """Raise InputError unless the last record has ended."""
         if self.n_quotes % 2:
             raise InputError(
-                f"{self.path} is cut short: it ends inside of a field in quotation marks (or has one that is not "
+                f"{self.path} is cut short: it ends inside a field in quotation marks (or has one that is not "
                 "doubled)"
             )
         if self.last not in (b"\n", b"\r"):
             raise InputError(
-                f"{self.path} is cut short: no line end stands behind its last record (if it is whole, add one)"
+                f"{self.path} is cut short: its last record has no line end (if it is whole, add one)"
             )
 
 

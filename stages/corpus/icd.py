@@ -71,7 +71,7 @@ def dotted(code: str, kind: Kind, revision: Revision = 9) -> str:
 
     A diagnosis takes its dot after the third character, an external cause of ICD-9-CM (E) after the fourth, a procedure
     of ICD-9-CM after the second, one of ICD-10-PCS none; there is none where nothing follows. A dot that is there
-    already is set anew (METHOD.md, sections 1.1 and 11).
+    already is set again (METHOD.md, sections 1.1 and 11).
     """
     code = code.replace(".", "")
     if kind == "procedure":
@@ -84,7 +84,7 @@ def dotted(code: str, kind: Kind, revision: Revision = 9) -> str:
 def read(text: str, kind: Kind, revision: Revision = 9) -> str | None:
     """The code that `text` spells, upper-case and with its dot; None where it spells "missing".
 
-    White space around it, small letters, a dot or none, a dot with nothing behind it (`I10.`) and Excel's ways of
+    White space around it, small letters, a dot or none, a dot with nothing after it (`I10.`) and Excel's ways of
     saying "text" (`="0389"`, `'0389`) are all understood. Raises NotACode for what no code of this kind can be: other
     characters, or a misplaced dot, the usual trace of codes parsed as floats.
     """

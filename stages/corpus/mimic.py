@@ -37,7 +37,7 @@ class Release:
     code: str  # the column of the code
     version: str | None  # the column of its revision of ICD
     titles: tuple[str, ...]
-    hospital: str  # the folder of the code tables, inside of data.raw_dir or that itself
+    hospital: str  # the folder of the code tables, inside data.raw_dir or data.raw_dir itself
     notes_folder: str  # the same of the notes
     merged: bool  # all notes of an admission make one document; else each note is one, and equal ones count once
 

@@ -111,4 +111,4 @@ def _check(path: Path, content: Path, expected: str) -> None:
     """Raise InputError unless the content that is, or is to be, at a path has the expected md5."""
     found = hashlib.md5(content.read_bytes(), usedforsecurity=False).hexdigest()
     if found != expected:
-        raise InputError(f"{path}: its md5 is {found}, but should be {expected}; delete it and download it anew")
+        raise InputError(f"{path}: its md5 is {found}, but should be {expected}; delete it and download it again")

@@ -22,7 +22,7 @@ def fold_white_space(text: str) -> str:
 def lower_alphanumeric(text: str) -> str:
     """Lower-case words of ASCII letters and digits, joined by one space, numbers left out (Edin et al. 2023).
 
-    A number that is the very first or last of the text, nothing at all before or behind it, stays, as in the authors'
+    A number that is the very first or last of the text, nothing at all before or after it, stays, as in the authors'
     program: `12 a (34)` becomes `12 a `. For this rule's sake a space remains at an end where something was cut off.
     """
     spaced = text.lower().encode().translate(LETTERS_AND_DIGITS)

@@ -45,7 +45,7 @@ OTHER_CATEGORIES = (
 )
 
 SUMMARY = "Discharge summary"
-EVIDENCE = "evidence"  # the folder, inside of the corpus's, of the files that say where each code is named
+EVIDENCE = "evidence"  # the folder, inside the corpus's, of the files that say where each code is named
 PATIENTS_A_BLOCK = 32  # rows of so many patients are interleaved, as MIMIC's file is not sorted by admission
 
 

@@ -149,7 +149,7 @@ class Chunks:
         self.cls, self.sep, self.pad = tokenizer.cls_token_id, tokenizer.sep_token_id, tokenizer.pad_token_id
 
     def sample(self, count: int, rng: np.random.Generator) -> Tensor:
-        """`count` chunks, (count, length), padded behind; a document's chance is in proportion to its length."""
+        """`count` chunks, (count, length), padded at the end; a document's chance is in proportion to its length."""
         documents = rng.choice(len(self.lengths), size=count, p=self.lengths / self.lengths.sum())
         room = np.maximum(self.lengths[documents] - self.window, 0)
         starts = self.starts[documents] + rng.integers(0, room + 1)

@@ -134,7 +134,7 @@ def token_states(
     """The last hidden states H (R, T, d) of rows of tokens (R, T); the mask is non-zero where a token is real.
 
     Of an encoder that computes the first state alone: (R, 1, d). `groups`: rows one below the other that are read in a
-    call of their own, as (rows, length): behind `length` they are padding, whose states are 0; none: all in one call.
+    call of their own, as (rows, length): after `length` they are padding, whose states are 0; none: all in one call.
     """
     if not groups:
         return encoder(input_ids=input_ids, attention_mask=mask_for(encoder, attention_mask)).last_hidden_state

@@ -73,10 +73,10 @@ def sliding_window_attention(
 
 
 def _with_neighbours(blocks: Tensor) -> Tensor:
-    """Each block with the one before and the one behind it (zeros at the ends): (R, K, b, ...) to (R, K, 3 b, ...)."""
+    """Each block with the one before and the one after it (zeros at the ends): (R, K, b, ...) to (R, K, 3 b, ...)."""
     none = torch.zeros_like(blocks[:, :1])
-    before, behind = torch.cat([none, blocks[:, :-1]], dim=1), torch.cat([blocks[:, 1:], none], dim=1)
-    return torch.cat([before, blocks, behind], dim=2)
+    before, after = torch.cat([none, blocks[:, :-1]], dim=1), torch.cat([blocks[:, 1:], none], dim=1)
+    return torch.cat([before, blocks, after], dim=2)
 
 
 def position_source(old_rows: int, max_positions: int, first_row: int = 0) -> Tensor:

@@ -52,7 +52,7 @@ def attribute(
     """
     n_tokens = len(token_ids)
     ids, mask = (torch.from_numpy(part) for part in document_rows(token_ids, model.architecture, special))
-    # The same rows of the tokens' places: special tokens get places outside of the text.
+    # The same rows of the tokens' places: special tokens get places outside the text.
     places, _ = document_rows(np.arange(n_tokens), model.architecture, SpecialIds(cls=-1, sep=n_tokens - 1, pad=-2))
     device = next(model.parameters()).device
     ids, mask = ids.to(device), mask.to(device)

@@ -77,7 +77,6 @@ CONDITIONS = {
     "compute.processes": lambda model: model.joint,  # each has its own groups
     "synonyms.seed": lambda model: model.msam or model.builtin,
     "encoder.steps": lambda model: model.builtin,
-    "encoder.seed": lambda model: model.builtin,
     "encoder.revision": lambda model: not model.builtin,
 }
 
@@ -92,6 +91,7 @@ NEVER = (
     "evaluate.seed",
     "explain.",
     "open.",
+    "selective.",
     "synonyms.pool_dir",
     "synonyms.solver",
     "synonyms.time_limit",

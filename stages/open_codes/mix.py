@@ -8,7 +8,7 @@ probability, so that one threshold serves all codes (METHOD.md, section 15).
 """
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -16,7 +16,7 @@ from scipy.special import expit
 from sklearn.linear_model import LogisticRegression
 
 from stages.common.io import InputError
-from stages.evaluation.classification import ratio
+from stages.evaluation import tuning
 from stages.open_codes.similarity import WINDOWS
 
 FEATURES = (
@@ -55,17 +55,12 @@ def fit(features: np.ndarray, targets: np.ndarray) -> Mix:
     model = LogisticRegression(C=STRENGTH, max_iter=1000, tol=1e-6).fit((features - centre) / scale, targets)
     weights = model.coef_[0] / scale
     mix = Mix(dict(zip(FEATURES, weights.tolist(), strict=True)), float(model.intercept_[0] - weights @ centre), 0.5)
-    return Mix(mix.weights, mix.intercept, best_threshold(mix.probabilities(features), targets))
+    return replace(mix, threshold=threshold_of(mix.probabilities(features), targets))
 
 
-def best_threshold(probabilities: np.ndarray, targets: np.ndarray) -> float:
-    """The threshold above which the assigned pairs have the highest micro-F1, half-way to the next probability."""
-    order = np.argsort(-probabilities, kind="stable")
-    ordered, hits = probabilities[order], np.cumsum(targets[order])
-    f1 = ratio(2 * hits, np.arange(1, len(order) + 1) + targets.sum())
-    f1[:-1][ordered[:-1] == ordered[1:]] = 0  # equal ones are assigned together
-    best = int(np.argmax(f1))
-    return float((ordered[best] + (ordered[best + 1] if best + 1 < len(ordered) else 0)) / 2)
+def threshold_of(scores: np.ndarray, targets: np.ndarray) -> float:
+    """The threshold of the best micro-F1 over pairs with scores and truth (n,)."""
+    return tuning.best_threshold(np.sort(scores), np.sort(scores[targets]))
 
 
 def stack(rows: Mapping[str, np.ndarray | float], n_codes: int) -> np.ndarray:

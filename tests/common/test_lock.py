@@ -55,6 +55,17 @@ def test_a_figure_counts_only_if_its_run_is_recorded_whole(changes, content, dou
     assert found is None if doubt is None else doubt in found
 
 
+def test_other_bytes_of_equal_inputs_are_told_from_another_run():
+    """Another processor's training: evaluate then has other inputs, so it is train alone that is named."""
+    elsewhere = [{"path": str(MODEL), "md5": "elsewhere.dir"}]
+    there = record(
+        lock(train={"outs": elsewhere}, evaluate={"deps": elsewhere, "outs": [{"path": str(METRICS), "md5": "x"}]})
+    )
+    assert record(lock()).other_bytes(there) == ["train"]
+    assert record(lock()).other_bytes(record(lock())) == []
+    assert record(lock()).other_bytes(record(lock(train={"outs": elsewhere, "cmd": "other"}))) == []
+
+
 def test_without_a_lock_file_nothing_is_doubted_and_a_broken_one_is_named():
     assert Record.read(lambda path: None, "HEAD").doubt(METRICS, "any") is None
     with pytest.raises(InputError, match=r"dvc.lock .*tools.mend"):

@@ -145,7 +145,7 @@ def test_a_table_cut_in_its_last_record(tmp_path: Path, name: str, cut: int):
 
 
 def test_a_table_cut_in_a_field_without_quotes(tmp_path: Path):
-    with pytest.raises(InputError, match="no line end stands behind its last record"):
+    with pytest.raises(InputError, match="its last record has no line end"):
         content(write(tmp_path / "codes.csv", "ROW_ID,CODE\n1,4019\n2,40"), ("CODE",))
     assert content(write(tmp_path / "codes.csv", "ROW_ID,CODE\r1,4019\r"), ("CODE",)) == [("4019",)]
 

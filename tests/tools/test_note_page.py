@@ -13,8 +13,8 @@ def note(name: str = "a.txt", evidence: tuple[float, ...] = (0.0, 1.0, 0.3)) -> 
     text = f"was {EVIL} end"
     spans = np.array([[0, 3], [4, 4 + len(EVIL)], [5 + len(EVIL), 8 + len(EVIL)]])
     codes = (
-        Coded("401.9", EVIL, "diagnosis", 0.9, 0.8, True, ("was",), np.array(evidence)),
-        Coded("486", "Pneumonia", "diagnosis", 0.2, 0.1, False, (), np.array([1.0, 0.0, 0.0])),
+        Coded("401.9", EVIL, "diagnosis", 0.9, 0.8, True, "accepted", False, ("was",), np.array(evidence)),
+        Coded("486", "Pneumonia", "diagnosis", 0.2, 0.1, False, "to review", False, (), np.array([1.0, 0.0, 0.0])),
     )
     return CodedNote(name, text, spans, codes, 10, 10)
 

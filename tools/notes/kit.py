@@ -30,7 +30,7 @@ from tools.revisions import open_revision
 
 KIT = "kit.json"
 OPEN, ENCODER = "open", "encoder"  # in an exported folder: what open codes take
-NEEDED = (paths.JOINT, paths.CLASSIFICATION, paths.CALIBRATION, paths.PAPER)  # beside the model
+NEEDED = (paths.JOINT, paths.CLASSIFICATION, paths.CALIBRATION, paths.PAPER, paths.SELECTIVE)  # beside the model
 CLEANERS: dict[str, Cleaner] = {"folded": text.fold_white_space, "words": text.lower_alphanumeric}
 
 
@@ -49,6 +49,8 @@ class Kit:
     kinds: dict[str, str]
     threshold: float
     temperature: float
+    accept: float | None
+    leave: float | None
     cleaning: str
     about: dict[str, Any]
     open: Fitted | None = None
@@ -57,6 +59,12 @@ class Kit:
     def clean(self, note: str) -> str:
         """A note as the documents that the model learned from were cleaned."""
         return text.document([CLEANERS[self.cleaning](note)], CLEANERS[self.cleaning])
+
+    def state(self, probability: float) -> str:
+        """What becomes of a code at the promised precision and recall: accepted, to review or left out."""
+        if self.accept is not None and probability > self.accept:
+            return "accepted"
+        return "left out" if self.leave is not None and probability <= self.leave else "to review"
 
     @property
     def longest(self) -> int:
@@ -81,6 +89,8 @@ class Kit:
             "kinds": self.kinds,
             "threshold": self.threshold,
             "temperature": self.temperature,
+            "accept": self.accept,
+            "leave": self.leave,
             "cleaning": self.cleaning,
             "about": self.about,
         }
@@ -102,6 +112,7 @@ def from_pipeline(root: Path = Path()) -> Kit:
     origin, known = provenance["corpus"], provenance["titles"]
     codes = sorted(known)
     measured = io.read_json(root / paths.CLASSIFICATION)["val"]["shared_threshold"]
+    selected = io.read_json(root / paths.SELECTIVE)["test"]["none"]
     in_icd10 = CORPORA[origin["format"]].subsets[origin["subset"]].revision == 10
     described = {
         "codes": codes,
@@ -109,6 +120,8 @@ def from_pipeline(root: Path = Path()) -> Kit:
         "kinds": {code: known[code]["kind"] for code in codes},
         "threshold": measured["threshold"],
         "temperature": io.read_json(root / paths.CALIBRATION)["test"]["temperature"]["temperature"],
+        "accept": selected["accept_above"],
+        "leave": selected["leave_below"],
         "cleaning": cleaning_of(origin),
         "about": origin | {"joint": folder.name == paths.JOINT_MODEL.name},
     }

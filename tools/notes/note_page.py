@@ -19,7 +19,8 @@ TEMPLATES = Environment(loader=FileSystemLoader(Path(__file__).parent), autoesca
 
 @dataclass(frozen=True)
 class Coded:
-    """One code of a note; `open`: training has not seen it, and it is scored by its words.
+    """One code of a note; `open`: training has not seen it, and it is scored by its words. `state`: accepted,
+    to review or left out.
 
     `scores` (W,) of the note's words, None where none were asked for.
     """
@@ -30,6 +31,7 @@ class Coded:
     probability: float
     calibrated: float
     assigned: bool
+    state: str
     open: bool
     snippets: tuple[str, ...]
     scores: np.ndarray | None

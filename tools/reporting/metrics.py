@@ -41,6 +41,9 @@ METRICS = {
     "rae": Metric("RAE", "lower", factor=1, digits=3),
     "ae_shifted": Metric("AE, shifted", "lower", digits=2),
     "rae_shifted": Metric("RAE, shifted", "lower", factor=1, digits=3),
+    "accepted": Metric("accepted", "higher"),
+    "automatic_documents": Metric("documents without review", "higher"),
+    "reviewed_per_document": Metric("to review, per document", "lower", factor=1),
     "auc_trained": Metric("AUC trained", "higher"),
     "auc_never": Metric("AUC never trained", "higher"),
     "auc_1_4": Metric("AUC of 1-4 documents", "higher"),
@@ -76,6 +79,8 @@ ATTRIBUTIONS = {
     "attention_x_input_x_gradient": "attention x input x gradient",
     "random": "random",
 }
+ACCEPTED_BY = {"none": "none", "platt": "Platt, per code"}
+ACCEPTED = ("precision", "accepted", "recall", "reviewed_per_document", "automatic_documents")
 OPEN_SCORES = {
     "mix": "all codes, mixed",
     "trained_codes": "trained codes alone",

@@ -87,6 +87,7 @@ def section_of(
         _part(tables.length_table(settings)),
         _part(tables.threshold_table(settings)),
         _part(tables.calibration_table(settings), plots.reliability(main)),
+        _part(tables.selective_table(settings)),
         _part(
             tables.quantification_table(settings),
             plots.true_and_estimated(groups.get("prevalence"), counter),

@@ -8,10 +8,13 @@ from typing import NamedTuple
 
 import pandas as pd
 
+from stages.evaluation import selective
 from stages.evaluation.breakdowns import BANDS
 from tools.reporting.experiments import Experiment, Setting, main_settings
 from tools.reporting.literature import blocks_beside
 from tools.reporting.metrics import (
+    ACCEPTED,
+    ACCEPTED_BY,
     ATTRIBUTIONS,
     BASELINES,
     MAIN,
@@ -222,7 +225,7 @@ def official_table(settings: Sequence[Setting]) -> Table:
     """CodiEsp's own evaluation, against all gold codes of the test part."""
     shares = [figure_of(setting, "classification.test.official.unreachable") for setting in settings]
     most = max((cell.value for cell in shares if cell), default=None)
-    reach = f" {100 * most:.1f} % of the gold assignments are of codes outside of the label set." if most else ""
+    reach = f" {100 * most:.1f} % of the gold assignments are of codes outside the label set." if most else ""
     return _compared(
         "official",
         "CodiEsp's official evaluation",
@@ -230,6 +233,24 @@ def official_table(settings: Sequence[Setting]) -> Table:
         "and F1 (micro) of what is assigned at the threshold tuned on validation." + reach,
         "official",
         lambda setting: figures_of(setting, OFFICIAL_KEYS),
+        settings,
+    )
+
+
+def selective_table(settings: Sequence[Setting]) -> Table:
+    """What may go without a person, at a promised precision and recall."""
+    promises = [settings[0].experiments[0].params.get(f"selective.{name}") for name in ("precision", "recall")]
+    return _by_variant(
+        "selective",
+        "Codes accepted without a person",
+        f"On the test documents, in percent. Promised: precision {promises[0]} of the codes that are accepted, recall "
+        f"{promises[1]} of those accepted or shown to a person; both thresholds are chosen on validation patients, so "
+        f"that each promise is broken with a probability of {selective.RISK:g} at most. Accepted: the share of all "
+        "true codes. Empty or 0: too few validation documents to promise anything.",
+        ("model", "recalibration"),
+        ACCEPTED_BY,
+        ACCEPTED,
+        "selective.test.{}.{}",
         settings,
     )
 

@@ -1,0 +1,137 @@
+"""What may go without a person: codes accepted at a promised precision, left out at a promised recall, or to review.
+
+Both thresholds are chosen on validation by fixed-sequence testing (learn then test, Angelopoulos et al. 2021): from the
+strictest threshold on, each is kept while the one-sided bound of its share of errors, exact for independent decisions
+(Clopper and Pearson 1934), stays within the promise; so a promise is broken with a probability of `RISK` at most. The
+decisions of a patient are not independent: bounds are taken at the effective number of decisions, the number over the
+design effect (Kish 1965) of patients. Precision and recall are pooled over all decisions, which is what a hospital
+counts, not averaged over documents.
+"""
+
+from typing import Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+from scipy import stats
+
+from stages.evaluation import uncertainty
+from stages.evaluation.classification import ratio
+from stages.evaluation.scored import Predictions, Resampling
+
+RISK = 0.1  # that a promise is broken
+TRIED = 200  # thresholds at most
+START = 4  # the strictest threshold has so many times the decisions that could keep the promise without an error
+
+
+class Thresholds(NamedTuple):
+    """Above `accept` a code is accepted, at most `leave` it is left out; None where nothing can be promised."""
+
+    accept: float | None
+    leave: float | None
+
+
+def choose(val: Predictions, precision: float, recall: float) -> Thresholds:
+    """The thresholds that keep both promises, from validation predictions."""
+    true, scores, patients = _cells(val)
+    order = np.argsort(-scores, kind="stable")
+    accept = _last_kept(~true[order], scores[order], patients[order], 1 - precision)
+    positive = np.flatnonzero(true)
+    order = positive[np.argsort(scores[positive], kind="stable")]
+    leave = _most_left(scores[order], patients[order], 1 - recall)
+    if accept is not None and leave is not None:
+        leave = min(leave, accept)
+    return Thresholds(accept, leave)
+
+
+def _cells(part: Predictions) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Truth, probability and patient of all decisions (N * C,)."""
+    true = part.targets.toarray().astype(bool)
+    patient = np.unique(part.patients, return_inverse=True)[1]
+    return true.ravel(), part.probabilities.ravel(), np.repeat(patient, true.shape[1])
+
+
+def error_bound(errors: np.ndarray, patients: np.ndarray) -> float:
+    """The upper end of the one-sided interval of a share of errors, from decisions (n,) and whose they are.
+
+    Exact at the effective number of decisions: with residuals summed by patient, their variance over that of
+    independent decisions is the design effect, 1 at least.
+    """
+    n, share = len(errors), errors.mean()
+    by_patient = np.bincount(patients, errors - share)
+    independent = n * share * (1 - share)
+    effect = max(1.0, float((by_patient**2).sum() / independent)) if independent else 1.0
+    n_effective = n / effect
+    return float(stats.beta.ppf(1 - RISK, share * n_effective + 1, max(n_effective * (1 - share), 1e-9)))
+
+
+def _last_kept(errors: np.ndarray, scores: np.ndarray, patients: np.ndarray, allowed: float) -> float | None:
+    """Of decisions from the surest on, the score below the last of those that keep the promise."""
+    first = START * int(np.ceil(np.log(RISK) / np.log1p(-allowed)))
+    last = max(first, int(np.flatnonzero(~errors)[-1]) + 1 if (~errors).any() else 0)
+    kept = None
+    for n in np.unique(np.geomspace(first, last, TRIED).astype(int)):
+        if n >= len(scores):
+            break
+        if error_bound(errors[:n], patients[:n]) > allowed:
+            break
+        kept = float(scores[n])
+    return kept
+
+
+def _most_left(scores: np.ndarray, patients: np.ndarray, allowed: float) -> float | None:
+    """Of the true codes' scores (P,), ascending, the highest threshold that leaves out too few to break the promise."""
+    kept = None
+    for n in range(len(scores)):  # so many are left out
+        missed = np.zeros(len(scores))
+        missed[:n] = 1
+        if error_bound(missed, patients) > allowed:
+            break
+        kept = float(np.nextafter(scores[n], scores.dtype.type(-1)))
+    return kept
+
+
+def figures(test: Predictions, thresholds: Thresholds, resampling: Resampling) -> dict[str, Any]:
+    """What the promises are worth on test, with intervals over patients."""
+    accepted, reviewed = states(test.probabilities, thresholds)
+    targets = test.targets.toarray().astype(bool)
+    columns = np.stack(
+        [
+            (accepted & targets).sum(1),
+            accepted.sum(1),
+            ((accepted | reviewed) & targets).sum(1),
+            targets.sum(1),
+            reviewed.sum(1),
+            ~reviewed.any(1),
+            np.ones(len(targets)),
+        ],
+        axis=1,
+    ).astype(float)
+    shares = {"precision": (0, 1), "accepted": (0, 3), "recall": (2, 3), "automatic_documents": (5, 6)}
+
+    def share(over: int, under: int) -> uncertainty.Statistic:
+        return uncertainty.from_columns(columns, lambda sums: ratio(sums[:, over], sums[:, under]))
+
+    statistics = {name: share(*pair) for name, pair in shares.items()}
+    once = np.ones((1, len(targets)))
+    return {
+        "accept_above": thresholds.accept,
+        "leave_below": thresholds.leave,
+        **{name: float(statistic.at(once)[0]) for name, statistic in statistics.items()},
+        "reviewed_per_document": float(columns[:, 4].mean()),
+        "intervals": uncertainty.intervals(statistics, *resampling),
+    }
+
+
+def states(probabilities: np.ndarray, thresholds: Thresholds) -> tuple[np.ndarray, np.ndarray]:
+    """Which codes (N, C) are accepted, and which go to review; without a promise none is accepted, none left out."""
+    accepted = probabilities > (np.inf if thresholds.accept is None else thresholds.accept)
+    return accepted, ~accepted & (probabilities > (-np.inf if thresholds.leave is None else thresholds.leave))
+
+
+def curve(test: Predictions, steps: int = 100) -> pd.DataFrame:
+    """Precision of the accepted codes against the share of all true codes that they are, on test."""
+    true, scores, _ = _cells(test)
+    hits = np.cumsum(true[np.argsort(-scores, kind="stable")])
+    n = np.unique(np.geomspace(10, max(10, hits[-1] * 2), steps).astype(int))
+    n = n[n <= len(hits)]
+    return pd.DataFrame({"accepted": hits[n - 1] / max(1, hits[-1]), "precision": hits[n - 1] / n})

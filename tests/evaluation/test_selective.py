@@ -1,0 +1,83 @@
+import numpy as np
+import pytest
+import scipy.sparse as sp
+from scipy import stats
+
+from stages.evaluation.scored import Predictions, Resampling
+from stages.evaluation.selective import Thresholds, choose, curve, error_bound, figures, states
+
+
+def predictions(rng: np.random.Generator, n: int, n_codes: int = 6, slope: float = 1.0) -> Predictions:
+    """Documents, each a patient, whose codes are true with the probability that is predicted (slope 1)."""
+    logits = rng.normal(-2, 3, (n, n_codes)).astype(np.float32)
+    targets = rng.random(logits.shape) < 1 / (1 + np.exp(-slope * logits))
+    return Predictions(sp.csr_array(targets.astype(np.uint8)), logits, np.arange(n))
+
+
+def test_the_bound_is_clopper_and_pearsons_for_a_decision_a_patient():
+    """2 errors of 60 decisions: the share at which 2 or fewer have a probability of 0.1."""
+    errors = np.zeros(60)
+    errors[:2] = 1
+    bound = error_bound(errors, np.arange(60))
+    assert stats.binom.cdf(2, 60, bound) == pytest.approx(0.1, abs=1e-6)
+    assert error_bound(np.zeros(60), np.arange(60)) == pytest.approx(1 - 0.1 ** (1 / 60))
+
+
+def test_decisions_of_few_patients_count_for_less():
+    """Of each patient ten equal decisions: as sure as one a patient."""
+    errors = np.zeros(30)
+    errors[:3] = 1
+    alone = error_bound(errors, np.arange(30))
+    assert error_bound(np.repeat(errors, 10), np.repeat(np.arange(30), 10)) == pytest.approx(alone)
+
+
+def test_states_by_hand():
+    accepted, reviewed = states(np.array([[0.9, 0.5, 0.1, 0.2]]), Thresholds(0.8, 0.1))
+    assert accepted.tolist() == [[True, False, False, False]]
+    assert reviewed.tolist() == [[False, True, False, True]]
+    accepted, reviewed = states(np.array([[0.9, 0.0]]), Thresholds(None, None))
+    assert not accepted.any() and reviewed.all()
+
+
+def test_figures_by_hand():
+    """Two documents: accepted 2 codes, 1 right; of 3 true ones 2 accepted or to review; one document needs nobody."""
+    logits = np.array([[4.0, 0.0, -4.0], [4.0, -4.0, -4.0]], np.float32)
+    targets = sp.csr_array(np.array([[1, 1, 0], [0, 0, 1]], np.uint8))
+    found = figures(Predictions(targets, logits, np.arange(2)), Thresholds(0.9, 0.1), Resampling(np.arange(2), 0, 1))
+    assert (found["precision"], found["automatic_documents"]) == (0.5, 0.5)
+    assert found["accepted"] == pytest.approx(1 / 3)
+    assert found["recall"] == pytest.approx(2 / 3)
+    assert found["reviewed_per_document"] == 0.5
+
+
+def test_too_few_documents_promise_nothing():
+    assert choose(predictions(np.random.default_rng(1), 4), 0.95, 0.95) == (None, None)
+
+
+def test_promises_are_broken_no_more_often_than_said():
+    """100 draws of validation documents, measured on 2,000 others: at most 10 %, with three standard errors of it."""
+    rng = np.random.default_rng(2)
+    whole = predictions(rng, 2000)
+    kept: dict[str, list[bool]] = {"precision": [], "recall": []}
+    for _ in range(100):
+        found = figures(whole, choose(predictions(rng, 300), 0.9, 0.9), Resampling(whole.patients, 0, 1))
+        for name, threshold in (("precision", "accept_above"), ("recall", "leave_below")):
+            if found[threshold] is not None:
+                kept[name].append(found[name] >= 0.9)
+    for promises in kept.values():
+        assert len(promises) > 75
+        assert 0 < np.mean(~np.array(promises)) <= 0.1 + 3 * np.sqrt(0.1 * 0.9 / 100)
+
+
+def test_a_part_that_is_worse_than_validation_breaks_the_promise():
+    rng = np.random.default_rng(3)
+    thresholds = choose(predictions(rng, 1000), 0.95, 0.95)
+    shifted = predictions(rng, 1000, slope=0.4)
+    assert figures(shifted, thresholds, Resampling(shifted.patients, 0, 1))["precision"] < 0.9
+
+
+def test_the_curve_ends_where_all_true_codes_are():
+    table = curve(predictions(np.random.default_rng(4), 200))
+    assert table["accepted"].is_monotonic_increasing
+    assert table["accepted"].iloc[-1] > 0.9
+    assert table["precision"].iloc[0] > table["precision"].iloc[-1]
