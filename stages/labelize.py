@@ -67,7 +67,9 @@ def main() -> None:
         io.write_json(folder / paths.ARCHITECTURE.name, architecture.to_dict())
         synonyms = {code: selected[code] for code in codes} if model.msam else {}
         io.write_json(folder / paths.HEAD_SYNONYMS.name, synonyms)
-        io.write_json(folder / paths.WITHHELD.name, sorted(withheld))
+        chosen = {"M": settings.synonyms.M, "criterion": settings.synonyms.criterion, "seed": settings.synonyms.seed}
+        choice = (chosen | ({} if chosen["criterion"] == "rand" else {"seed": 0})) if model.msam else None
+        io.write_json(folder / paths.OPEN_LABELS.name, {"withheld": sorted(withheld), "choice": choice})
         io.write_json(folder / paths.JOINT.name, {"joint": model.joint})
     log.info("%s: %s encoder, %s head", settings.model.type, architecture.encoder, architecture.head)
 

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from torch import device as Device
 
 from stages.common import io, params, paths
 from stages.common.runner import progress_bar, run
@@ -27,6 +28,7 @@ from stages.open_codes import figures, mix
 from stages.open_codes.mix import FEATURES, Mix
 from stages.open_codes.phrases import open_pool
 from stages.open_codes.scoring import MIX, Choice, Fitted, Pairs, Scorer, count, scorer_of
+from stages.synonyms.pools import Pool
 from stages.synonyms.selection import UNKNOWN
 
 log = logging.getLogger("stages.score_open")
@@ -40,35 +42,43 @@ LOGITS = [FEATURES.index("logit_trained"), FEATURES.index("logit_open")]
 
 def main() -> None:
     settings = params.load()
-    withheld = io.read_json(paths.WITHHELD)
-    if settings.open.codes is None and not withheld:
+    labels = io.read_json(paths.OPEN_LABELS)
+    if settings.open.codes is None and not labels["withheld"]:
         with io.whole_directory(paths.OPEN) as folder:
             io.write_json(folder / MIX, {})
         io.write_json(paths.OPEN_CODES, {"test": {}})
         log.info("open.codes is null and no code is withheld: nothing to score")
         return
     accelerator = devices.start(settings.compute, "float32")
-    truth, codes = gold_codes(), io.read_json(paths.LABEL_CODES)
-    known = {code for part in truth.values() for listed in part.values() for code in listed}
-    candidates, synonyms = io.read_json(paths.CANDIDATES), settings.synonyms
-    trained = {code: candidates[code] or [UNKNOWN] for code in codes}
-    open_codes = {code: candidates[code] for code in withheld if candidates[code]}
-    if settings.open.codes is not None:
-        open_codes |= open_pool(settings.open.codes, [*codes, *withheld], known)
-    counts, choice = count(truth["train"].values(), withheld), Choice(synonyms.M, synonyms.criterion, synonyms.seed)
-    model = load_model(model_folder()).to(accelerator.device)
-    scorer = scorer_of(model, trained, open_codes, counts, choice, paths.ENCODER)
-    log.info("%d trained and %d open codes, %d phrases", len(trained), len(open_codes), len(scorer.index.phrases))
+    truth = gold_codes()
+    scorer, trained, counts = prepare(settings.open.codes, labels, truth, accelerator.device)
     evaluation = settings.evaluate
     parts = {part: collect(scorer, part, truth[part], evaluation.seed) for part in SCORED}
     fitted = mix.fit(np.concatenate([pair.features for pair in parts["val"].pairs]), parts["val"].true_pairs())
     measured = measure(scorer, fitted, parts, evaluation)
     with io.whole_directory(paths.OPEN) as folder:
-        Fitted(fitted, choice, trained, counts).write(folder)
+        Fitted(fitted, scorer.choice, trained, counts).write(folder)
     io.write_json(paths.OPEN_CODES, {"test": measured})
     shown = measured["mix"]
     log.info("test: MAP %.3f, F1 %.3f over all gold codes, by all codes", shown["map"], shown["f1"])
     devices.finish(accelerator)
+
+
+def prepare(
+    source: str | None, labels: dict[str, Any], truth: Mapping[str, Mapping[str, Sequence[str]]], device: Device
+) -> tuple[Scorer, Pool, Mapping[str, int]]:
+    """The scorer of the model that was trained last, the phrases of its codes, and the counts of training documents."""
+    codes, candidates, withheld = io.read_json(paths.LABEL_CODES), io.read_json(paths.CANDIDATES), labels["withheld"]
+    trained = {code: candidates[code] or [UNKNOWN] for code in codes}
+    open_codes = {code: candidates[code] for code in withheld if candidates[code]}
+    if source is not None:
+        known = {code for part in truth.values() for listed in part.values() for code in listed}
+        open_codes |= open_pool(source, [*codes, *withheld], known)
+    counts, choice = count(truth["train"].values(), withheld), Choice(**labels["choice"]) if labels["choice"] else None
+    model = load_model(model_folder()).to(device)
+    scorer = scorer_of(model, trained, open_codes, counts, choice, paths.ENCODER)
+    log.info("%d trained and %d open codes, %d phrases", len(trained), len(open_codes), len(scorer.index.phrases))
+    return scorer, trained, counts
 
 
 def gold_codes() -> dict[str, dict[str, list[str]]]:

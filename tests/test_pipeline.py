@@ -23,6 +23,7 @@ from tools import preset
 
 SMALL = (
     "compute.device=cpu",
+    "compute.portable=false",
     "demo.admissions=160",
     "encoder.steps=4",
     "train.epochs=1",
@@ -33,7 +34,7 @@ SMALL = (
     "evaluate.bootstrap=5",
     "explain.documents=5",
 )
-AFTER_TRAINING = {"predict", "train_quantifier", "train_joint", "evaluate", "explain"}
+AFTER_TRAINING = {"predict", "train_quantifier", "train_joint", "evaluate", "score_open", "explain"}
 TRAINING = {"labelize", "train_classifier"} | AFTER_TRAINING
 
 
@@ -146,13 +147,14 @@ def test_nothing_to_do(project: Project):
         ((), ("synonyms.M=2",), {"select_synonyms"} | TRAINING),
         ((), ("synonyms.criterion=rand",), {"select_synonyms"} | TRAINING),
         (("model.type=CE",), ("synonyms.M=2",), {"select_synonyms", "labelize"}),
-        ((), ("model.type=CE_MSAM_CLQ",), {"labelize", "train_joint", "evaluate", "explain"}),
+        ((), ("model.type=CE_MSAM_CLQ",), {"labelize", "train_joint", "evaluate", "score_open", "explain"}),
         (("model.type=CE",), ("model.type=LE",), TRAINING),
         ((), ("clq.lambda=50",), {"train_joint"}),
         ((), ("quantifier.seed=1",), {"train_quantifier", "train_joint", "evaluate"}),
-        ((), ("evaluate.bins=10",), {"evaluate"}),
-        ((), ("evaluate.bootstrap=7",), {"baselines", "evaluate", "explain"}),
+        ((), ("evaluate.bins=10",), {"evaluate", "score_open"}),
+        ((), ("evaluate.bootstrap=7",), {"baselines", "evaluate", "score_open", "explain"}),
         ((), ("explain.documents=3",), {"explain"}),
+        ((), ("selective.recall=0.9",), {"evaluate"}),
         ((), ("model.window=32",), {"labelize"}),
         ((), ("train.keep_checkpoints=3",), set()),
         ((), ("compute.launch=torchrun --standalone --nproc-per-node 1",), set()),

@@ -366,7 +366,7 @@ def test_open_codes_are_scored_by_their_words(workspace):
         codes = [[*row.codes, *(["004"] if "w3" in row.text.split() else [])] for row in table.itertuples()]
         io.write_parquet(paths.split(part), table.assign(codes=codes))
     io.write_json(paths.CANDIDATES, CANDIDATES)
-    io.write_json(paths.WITHHELD, ["004"])
+    io.write_json(paths.OPEN_LABELS, {"withheld": ["004"], "choice": {"M": 2, "criterion": "MDP", "seed": 0}})
     io.write_json(paths.GOLD, {})
     train_classifier.main()
     predict.main()
@@ -409,7 +409,7 @@ def test_a_trained_code_scored_by_its_words_has_the_logit_that_it_was_trained_to
 
 
 def test_nothing_open_is_nothing_done(workspace):
-    io.write_json(paths.WITHHELD, [])
+    io.write_json(paths.OPEN_LABELS, {"withheld": [], "choice": None})
     score_open.main()
     assert io.read_json(paths.OPEN_CODES) == {"test": {}}
     assert Fitted.read(paths.OPEN) is None

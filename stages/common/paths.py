@@ -29,7 +29,7 @@ LABEL_CODES = LABELS / "codes.json"  # the columns of all targets and prediction
 LABEL_DOCUMENTS = LABELS / "documents.parquet"  # part, document_id, subject_id: the rows
 ARCHITECTURE = LABELS / "architecture.json"  # what train_classifier builds
 HEAD_SYNONYMS = LABELS / "synonyms.json"  # code -> phrases for an MSAM head, {} for a plain one
-WITHHELD = LABELS / "withheld.json"  # codes of the label set that training does not see
+OPEN_LABELS = LABELS / "open.json"  # codes withheld from training; how an MSAM head's synonyms were chosen
 JOINT = LABELS / "joint.json"  # {"joint": true} for *_CLQ
 
 ENCODER = Path("models/encoder")

@@ -93,6 +93,20 @@ def dvc_added() -> Iterator[Path]:
             yield Path(name).parent / output["path"]
 
 
+def shared_folder() -> Path:
+    """Where all workspaces of a repository have their checkpoints: in DVC's cache; models/checkpoints without DVC."""
+    from dvc.config import Config, ConfigError  # takes half a second
+    from dvc.exceptions import NotDvcRepoError
+    from dvc.repo import Repo
+
+    try:
+        dvc_folder = Repo.find_dvc_dir()
+        configured = Config(dvc_folder, validate=False)["cache"].get("dir")
+    except (NotDvcRepoError, ConfigError):
+        return paths.CHECKPOINTS
+    return Path(configured or Path(dvc_folder) / "cache") / "checkpoints"
+
+
 def git(*arguments: str) -> str | None:
     """What git answers; None where it has no answer. Raises InputError where it refuses the repository."""
     try:

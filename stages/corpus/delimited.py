@@ -179,13 +179,10 @@ class _Whole(io.RawIOBase):
         """Raise InputError unless the last record has ended."""
         if self.n_quotes % 2:
             raise InputError(
-                f"{self.path} is cut short: it ends inside a field in quotation marks (or has one that is not "
-                "doubled)"
+                f"{self.path} is cut short: it ends inside a field in quotation marks (or has one that is not doubled)"
             )
         if self.last not in (b"\n", b"\r"):
-            raise InputError(
-                f"{self.path} is cut short: its last record has no line end (if it is whole, add one)"
-            )
+            raise InputError(f"{self.path} is cut short: its last record has no line end (if it is whole, add one)")
 
 
 def _raise_damage(path: Path, error: Exception) -> NoReturn:

@@ -17,18 +17,16 @@ from pathlib import Path
 from typing import IO, Any, NamedTuple
 
 from accelerate import Accelerator
-from dvc.config import Config, ConfigError
-from dvc.exceptions import NotDvcRepoError
-from dvc.repo import Repo
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from stages.common import io, paths
+from stages.common import io
 from stages.common.code import code_of_stage, meaning_of
 from stages.common.io import InputError
 from stages.common.lock import Record, md5_of_folder
 from stages.common.params import Train
+from stages.common.workspace import shared_folder
 from stages.modeling.devices import describe
 
 log = logging.getLogger(__name__)
@@ -43,16 +41,6 @@ class Checkpoint(NamedTuple):
 
     state: dict[str, Any]
     tensors: dict[str, dict[str, Tensor]]
-
-
-def shared_folder() -> Path:
-    """Where all workspaces of a repository have their checkpoints: in DVC's cache; models/checkpoints without DVC."""
-    try:
-        dvc_folder = Repo.find_dvc_dir()
-        configured = Config(dvc_folder, validate=False)["cache"].get("dir")
-    except (NotDvcRepoError, ConfigError):
-        return paths.CHECKPOINTS
-    return Path(configured or Path(dvc_folder) / "cache") / "checkpoints"
 
 
 def run_key(settings: dict[str, Any], inputs: Iterable[Path], stage: str) -> str:

@@ -2,11 +2,15 @@
 
 import logging
 from collections.abc import Iterable
+from importlib.metadata import version
 from pathlib import Path
 
-from stages.common import outside
+from stages.common import io, outside
+from stages.common.code import ROOT, meaning_of
 from stages.common.io import InputError
-from stages.synonyms.pools import Pool, icd10cm_pool, normalise_all
+from stages.common.workspace import shared_folder
+from stages.synonyms import pools
+from stages.synonyms.pools import Pool
 
 log = logging.getLogger(__name__)
 
@@ -22,9 +26,9 @@ def open_pool(source: str, trained: Iterable[str], corpus: Iterable[str]) -> Poo
     """
     if source == CORPUS:
         wanted = set(corpus)
-        pool = icd10cm_pool(sorted(wanted))
+        pool = pools.icd10cm_pool(sorted(wanted))
     elif source == ICD10CM:
-        pool = icd10cm_pool(icd10cm_codes())
+        pool = icd10cm_phrases()
         wanted = set(pool)
     else:
         pool = read_pool(Path(source))
@@ -38,6 +42,21 @@ def open_pool(source: str, trained: Iterable[str], corpus: Iterable[str]) -> Poo
     if not phrases:
         raise InputError(f"open codes of {source}: none has a phrase and is not trained already")
     return phrases
+
+
+def kept_folder() -> Path:
+    """Where phrases, and their embeddings, are kept between runs: beside DVC's cache, as checkpoints are."""
+    return shared_folder().with_name("phrases")
+
+
+def icd10cm_phrases() -> Pool:
+    """The phrases of all of ICD-10-CM; gathered once for a version of it and of the code that gathers them."""
+    names = version("simple_icd_10_cm"), meaning_of(Path(pools.__file__).relative_to(ROOT))[:8]
+    kept = kept_folder() / f"icd10cm-{'-'.join(names)}.json"
+    if not kept.exists():
+        kept.parent.mkdir(parents=True, exist_ok=True)
+        io.write_json(kept, pools.icd10cm_pool(icd10cm_codes()))
+    return io.read_json(kept)
 
 
 def icd10cm_codes() -> list[str]:
@@ -64,5 +83,5 @@ def read_pool(path: Path) -> Pool:
             raise InputError(f"{path}, entry {number}: a code should be a text; put it in quotes")
         if not isinstance(listed, list) or not all(isinstance(phrase, str) for phrase in listed):
             raise InputError(f"{path}, entry {number}: should be a phrase or a list of phrases")
-        pool[code.strip()] = normalise_all(listed)
+        pool[code.strip()] = pools.normalise_all(listed)
     return pool

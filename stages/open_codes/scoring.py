@@ -14,15 +14,16 @@ from stages.common import io
 from stages.encoder.encoder import AS_IT_IS, embeddings, load_encoder
 from stages.encoder.tokenizer import load_tokenizer
 from stages.modeling.batching import Batch
-from stages.modeling.checkpoints import shared_folder
 from stages.modeling.heads import MsamHead
 from stages.modeling.model import CodingModel
 from stages.open_codes.mix import Mix, stack
-from stages.open_codes.similarity import CACHED, WINDOWS, CodeIndex, read_windows
+from stages.open_codes.phrases import kept_folder
+from stages.open_codes.similarity import WINDOWS, CodeIndex, read_windows
 from stages.synonyms import mdp, selection
 from stages.synonyms.pools import Pool
 
 MIX = "mix.json"
+CACHED = 5_000  # so many phrases are embedded once and kept
 SHORTLIST = 2000  # open codes of a document that are scored: those whose phrases are most like it
 
 
@@ -52,7 +53,7 @@ class Scorer:
     model: CodingModel
     index: CodeIndex
     counts: np.ndarray
-    choice: Choice
+    choice: Choice | None
     encoder_folder: Path
     device: torch.device
     vectors: dict[int, np.ndarray] = field(default_factory=dict)
@@ -91,6 +92,7 @@ class Scorer:
         """The [CLS] embeddings of the M synonyms of a code (M, d)."""
         if code not in self.vectors:
             states = self.index.states[self.index.starts[code] : self.index.starts[code + 1], 0].astype(np.float32)
+            assert self.choice is not None, "only an MSAM head has synonyms"
             M, criterion, seed = self.choice
             if criterion == "MDP":
                 chosen = selection.choose(mdp.cosine_distances(states), M).chosen
@@ -104,7 +106,7 @@ def embed(pool: Pool, encoder_folder: Path, device: torch.device) -> CodeIndex:
     """The index of codes and phrases, embedded by the untouched encoder; many phrases once, then from DVC's cache."""
     phrases = sorted({phrase for listed in pool.values() for phrase in listed})
     key = hashlib.sha256("\n".join([io.digest(encoder_folder), *phrases]).encode()).hexdigest()[:16]
-    kept = shared_folder().parent / "phrases" / f"{key}.npy"
+    kept = kept_folder() / f"{key}.npy"
     if len(phrases) >= CACHED and kept.exists():
         states = np.load(kept, mmap_mode="r")
     else:
@@ -134,13 +136,13 @@ class Fitted:
     """
 
     mix: Mix
-    choice: Choice
+    choice: Choice | None
     trained: Pool
     counts: Mapping[str, int]
 
     def write(self, folder: Path) -> None:
         """Write mix.json into an existing folder."""
-        content = {"mix": self.mix.to_dict(), "choice": self.choice._asdict(), "trained": self.trained}
+        content = {"mix": self.mix.to_dict(), "choice": self.choice and self.choice._asdict(), "trained": self.trained}
         io.write_json(folder / MIX, content | {"counts": self.counts}, digits=17)
 
     @classmethod
@@ -148,8 +150,8 @@ class Fitted:
         """What `write` wrote; None where nothing was fitted."""
         if not (folder / MIX).is_file() or not (content := io.read_json(folder / MIX)):
             return None
-        choice, counts = Choice(**content["choice"]), content["counts"]
-        return cls(Mix(**content["mix"]), choice, content["trained"], counts)
+        choice = Choice(**content["choice"]) if content["choice"] else None
+        return cls(Mix(**content["mix"]), choice, content["trained"], content["counts"])
 
 
 def scorer_of(
@@ -157,7 +159,7 @@ def scorer_of(
     trained: Pool,
     open_codes: Pool,
     counts: Mapping[str, int],
-    choice: Choice,
+    choice: Choice | None,
     encoder_folder: Path,
 ) -> Scorer:
     """A scorer on the device of the model. `trained`: in the order of its logits."""

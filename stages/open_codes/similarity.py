@@ -16,8 +16,7 @@ from stages.encoder.encoder import embeddings
 WINDOWS = ((3, 2), (6, 3), (12, 6))  # words, and how many from one window to the next
 OVERLAP = (8, 4)
 PHRASES_AT_ONCE = 2**14
-LEARNT_FROM = 20_000
-CACHED = 5_000  # so many phrases are embedded once and kept
+LEARNT_FROM = 5_000
 
 
 def windows(text: str, size: int, step: int) -> list[str]:

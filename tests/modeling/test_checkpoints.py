@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from stages.common import code, lock, paths
+from stages.common import code, lock, paths, workspace
 from stages.modeling import checkpoints
 from stages.modeling.checkpoints import Checkpoint, CheckpointFolder, run_key
 
@@ -151,12 +151,12 @@ def test_the_second_of_two_equal_runs_waits_for_the_first(tmp_path):
 
 def test_checkpoints_lie_where_all_workspaces_find_them(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    assert checkpoints.shared_folder() == paths.CHECKPOINTS
+    assert workspace.shared_folder() == paths.CHECKPOINTS
     subprocess.run(["git", "init", "-q"], check=True)
     subprocess.run([sys.executable, "-m", "dvc", "init", "-q"], check=True)
-    assert checkpoints.shared_folder() == tmp_path / ".dvc" / "cache" / "checkpoints"
+    assert workspace.shared_folder() == tmp_path / ".dvc" / "cache" / "checkpoints"
     (tmp_path / ".dvc" / "config.local").write_text("[cache]\n    dir = /elsewhere/cache\n")
-    assert checkpoints.shared_folder() == Path("/elsewhere/cache/checkpoints")
+    assert workspace.shared_folder() == Path("/elsewhere/cache/checkpoints")
 
 
 def test_the_key_of_a_run_outlives_comments_and_docstrings(tmp_path, monkeypatch):
