@@ -58,13 +58,13 @@ class Record:
 
     def other_bytes(self, other: "Record") -> list[str]:
         """The stages that made other bytes here and there although their command, inputs and settings are equal."""
-        shared = [name for name in self.stages if name in other.stages]
-        same = [
-            name
-            for name in shared
-            if all(self.stages[name].get(key) == other.stages[name].get(key) for key in ("cmd", "deps", "params"))
-        ]
-        return [name for name in same if self.stages[name].get("outs") != other.stages[name].get("outs")]
+
+        def differs(here: dict, there: dict) -> bool:
+            same = "deps" in here and all(here.get(key) == there.get(key) for key in ("cmd", "deps", "params"))
+            earlier = {out["path"]: out.get("md5") for out in there.get("outs", ())}
+            return same and any(out.get("md5") != earlier.get(out["path"], out.get("md5")) for out in here["outs"])
+
+        return [name for name in self.stages if name in other.stages and differs(self.stages[name], other.stages[name])]
 
     def doubt(self, path: Path, md5: str) -> str | None:
         """Why a file or folder with this md5 is not known to be what `settings` made; None where it is."""

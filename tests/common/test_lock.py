@@ -56,14 +56,16 @@ def test_a_figure_counts_only_if_its_run_is_recorded_whole(changes, content, dou
 
 
 def test_other_bytes_of_equal_inputs_are_told_from_another_run():
-    """Another processor's training: evaluate then has other inputs, so it is train alone that is named."""
+    """Another processor's training: what reads the model then has other inputs, so it is train alone that is named."""
+    data = {"deps": [{"path": "data", "md5": "d"}]}
     elsewhere = [{"path": str(MODEL), "md5": "elsewhere.dir"}]
-    there = record(
-        lock(train={"outs": elsewhere}, evaluate={"deps": elsewhere, "outs": [{"path": str(METRICS), "md5": "x"}]})
-    )
-    assert record(lock()).other_bytes(there) == ["train"]
-    assert record(lock()).other_bytes(record(lock())) == []
-    assert record(lock()).other_bytes(record(lock(train={"outs": elsewhere, "cmd": "other"}))) == []
+    metrics = [{"path": str(METRICS), "md5": "x"}]
+    here = record(lock(train=data))
+    there = record(lock(train=data | {"outs": elsewhere}, evaluate={"deps": elsewhere, "outs": metrics}))
+    assert here.other_bytes(there) == ["train"]
+    assert here.other_bytes(here) == []
+    assert here.other_bytes(record(lock(train=data | {"outs": elsewhere, "cmd": "other"}))) == []
+    assert record(lock()).other_bytes(record(lock(train={"outs": elsewhere}))) == []  # without inputs nothing is equal
 
 
 def test_without_a_lock_file_nothing_is_doubted_and_a_broken_one_is_named():

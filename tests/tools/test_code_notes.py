@@ -43,7 +43,7 @@ def pipeline(bert_folder, tmp_path, monkeypatch) -> Path:
     io.write_json(paths.CALIBRATION, {"test": {"temperature": {"temperature": 2.0}}})
     io.write_json(paths.PAPER, {"f1_micro": 15.0})
     promised = {"accept_above": 0.8, "leave_below": 0.3, "accepted": 0.75, "precision": 0.96}
-    io.write_json(paths.SELECTIVE, {"test": {"none": promised}})
+    io.write_json(paths.SELECTIVE, {"test": promised})
     return tmp_path
 
 

@@ -112,7 +112,7 @@ def from_pipeline(root: Path = Path()) -> Kit:
     origin, known = provenance["corpus"], provenance["titles"]
     codes = sorted(known)
     measured = io.read_json(root / paths.CLASSIFICATION)["val"]["shared_threshold"]
-    selected = io.read_json(root / paths.SELECTIVE)["test"]["none"]
+    selected = io.read_json(root / paths.SELECTIVE)["test"]
     in_icd10 = CORPORA[origin["format"]].subsets[origin["subset"]].revision == 10
     described = {
         "codes": codes,

@@ -79,7 +79,6 @@ ATTRIBUTIONS = {
     "attention_x_input_x_gradient": "attention x input x gradient",
     "random": "random",
 }
-ACCEPTED_BY = {"none": "none", "platt": "Platt, per code"}
 ACCEPTED = ("precision", "accepted", "recall", "reviewed_per_document", "automatic_documents")
 OPEN_SCORES = {
     "mix": "all codes, mixed",
