@@ -2,11 +2,10 @@
 
 Both thresholds are chosen on validation by fixed-sequence testing (learn then test, Angelopoulos et al. 2021): from the
 strictest threshold on, each is kept while the one-sided bound of its share of errors, exact for independent decisions
-(Clopper and Pearson 1934), stays within the promise; so that a promise is broken, over all documents of
-its kind, with a probability of `RISK` at most. The
-decisions of a patient are not independent: bounds are taken at the effective number of decisions, the number over the
-design effect (Kish 1965) of patients. Precision and recall are pooled over all decisions, which is what a hospital
-counts, not averaged over documents.
+(Clopper and Pearson 1934), stays within the promise. Over all documents of its kind a promise is then broken with a
+probability of `RISK` at most. The decisions of a patient are not independent: bounds are taken at the effective number
+of decisions, the number over the design effect (Kish 1965) of patients. Precision and recall are pooled over all
+decisions, which is what a hospital counts, not averaged over documents.
 """
 
 from typing import Any, NamedTuple

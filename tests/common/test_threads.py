@@ -1,0 +1,43 @@
+"""Kernels are chosen before a library loads, by params.yaml alone."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from stages.common.threads import PORTABLE, choose_kernels
+
+SHOW = """
+import stages, json, sys
+assert "numpy" not in sys.modules and "torch" not in sys.modules
+import scipy.linalg, torch
+from numpy._core._multiarray_umath import __cpu_features__ as features
+from threadpoolctl import threadpool_info
+blas = {info["architecture"] for info in threadpool_info() if info["internal_api"] == "openblas"}
+print(json.dumps([torch.backends.cpu.get_cpu_capability(), sorted(blas), features["X86_V4"]]))
+"""
+
+
+CPU = Path("/proc/cpuinfo")
+
+
+@pytest.mark.skipif(not CPU.exists() or "avx2" not in CPU.read_text(), reason="for x86-64 processors with AVX2")
+def test_portable_kernels_are_taken_by_every_library(tmp_path: Path):
+    (tmp_path / "params.yaml").write_text("compute: {portable: true}")
+    environment = os.environ | {"PYTHONPATH": str(Path(__file__).parents[2]), "OPENBLAS_CORETYPE": "Zen"}
+    command = [sys.executable, "-c", SHOW]
+    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=True)
+    assert json.loads(done.stdout) == ["AVX2", ["Haswell"], False]
+
+
+@pytest.mark.parametrize("content", ["compute: {portable: false}", "compute: {}", "", "- 1", "compute: [", None])
+def test_nothing_is_chosen_otherwise(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, content: str | None):
+    for name in PORTABLE:
+        monkeypatch.delenv(name, raising=False)
+    if content is not None:
+        (tmp_path / "params.yaml").write_text(content)
+    choose_kernels(tmp_path / "params.yaml")
+    assert not PORTABLE.keys() & os.environ.keys()
