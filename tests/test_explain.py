@@ -31,7 +31,7 @@ def explainer(bert_folder) -> Explainer:
 
 @pytest.fixture
 def accelerator():
-    return devices.start(Compute(device="cpu", precision="float32", threads=1, launch="python"))
+    return devices.start(Compute(device="cpu", precision="float32", threads=1, portable=False, launch="python"))
 
 
 def test_all_methods_at_once_measure_what_each_would_alone(explainer, accelerator, caplog: pytest.LogCaptureFixture):

@@ -102,7 +102,7 @@ def test_what_is_needed_is_measured(bert_folder, name):
     mask = model.tokenizer.unk_token_id
     scores = np.random.default_rng(1).random((2, len(words.spans)))
     cases = [Case(words, code, row) for code, row in zip((3, 1), scores, strict=True)]
-    accelerator = devices.start(Compute(device="cpu", precision="float32", threads=1, launch="python"))
+    accelerator = devices.start(Compute(device="cpu", precision="float32", threads=1, portable=False, launch="python"))
     found = faithfulness.drops(model, cases, mask, special_ids(model.tokenizer), 8, accelerator)
 
     def probability(case: Case, masked: np.ndarray) -> float:

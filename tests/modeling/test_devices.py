@@ -1,6 +1,7 @@
 import pytest
 import torch
 
+from stages.common import threads
 from stages.common.io import InputError
 from stages.common.params import Compute
 from stages.modeling import devices
@@ -12,7 +13,7 @@ def test_emulated_bf16_does_not_count(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda **how: asked.update(how) or False)
     monkeypatch.setattr(devices, "Accelerator", Taken)
-    devices.start(Compute(device="auto", precision="auto", threads=1, launch="python"))
+    devices.start(Compute(device="auto", precision="auto", threads=1, portable=False, launch="python"))
     assert asked == {"including_emulation": False}
     assert Taken.precision == "no"
 
@@ -31,9 +32,9 @@ class Taken:
 def test_cuda_that_is_not_there_is_told(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     with pytest.raises(InputError, match=r"compute\.device: cuda, but no CUDA device is found"):
-        devices.start(Compute(device="cuda", precision="auto", threads=1, launch="python"))
+        devices.start(Compute(device="cuda", precision="auto", threads=1, portable=False, launch="python"))
 
 
 def test_threads_are_what_was_asked_for():
-    devices.limit(2)
+    threads.limit(2)
     assert torch.get_num_threads() == 2

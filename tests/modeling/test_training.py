@@ -87,7 +87,9 @@ def new_training(folder, dropout=0.0, joint=False, **changes) -> Training:
         settings=settings,
         goal=Goal("f1_micro", higher_is_better=True),
         metrics=lambda logits, targets: {"f1_micro": micro_f1(logits, targets)},
-        accelerator=devices.start(Compute(device="cpu", precision="float32", threads=1, launch="python")),
+        accelerator=devices.start(
+            Compute(device="cpu", precision="float32", threads=1, portable=False, launch="python")
+        ),
         checkpoints=CheckpointFolder(folder, settings.keep_checkpoints),
     )
 
