@@ -34,7 +34,7 @@ def main() -> None:
         "encoder": encoder_fingerprint(settings.encoder),
         "start_from": start_fingerprint(settings.train.start_from),
         "evidence": evidence_fingerprint(settings.data),
-        "open": open_fingerprint(settings, subset.revision),
+        "open": open_fingerprint(settings),
     }
     with io.whole_directory(paths.CHECKED) as folder:
         for name, content in fingerprints.items():
@@ -127,15 +127,18 @@ def evidence_fingerprint(data: params.Data) -> dict[str, str]:
     return {"sha256": io.digest(folder)}
 
 
-def open_fingerprint(settings: params.Params, revision: int | None) -> dict[str, str]:
-    """The content of a file of open codes. Raises InputError for one that cannot be read or does not fit the corpus."""
+def open_fingerprint(settings: params.Params) -> dict[str, str]:
+    """The content of a file of open codes. Raises InputError where it cannot be read, or nothing can be measured."""
     source = settings.open.codes
-    if source == CORPUS and not corpora.CORPORA[settings.data.format].official:
+    if source is None:
+        return {}
+    if not corpora.CORPORA[settings.data.format].official:
         fit = ", ".join(name for name, corpus in corpora.CORPORA.items() if corpus.official)
-        raise InputError(f"open.codes: {CORPUS} is for {fit} alone: other corpora keep no codes that they leave out")
-    if source == ICD10CM and revision == 9:
-        raise InputError(f"open.codes: {ICD10CM}, but the codes of this corpus are ICD-9")
-    if source in (None, CORPUS, ICD10CM):
+        raise InputError(
+            f"open.codes: {source!r} should be null: only {fit} keeps the codes that its label set leaves out, by "
+            "which open codes are fitted and measured; set data.withheld instead, then `code_notes --also` or `--icd10cm`"
+        )
+    if source in (CORPUS, ICD10CM):
         return {}
     workspace.check_input("open.codes", source, "corpus, icd10cm, or a file that maps codes to phrases")
     read_pool(Path(source))

@@ -75,6 +75,7 @@ def test_the_projects_own_parameters_pass(repository: Path):
         ),
         ({"data__format": "mimic5"}, r"data\.format: 'mimic5' is not one of mimic3, mimic4, codiesp, table"),
         ({"synonyms__pools": ["uml"]}, r"synonyms\.pools: 'uml' is not one of umls, wikipedia"),
+        ({"open__codes": "icd10cm"}, "open.codes: 'icd10cm' should be null: only codiesp keeps"),
         ({"compute__threads": 100_000}, "threads: 100000 should be less than or equal to 256"),
         ({"model__type": "LE", "model__max_positions": 64_000_000_000}, "max_positions: 64000000000 should be less"),
         ({"train__learning_rate": float("inf")}, "train.learning_rate: inf should be a finite number"),
