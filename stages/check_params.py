@@ -136,7 +136,7 @@ def open_fingerprint(settings: params.Params) -> dict[str, str]:
         fit = ", ".join(name for name, corpus in corpora.CORPORA.items() if corpus.official)
         raise InputError(
             f"open.codes: {source!r} should be null: only {fit} keeps the codes that its label set leaves out, by "
-            "which open codes are fitted and measured; set data.withheld instead, then `code_notes --also` or `--icd10cm`"
+            "which open codes are fitted and measured; set data.withheld, then take `code_notes --also` or `--icd10cm`"
         )
     if source in (CORPUS, ICD10CM):
         return {}
