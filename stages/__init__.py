@@ -1,8 +1,8 @@
 """The stages of the pipeline, and the packages that they are made of."""
 
 import os
-from pathlib import Path
 
+from stages.common import paths
 from stages.common.threads import choose_kernels
 
 # An OpenMP thread that waits for another does not spin: on a machine that others use as well, the one waited for may
@@ -13,4 +13,4 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 # it would otherwise be given 4 KB at a time, then costs little.
 os.environ.setdefault("THP_MEM_ALLOC_ENABLE", "1")
 
-choose_kernels(Path("params.yaml"))
+choose_kernels(paths.PARAMS)

@@ -205,7 +205,9 @@ def main() -> None:
 
     # By the probabilities as they are: maps fitted on the validation documents would keep their promises there alone.
     promised = settings.selective
-    selected = selective.figures(test, selective.choose(val, promised.precision, promised.recall), resampling)
+    thresholds = selective.choose(val, promised.precision, promised.recall)
+    selected = {"promised_precision": promised.precision, "promised_recall": promised.recall, "risk": selective.RISK}
+    selected |= selective.figures(test, thresholds, resampling)
     plots["selective"] = selective.curve(test)
     say_promise(selected, promised)
 

@@ -161,8 +161,7 @@ def measure(scorer: Scorer, fitted: Mix, parts: Mapping[str, Part], evaluation: 
     for name, score in scores_by(fitted).items():
         threshold = mix.threshold_of(np.concatenate([score(pair.features) for pair in val.pairs]), val.true_pairs())
         measured[name] = describe(test.pairs, [score(pair.features) for pair in test.pairs], threshold)
-    phrases = {code: index.phrases[start:stop] for code, start, stop in index.items()}
-    found = PhraseLookup(phrases, index.codes).predict(test.texts)
+    found = PhraseLookup(index.pool, index.codes).predict(test.texts)
     looked_up = [row[pair.codes] for row, pair in zip(found.toarray().astype(float), test.pairs, strict=True)]
     measured["lookup"] = describe(test.pairs, looked_up, 0.5)
     shuffled = [shuffle(pair, scorer.counts, n_trained, evaluation.seed) for pair in test.pairs]
@@ -170,10 +169,8 @@ def measure(scorer: Scorer, fitted: Mix, parts: Mapping[str, Part], evaluation: 
     measured["shuffled_phrases"] = describe(shuffled, by_shuffled, fitted.threshold)
 
     probabilities = [fitted.probabilities(pair.features) for pair in test.pairs]
-    scored = np.zeros(test.targets.shape, np.float32)
-    for row, pair, values in zip(scored, test.pairs, probabilities, strict=True):
-        row[pair.codes] = values
-    kinds = {name: groups[name] for name in ("trained", "open")}
+    scored = figures.matrix(test.pairs, probabilities, len(index.codes), unscored=0.0)
+    kinds = {"trained": groups["trained"], "open": ~groups["trained"]}
     measured["mix"] |= figures.calibration_figures(test.targets, scored, kinds, evaluation.bins)
     n_open = test.targets[:, n_trained:].sum()
     n_listed = test.true_pairs().sum() - test.targets[:, :n_trained].sum()
@@ -181,4 +178,4 @@ def measure(scorer: Scorer, fitted: Mix, parts: Mapping[str, Part], evaluation: 
 
 
 if __name__ == "__main__":
-    run(main, memory="train.chunk_budget")
+    run(main)

@@ -20,9 +20,8 @@ class Description:
     """What the pipeline must know of a corpus before it reads it.
 
     title: in reports. folder: what data.raw_dir should be. protected: whether a data use agreement covers what is
-    trained on it. evidence: whether gold spans (data.evidence_dir) can be read for it. official: whether all
-    gold codes are kept, for an evaluation of its own. load: its reader; data.raw_dir
-    is a folder.
+    trained on it. evidence: whether gold spans (data.evidence_dir) can be read for it. official: whether all gold codes
+    are kept, for an evaluation of its own. load: its reader; data.raw_dir is a folder.
     """
 
     title: str

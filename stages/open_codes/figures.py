@@ -9,7 +9,7 @@ from stages.evaluation import calibration, classification, official, uncertainty
 from stages.evaluation.scored import Resampling
 from stages.open_codes.scoring import Pairs
 
-GROUPS = {"never": (0, 1), "1_4": (1, 5), "5_9": (5, 10), "10_more": (10, np.inf)}  # open codes by training documents
+GROUPS = {"never": (0, 1), "1_4": (1, 5), "5_9": (5, 10)}  # open codes by training documents
 
 
 def decision_figures(
@@ -34,9 +34,11 @@ def decision_figures(
     }
 
 
-def matrix(pairs: Sequence[Pairs], scores: Sequence[np.ndarray], n_codes: int) -> np.ndarray:
-    """Scores (N, C) of all codes; a code that was not scored for a document comes last there."""
-    lowest = min(score.min() for score in scores)
+def matrix(
+    pairs: Sequence[Pairs], scores: Sequence[np.ndarray], n_codes: int, unscored: float | None = None
+) -> np.ndarray:
+    """Scores (N, C) of all codes; one that was not scored for a document gets `unscored`, None: the lowest score."""
+    lowest = min(score.min() for score in scores) if unscored is None else unscored
     filled = np.full((len(pairs), n_codes), lowest, np.float32)
     for row, pair, score in zip(filled, pairs, scores, strict=True):
         row[pair.codes] = score
@@ -72,5 +74,6 @@ def calibration_figures(
 def groups_of(counts: np.ndarray, n_trained: int) -> dict[str, np.ndarray]:
     """Which codes (C,) are trained, and which open ones occur how often in training."""
     open_ = np.arange(len(counts)) >= n_trained
-    groups = {"trained": ~open_, "open": open_}
-    return groups | {name: open_ & (counts >= low) & (counts < high) for name, (low, high) in GROUPS.items()}
+    return {"trained": ~open_} | {
+        name: open_ & (counts >= low) & (counts < high) for name, (low, high) in GROUPS.items()
+    }

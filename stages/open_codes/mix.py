@@ -8,8 +8,7 @@ probability, so that one threshold serves all codes (METHOD.md, section 15).
 """
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
-from typing import Any
+from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy.special import expit
@@ -38,9 +37,6 @@ class Mix:
     def probabilities(self, features: np.ndarray) -> np.ndarray:
         """Of pairs with features (n, F): (n,)."""
         return expit(features @ np.array([self.weights[name] for name in FEATURES]) + self.intercept)
-
-    def to_dict(self) -> dict[str, Any]:
-        return asdict(self)
 
 
 def fit(features: np.ndarray, targets: np.ndarray) -> Mix:

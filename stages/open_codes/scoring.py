@@ -3,7 +3,7 @@
 import hashlib
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
@@ -142,7 +142,7 @@ class Fitted:
 
     def write(self, folder: Path) -> None:
         """Write mix.json into an existing folder."""
-        content = {"mix": self.mix.to_dict(), "choice": self.choice and self.choice._asdict(), "trained": self.trained}
+        content = {"mix": asdict(self.mix), "choice": self.choice and self.choice._asdict(), "trained": self.trained}
         io.write_json(folder / MIX, content | {"counts": self.counts}, digits=17)
 
     @classmethod

@@ -3,7 +3,7 @@
 The embeddings are means of the untouched encoder's states: on CodiEsp they rank open codes better than its [CLS] state.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 
 import numpy as np
@@ -34,17 +34,11 @@ class CodeIndex:
     """Codes, their phrases, and the phrases' embeddings: `states` (P, 2, d), of [CLS] and the mean, code by code."""
 
     def __init__(self, pool: Mapping[str, Sequence[str]], states: np.ndarray) -> None:
+        self.pool = pool
         self.codes = list(pool)
         self.phrases = [phrase for code in self.codes for phrase in pool[code]]
         self.starts = np.cumsum([0, *(len(pool[code]) for code in self.codes)])
         self.states = states
-
-    def items(self) -> Iterator[tuple[str, int, int]]:
-        """Each code, and where its phrases begin and end."""
-        yield from zip(self.codes, self.starts[:-1].tolist(), self.starts[1:].tolist(), strict=True)
-
-    def first_phrase(self, code: int) -> str:
-        return self.phrases[self.starts[code]]
 
     @cached_property
     def means(self) -> np.ndarray:

@@ -42,7 +42,13 @@ def pipeline(bert_folder, tmp_path, monkeypatch) -> Path:
     io.write_json(paths.CLASSIFICATION, {"val": part, "test": part})
     io.write_json(paths.CALIBRATION, {"test": {"temperature": {"temperature": 2.0}}})
     io.write_json(paths.PAPER, {"f1_micro": 15.0})
-    promised = {"accept_above": 0.8, "leave_below": 0.3, "accepted": 0.75, "precision": 0.96}
+    promised = {
+        "accept_above": 0.8,
+        "leave_below": 0.3,
+        "accepted": 0.75,
+        "precision": 0.96,
+        "promised_precision": 0.95,
+    }
     io.write_json(paths.SELECTIVE, {"test": promised})
     return tmp_path
 

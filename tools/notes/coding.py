@@ -129,7 +129,7 @@ def code_open(
     return tuple(
         Coded(
             code=scorer.index.codes[columns[place]],
-            title=scorer.index.first_phrase(int(columns[place])),
+            title=scorer.index.pool[scorer.index.codes[columns[place]]][0],
             kind="",
             probability=float(probabilities[place]),
             calibrated=float(probabilities[place]),

@@ -19,10 +19,10 @@ TEMPLATES = Environment(loader=FileSystemLoader(Path(__file__).parent), autoesca
 
 @dataclass(frozen=True)
 class Coded:
-    """One code of a note; `open`: training has not seen it, and it is scored by its words. `state`: accepted,
-    to review or left out.
+    """One code of a note.
 
-    `scores` (W,) of the note's words, None where none were asked for.
+    state: accepted, to review or left out. open: training has not seen it, and it is scored by its words. scores (W,):
+    of the note's words, None where none were asked for.
     """
 
     code: str

@@ -41,6 +41,9 @@ METRICS = {
     "rae": Metric("RAE", "lower", factor=1, digits=3),
     "ae_shifted": Metric("AE, shifted", "lower", digits=2),
     "rae_shifted": Metric("RAE, shifted", "lower", factor=1, digits=3),
+    "promised_precision": Metric("promised precision", "higher"),
+    "promised_recall": Metric("promised recall", "higher"),
+    "risk": Metric("risk", "lower"),
     "accepted": Metric("accepted", "higher"),
     "automatic_documents": Metric("documents without review", "higher"),
     "reviewed_per_document": Metric("to review, per document", "lower", factor=1),
@@ -79,7 +82,10 @@ ATTRIBUTIONS = {
     "attention_x_input_x_gradient": "attention x input x gradient",
     "random": "random",
 }
-ACCEPTED = ("precision", "accepted", "recall", "reviewed_per_document", "automatic_documents")
+ACCEPTED = (
+    *("promised_precision", "promised_recall", "risk"),
+    *("precision", "accepted", "recall", "reviewed_per_document", "automatic_documents"),
+)
 OPEN_SCORES = {
     "mix": "all codes, mixed",
     "trained_codes": "trained codes alone",

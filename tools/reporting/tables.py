@@ -8,7 +8,6 @@ from typing import NamedTuple
 
 import pandas as pd
 
-from stages.evaluation import selective
 from stages.evaluation.breakdowns import BANDS
 from tools.reporting.experiments import Experiment, Setting, main_settings
 from tools.reporting.literature import blocks_beside
@@ -238,14 +237,13 @@ def official_table(settings: Sequence[Setting]) -> Table:
 
 def selective_table(settings: Sequence[Setting]) -> Table:
     """What may go without a person, at a promised precision and recall."""
-    promises = [settings[0].experiments[0].params.get(f"selective.{name}") for name in ("precision", "recall")]
     return _table(
         "selective",
         "Codes accepted without a person",
-        f"On the test documents, in percent. Promised: precision {promises[0]} of the codes that are accepted, recall "
-        f"{promises[1]} of those accepted or shown to a person; both thresholds are chosen on validation patients, so "
-        f"that each promise is broken with a probability of {selective.RISK:g} at most. Accepted: the share of all "
-        "true codes. 0: too few validation documents to promise anything.",
+        "On the test documents, in percent. Promised are a precision of the codes that are accepted, and a recall of "
+        "those accepted or shown to a person; both thresholds are chosen on validation patients, so that a promise is "
+        "broken with the probability named as risk at most. Accepted: the share of all true codes. 0: too few "
+        "validation documents to promise anything.",
         LABELS[:-1],
         [Row(_labels(setting), figures_of(setting, keys("selective.test", ACCEPTED))) for setting in settings],
     )
