@@ -63,7 +63,8 @@ def promise(kit: Kit) -> str:
         return "No code may go without a person: validation has too few documents to promise a precision."
     found = io.read_json(paths.SELECTIVE)["test"]
     return (
-        f"Accepted without a person above {kit.accept:.3f} (promised precision {found['promised_precision']:g}), chosen on validation patients of the same corpus; on test "
+        f"Accepted without a person above {kit.accept:.3f} (promised precision {found['promised_precision']:g}), "
+        f"chosen on validation patients of the same corpus; on test "
         f"{100 * found['accepted']:.1f} % of the true codes, at precision {found['precision']:.3f}. On other texts "
         "nothing is promised."
     )
