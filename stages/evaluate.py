@@ -124,9 +124,6 @@ def official_metrics(
     cases, each of which is a patient of its own.
     """
 
-    def intervals(statistics: dict[str, uncertainty.Statistic]) -> dict[str, list[float]]:
-        return uncertainty.intervals(statistics, np.arange(len(gold)), settings.bootstrap, settings.seed)
-
     documents = pd.read_parquet(paths.LABEL_DOCUMENTS, columns=["part", "document_id"])
     others = pd.read_parquet(paths.split(UNCODED), columns=["document_id"])["document_id"]
     cases = [*documents.document_id[documents.part == part], *others]
@@ -135,14 +132,8 @@ def official_metrics(
     ranked = {case: [codes[column] for column in row] for case, row in zip(cases, order, strict=True) if case in gold}
     n_assigned = (probabilities > threshold).sum(axis=1)
     assigned = {case: ranked[case][:n] for case, n in zip(cases, n_assigned, strict=True) if case in gold}
-    figures = {
-        "map": official.mean_average_precision(gold, ranked),
-        "unreachable": official.unreachable(gold, codes),
-        **official.micro(gold, assigned),
-        "intervals": intervals(
-            {"map": official.map_statistic(gold, ranked)} | official.micro_statistics(gold, assigned)
-        ),
-    }
+    resampling = Resampling(np.arange(len(gold)), settings.bootstrap, settings.seed)
+    figures = official.figures(gold, ranked, assigned, resampling) | {"unreachable": official.unreachable(gold, codes)}
     return figures, {f"{part}_ranked.tsv": official.tsv(ranked), f"{part}_assigned.tsv": official.tsv(assigned)}
 
 

@@ -31,9 +31,9 @@ def load_pretrained(
     """The encoder (float32, evaluation mode) and the tokenizer of `source`: a folder, or a model's name on the hub.
 
     `revision` is the commit of a model on the hub; without one, the newest is taken and its commit logged. `texts` are
-    some that it is to read: its tokenizer is tried on them. Weights may
-    be one file or several, safetensors or PyTorch's own form; of the latter only tensors are read (torch's weights-only
-    loading), nothing else in the pickle is run. A pooler that `source` lacks is left out.
+    some that it is to read, on which its tokenizer is tried. Weights may be one file or several, safetensors or
+    PyTorch's own form; of the latter only tensors are read (torch's weights-only loading), nothing else in the pickle is
+    run. A pooler that `source` lacks is left out.
 
     Raises InputError where there is no such folder or model, the hub cannot be reached, the encoder is of no accepted
     family (families.py), weights are missing, or the tokenizer does not fit the classifiers or the encoder.

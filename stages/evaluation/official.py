@@ -5,11 +5,13 @@ distinct pairs of case and code (METHOD.md, section 14).
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
 from stages.evaluation.classification import Counts, f1, precision, ratio, recall
-from stages.evaluation.uncertainty import Statistic, document_mean, from_columns
+from stages.evaluation.scored import Resampling
+from stages.evaluation.uncertainty import Statistic, document_mean, from_columns, intervals
 
 Lists = Mapping[str, Sequence[str]]  # case -> codes, for predictions from the best to the worst
 
@@ -64,6 +66,16 @@ def micro_statistics(gold: Lists, assigned: Lists) -> dict[str, Statistic]:
         return from_columns(counts, lambda sums: metric(Counts(*sums.T)))
 
     return {"precision": pooled(precision), "recall": pooled(recall), "f1": pooled(f1)}
+
+
+def figures(gold: Lists, ranked: Lists, assigned: Lists, resampling: Resampling) -> dict[str, Any]:
+    """MAP of the ranked codes, precision, recall and F1 of the assigned ones, with intervals."""
+    statistics = {"map": map_statistic(gold, ranked)} | micro_statistics(gold, assigned)
+    return {
+        "map": mean_average_precision(gold, ranked),
+        **micro(gold, assigned),
+        "intervals": intervals(statistics, *resampling),
+    }
 
 
 def unreachable(gold: Lists, codes: Iterable[str]) -> float:

@@ -26,12 +26,7 @@ def decision_figures(
         order = np.argsort(-score, kind="stable")
         ranked[case] = [codes[column] for column in pair.codes[order]]
         assigned[case] = ranked[case][: int((score > threshold).sum())]
-    statistics = {"map": official.map_statistic(gold, ranked)} | official.micro_statistics(gold, assigned)
-    return {
-        "map": official.mean_average_precision(gold, ranked),
-        **official.micro(gold, assigned),
-        "intervals": uncertainty.intervals(statistics, *resampling),
-    }
+    return official.figures(gold, ranked, assigned, resampling)
 
 
 def matrix(
