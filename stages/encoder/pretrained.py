@@ -32,8 +32,8 @@ def load_pretrained(
 
     `revision` is the commit of a model on the hub; without one, the newest is taken and its commit logged. `texts` are
     some that it is to read, on which its tokenizer is tried. Weights may be one file or several, safetensors or
-    PyTorch's own form; of the latter only tensors are read (torch's weights-only loading), nothing else in the pickle is
-    run. A pooler that `source` lacks is left out.
+    PyTorch's own form; of the latter only tensors are read (torch's weights-only loading), nothing else in the pickle
+    is run. A pooler that `source` lacks is left out.
 
     Raises InputError where there is no such folder or model, the hub cannot be reached, the encoder is of no accepted
     family (families.py), weights are missing, or the tokenizer does not fit the classifiers or the encoder.
