@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +17,9 @@ from stages.corpus.document import SCORED, UNCODED
 from stages.corpus.text import count_words
 from stages.evaluation import breakdowns, calibration, classification, official, selective, tuning, uncertainty
 from stages.evaluation.scored import Predictions, Resampling
-from stages.modeling.predictions import is_joint, predictions_folder, read_logits
+from stages.modeling.predictions import is_joint, predictions_folder, read_logits, read_predictions
 from stages.quantification import comparison
+from stages.quantification.counting import Counting
 from stages.quantification.quantifiers import PrevalenceMLP, load_mlp
 
 log = logging.getLogger("stages.evaluate")
@@ -71,13 +73,11 @@ def tuned_metrics(test: Predictions, shared: float, by_code: np.ndarray, resampl
     }
 
 
-def fit_recalibrations(val: Predictions) -> tuple[float, dict[str, Callable[[np.ndarray], np.ndarray]]]:
-    """The temperature, and maps of logits (N, C) to calibrated ones, fitted on validation."""
-    temperature = tuning.fit_temperature(val.targets, val.logits)
-    slopes, intercepts = tuning.fit_platt(val.targets, val.logits)
-    return temperature, {
+def recalibrations(temperature: float, platt: np.ndarray) -> dict[str, Callable[[np.ndarray], np.ndarray]]:
+    """Maps of logits (N, C) to calibrated ones, by a temperature and by Platt's slopes and intercepts (2, C)."""
+    return {
         "temperature": lambda logits: logits / np.float32(temperature),
-        "platt": lambda logits: logits * slopes + intercepts,
+        "platt": lambda logits: logits * platt[0] + platt[1],
     }
 
 
@@ -160,7 +160,8 @@ def main() -> None:
     joint = is_joint()
     parts = {part: load_part(part, predictions_folder(), len(codes)) for part in SCORED}
     val, test = parts["val"], parts["test"]
-    training = classification.positives_by_code(io.read_csr(paths.targets("train")))
+    trained_on = io.read_csr(paths.targets("train"))
+    training = classification.positives_by_code(trained_on)
     resampling = Resampling(test.patients, settings.evaluate.bootstrap, settings.evaluate.seed)
 
     shared = tuning.shared_threshold(val.targets, val.probabilities)
@@ -181,13 +182,14 @@ def main() -> None:
         *(len(test.patients), classified["test"]["f1_micro"], classified["test"]["f1_macro"]),
     )
 
-    temperature, recalibrations = fit_recalibrations(val)
+    temperature = tuning.fit_temperature(val.targets, val.logits)
+    platt = np.stack(tuning.fit_platt(val.targets, val.logits))
     calibrated = {
         "val": {"mece": calibration.mece(val.targets, val.probabilities, bins)},
         "test": calibration_metrics(test, bins, resampling),
     }
     plots["reliability"] = reliability(test, bins)
-    for method, recalibration in recalibrations.items():
+    for method, recalibration in recalibrations(temperature, platt).items():
         recalibrated = test.recalibrate(recalibration)
         calibrated["test"][method] = calibration_metrics(recalibrated, bins, resampling)
         plots[f"reliability_{method}"] = reliability(recalibrated, bins)
@@ -202,17 +204,27 @@ def main() -> None:
     plots["selective"] = selective.curve(test)
     say_promise(selected, promised)
 
+    quantifier, tokens = settings.quantifier, read_predictions(paths.predictions(predictions_folder(), "val"))[1:]
+    counting = Counting.learn(
+        val,
+        load_networks(joint),
+        platt,
+        tokens,
+        training / trained_on.shape[0],
+        quantifier.train_samples,
+        quantifier.seed,
+    )
     quantified = comparison.compare(
+        counting,
         val,
         test,
-        load_networks(joint),
-        recalibration=recalibrations["platt"],
         bands=breakdowns.bands(training),
-        train_samples=settings.quantifier.train_samples,
-        test_samples=settings.quantifier.test_samples,
-        seed=settings.quantifier.seed,
+        n_groups=quantifier.test_samples,
+        seed=quantifier.seed,
         intervals=settings.evaluate.bootstrap > 0,
     )
+    counting = replace(counting, method=comparison.best_method(quantified.metrics["val"]))
+    log.info("counting: %s has the lowest error in groups of validation documents", counting.method)
     plots |= {
         "quantification_bands": quantified.by_band,
         "quantification_sizes": quantified.by_size,
@@ -231,6 +243,7 @@ def main() -> None:
         io.write_json(folder / "files.json", sorted(submission))
         for name, text in submission.items():
             (folder / name).write_text(text, encoding="utf-8")
+    counting.save(paths.COUNTING)
     io.write_json(paths.PAPER, paper_metrics(classified["test"], calibrated["test"], quantified.metrics["test"], joint))
     io.write_json(paths.CLASSIFICATION, classified)
     io.write_json(paths.CALIBRATION, calibrated)

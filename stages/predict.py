@@ -5,17 +5,17 @@ from stages.common.runner import run
 from stages.modeling import devices
 from stages.modeling.inference import predict_parts
 from stages.modeling.model import load_model
-from stages.modeling.predictions import write_logits
+from stages.modeling.predictions import write_predictions
 
 
 def main() -> None:
     settings = params.load()
     accelerator = devices.start(settings.compute)
     model = load_model(paths.CLASSIFIER).to(accelerator.device)
-    logits = predict_parts(model, paths.CLASSIFIER, settings.train.chunk_budget, accelerator)
+    predictions = predict_parts(model, paths.CLASSIFIER, settings.train.chunk_budget, accelerator)
     if accelerator.is_main_process:
         with io.whole_directory(paths.PREDICTIONS) as partial:
-            write_logits(partial, logits)
+            write_predictions(partial, predictions)
     devices.finish(accelerator)
 
 

@@ -21,7 +21,7 @@ from stages.modeling.clq import GroupSums, JointLoss
 from stages.modeling.data import Documents, load_documents
 from stages.modeling.inference import predict_parts
 from stages.modeling.model import load_model, save_model
-from stages.modeling.predictions import write_logits
+from stages.modeling.predictions import write_predictions
 from stages.modeling.training import Goal, Training, live_curves, micro_f1
 from stages.quantification.quantifiers import load_mlp
 
@@ -67,7 +67,7 @@ def train_both(settings: params.Params) -> None:
         on_epoch=live_curves("train_joint") if accelerator.is_main_process else lambda row: None,
     ).run()
 
-    logits = predict_parts(model, paths.CLASSIFIER, training.chunk_budget, accelerator)
+    predictions = predict_parts(model, paths.CLASSIFIER, training.chunk_budget, accelerator)
     if accelerator.is_main_process:
         with io.whole_directory(paths.JOINT_MODEL) as partial:
             io.write_json(partial / "joint.json", {"joint": True, "processes": accelerator.num_processes})
@@ -77,7 +77,7 @@ def train_both(settings: params.Params) -> None:
                 {name: weight.cpu() for name, weight in quantifier.state_dict().items()},
                 partial / "quantifier.safetensors",
             )
-            write_logits(partial, logits)
+            write_predictions(partial, predictions)
             io.write_json(partial / "history.json", history)
         checkpoints.finish(paths.JOINT_MODEL)
     devices.finish(accelerator)

@@ -67,7 +67,8 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def write_logits(part: str, logits: np.ndarray, folder: Path = paths.PREDICTIONS) -> None:
     folder.mkdir(parents=True, exist_ok=True)
-    save_file({"logits": logits.astype(np.float32)}, paths.predictions(folder, part))
+    tokens = {"n_tokens": np.arange(1, 1 + len(logits)), "n_unknown": np.zeros(len(logits), int)}
+    save_file({"logits": logits.astype(np.float32)} | tokens, paths.predictions(folder, part))
 
 
 def write_uncoded(logits: dict[str, np.ndarray]) -> None:
@@ -128,8 +129,9 @@ def test_what_is_tuned_on_validation_is_best_there(project: Path):
 
     assert f1(tuning.shared_threshold(val.targets, val.probabilities), "f1_micro") >= f1(0.5, "f1_micro")
     assert f1(tuning.code_thresholds(val.targets, val.probabilities), "f1_macro") >= f1(0.5, "f1_macro")
-    _, maps = evaluate.fit_recalibrations(val)
-    losses = [calibration.log_loss(val.targets, part.logits) for part in (val, val.recalibrate(maps["temperature"]))]
+    temperature = tuning.fit_temperature(val.targets, val.logits)
+    recalibrated = val.recalibrate(lambda logits: logits / np.float32(temperature))
+    losses = [calibration.log_loss(val.targets, part.logits) for part in (val, recalibrated)]
     assert losses[1] <= losses[0]
 
 
@@ -196,8 +198,8 @@ def test_without_resamples_there_are_no_intervals(project: Path):
     ("break_it", "message"),
     [
         (lambda path: path.unlink(), r"test\.safetensors does not exist; `dvc repro` makes it"),
-        (lambda path: path.write_bytes(path.read_bytes()[:40]), r"test\.safetensors holds no array `logits`"),
-        (lambda path: save_file({"other": np.zeros(3)}, path), r"test\.safetensors holds no array `logits`"),
+        (lambda path: path.write_bytes(path.read_bytes()[:40]), r"test\.safetensors holds no predictions"),
+        (lambda path: save_file({"other": np.zeros(3)}, path), r"test\.safetensors holds no predictions"),
         (lambda path: write_logits("test", np.zeros((25, 5))), r"logits of shape \(25, 5\) do not fit .* \(25, 6\)"),
         (lambda path: write_logits("test", np.full((25, 6), np.nan)), "150 logits are not finite"),
     ],

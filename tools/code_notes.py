@@ -21,66 +21,13 @@ from pathlib import Path
 from stages.common import io, outside
 from stages.common.io import InputError
 from stages.common.runner import run
-from stages.corpus import delimited
 from stages.open_codes.phrases import ICD10CM, read_pool
-from tools.notes import note_page
+from tools.notes import note_page, sources
 from tools.notes.note_page import CodedNote
-from tools.outputs import check_files
 
-TABLES, JSON_LINES = (".csv", ".csv.gz", ".tsv", ".tsv.gz"), (".jsonl", ".ndjson")
-KINDS = (".txt", *TABLES, *JSON_LINES)
 log = logging.getLogger("tools.code_notes")
 
-TEXT, ID = "text", "id"
 SHOWN = ("code", "title", "kind", "probability", "calibrated", "assigned", "state", "open")
-
-
-def read_notes(sources: Sequence[str]) -> Iterator[tuple[str, str]]:
-    """The name and text of each note. Raises InputError for what is no note."""
-    for source in sources:
-        path = Path(source)
-        if source == "-":
-            yield "standard input", outside.decode(sys.stdin.buffer.read(), "standard input")
-        elif path.is_dir():
-            files = sorted(file for file in path.iterdir() if file.suffix.lower() == ".txt" and file.name[0] != ".")
-            if not files:
-                raise InputError(f"{path} has no .txt file")
-            yield from ((file.name, outside.read_text(file)) for file in files)
-        elif path.name.lower().endswith(TABLES):
-            yield from _read_table(path)
-        elif path.suffix.lower() in JSON_LINES:
-            yield from _read_lines(path)
-        else:
-            yield path.name, outside.read_text(path)
-
-
-def check_sources(sources: Sequence[str]) -> None:
-    """Raise InputError for a source that is missing, or of a kind that holds more than one note's text."""
-    for path in (Path(source) for source in sources if source != "-"):
-        if not path.exists():
-            raise InputError(f"{path} does not exist")
-        if path.is_file() and not path.name.lower().endswith(KINDS) and "." in path.name.strip("."):
-            raise InputError(f"{path} is of a kind that is not read; it should be one of {', '.join(KINDS)}")
-
-
-def _read_table(path: Path) -> Iterator[tuple[str, str]]:
-    named = True
-    try:
-        delimited.sniff(path, [ID, TEXT])
-    except InputError:
-        named = False
-    for batch in delimited.read(path, [ID, TEXT] if named else [TEXT]):
-        numbers = batch.column(delimited.RECORD).to_pylist()
-        ids = batch.column(ID).to_pylist() if named else [""] * len(numbers)
-        names = [own.strip() or f"{path.name}, record {number}" for own, number in zip(ids, numbers, strict=True)]
-        yield from zip(names, batch.column(TEXT).to_pylist(), strict=True)
-
-
-def _read_lines(path: Path) -> Iterator[tuple[str, str]]:
-    for number, row in outside.json_lines(path, f"an object with the key {TEXT}"):
-        if not isinstance(text := row.get(TEXT), str):
-            raise InputError(f"{path}, line {number}: should be an object with the key {TEXT}, a text")
-        yield str(row.get(ID) or f"{path.name}, line {number}"), text
 
 
 def table(note: CodedNote) -> str:
@@ -137,30 +84,20 @@ def parse_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="python -m tools.code_notes", description="Code notes, and show the words that made each code."
     )
-    parser.add_argument("notes", nargs="+", help="text files, folders of .txt, .csv or .jsonl with a column text, or -")
-    which = parser.add_mutually_exclusive_group()
-    which.add_argument("--model", type=Path, help="a folder that tools.export wrote (default: what the pipeline made)")
-    which.add_argument("--revision", help="an experiment, or another git revision, whose model DVC's cache has")
+    sources.add_arguments(parser)
     parser.add_argument("--codes", type=at_least_one, default=5, help="codes shown at least (default: %(default)s)")
     more = parser.add_mutually_exclusive_group()
     more.add_argument("--also", type=Path, metavar="FILE", help="score these codes too: JSON or YAML, code -> phrases")
     more.add_argument("--icd10cm", action="store_true", help="score all of ICD-10-CM too, by its titles and terms")
-    parser.add_argument("--json", type=Path, metavar="FILE")
-    parser.add_argument("--csv", type=Path, metavar="FILE")
-    parser.add_argument("--html", type=Path, metavar="FILE")
     return parser.parse_args()
 
 
 def main() -> None:
     options = parse_arguments()
-    check_sources(options.notes)
-    outputs = [path for path in (options.json, options.csv, options.html) if path is not None]
-    read = [Path(source) for source in options.notes if source != "-"]
-    check_files(outputs, read if options.also is None else [*read, options.also])
+    notes = sources.read_all(options, [] if options.also is None else [options.also])
     also = ICD10CM if options.icd10cm else options.also and str(options.also)
     if also not in (None, ICD10CM):
         read_pool(options.also)
-    notes = list(read_notes(options.notes))
     if not notes:
         raise InputError("there is no note")
     from tools.notes.coding import code_notes  # takes seconds, so the inputs are looked at first

@@ -200,7 +200,7 @@ class Tests:
     def pairs(self, pairs: Sequence[tuple[Setting, Setting]]) -> list[dict[str, Difference]]:
         """The tested differences of pairs, p corrected for the number of pairs."""
         compared = [self.compared(*comparable(one, two)) for one, two in pairs]
-        corrected = {metric: tables.holm([found[metric]["p"] for found in compared]) for metric in TESTED}
+        corrected = {metric: uncertainty.holm([found[metric]["p"] for found in compared]) for metric in TESTED}
         return [
             {metric: _difference(found[metric], corrected[metric][i]) for metric in TESTED}
             for i, found in enumerate(compared)

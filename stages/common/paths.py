@@ -38,6 +38,7 @@ CHECKPOINTS = Path("models/checkpoints")  # what a killed run goes on from, wher
 PREDICTIONS = Path("models/predictions")
 QUANTIFIER = Path("models/quantifier")
 JOINT_MODEL = Path("models/joint")
+COUNTING = Path("models/counting.safetensors")  # what it takes to count codes in a group of documents
 OPEN = Path("models/open")  # how open codes are scored: mix.json
 SUBMISSION = Path("models/submission")  # CodiEsp: predictions as the official script takes them
 

@@ -20,11 +20,12 @@ N_TRIED = 2000  # texts at most
 
 
 class SpecialIds(NamedTuple):
-    """The tokenizer's own ids of [CLS], [SEP] and [PAD]."""
+    """The tokenizer's own ids of [CLS], [SEP], [PAD], and of what it does not know (-1: it knows everything)."""
 
     cls: int
     sep: int
     pad: int
+    unknown: int = -1
 
 
 def load_tokenizer(folder: Path, lowercase: bool | None = None) -> PreTrainedTokenizerBase:
@@ -82,7 +83,8 @@ def set_lowercase(tokenizer: PreTrainedTokenizerBase, lowercase: bool, where: Pa
 
 
 def special_ids(tokenizer: PreTrainedTokenizerBase) -> SpecialIds:
-    return SpecialIds(tokenizer.cls_token_id, tokenizer.sep_token_id, tokenizer.pad_token_id)
+    unknown = -1 if tokenizer.unk_token_id is None else tokenizer.unk_token_id
+    return SpecialIds(tokenizer.cls_token_id, tokenizer.sep_token_id, tokenizer.pad_token_id, unknown)
 
 
 def follow_tokenizer_json(

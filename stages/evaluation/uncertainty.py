@@ -4,7 +4,7 @@ Every metric here is a function of sums over documents. A resample gives each do
 together are a few matrix products. Documents of one patient are drawn, or exchanged, together.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -289,6 +289,15 @@ def compare(
             "p": (1 + as_far) / (1 + resamples),
         }
     return differences
+
+
+def holm(p_values: Sequence[float] | np.ndarray) -> np.ndarray:
+    """P-values corrected for their number (Holm 1979)."""
+    p = np.asarray(p_values, dtype=float)
+    order = np.argsort(p, kind="stable")
+    corrected = np.empty(len(p))
+    corrected[order] = np.minimum(1, np.maximum.accumulate(p[order] * np.arange(len(p), 0, -1)))
+    return corrected
 
 
 def _exchanged_difference(first: Statistic, second: Statistic, kept: np.ndarray) -> np.ndarray:

@@ -49,6 +49,12 @@ class Documents:
         return np.array(shapes, dtype=np.int64).reshape(-1, 2)
 
     @cached_property
+    def n_unknown(self) -> np.ndarray:
+        """How many tokens of each document the tokenizer does not know (N,)."""
+        so_far = np.cumsum(np.append(0, self.tokens == self.special.unknown))
+        return np.diff(so_far[self.offsets])
+
+    @cached_property
     def n_tokens(self) -> np.ndarray:
         """How many tokens the encoder reads of each document (N,), overlaps and own padding counted."""
         return self.shapes.prod(axis=1)

@@ -16,6 +16,7 @@ from stages.corpus.document import SCORED, UNCODED
 from stages.modeling.batching import Batch
 from stages.modeling.data import Documents, load_documents
 from stages.modeling.model import CodingModel
+from stages.modeling.predictions import Predicted
 
 PREDICTION_BUDGET = 4  # a pass without gradients holds this many times the chunks of a training pass
 
@@ -59,16 +60,16 @@ def predict(
 
 def predict_parts(
     model: CodingModel, tokenizer_folder: Path, chunk_budget: int, accelerator: Accelerator
-) -> dict[str, np.ndarray]:
-    """The logits of the validation, the test and the uncoded documents, float32 (N, C) each, by part."""
-    logits = {}
+) -> dict[str, Predicted]:
+    """The predictions of the validation, the test and the uncoded documents, by part."""
+    predictions = {}
     for part in (*SCORED, UNCODED):
         documents = load_documents(part, tokenizer_folder, model.architecture, targets=False)
+        logits = np.zeros((0, model.head.n_codes), np.float32)
         if len(documents):
-            logits[part] = predict(model, documents, chunk_budget, accelerator, name=part).numpy()
-        else:
-            logits[part] = np.zeros((0, model.head.n_codes), np.float32)
-    return logits
+            logits = predict(model, documents, chunk_budget, accelerator, name=part).numpy()
+        predictions[part] = Predicted(logits, np.diff(documents.offsets), documents.n_unknown)
+    return predictions
 
 
 def budget_factor(device: torch.device) -> int:

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from safetensors import SafetensorError
@@ -13,23 +14,36 @@ from stages.common.io import InputError
 RETRAIN = "lower train.learning_rate, then `dvc repro -f train_classifier`"
 
 
-def write_logits(folder: Path, logits: Mapping[str, np.ndarray]) -> None:
-    """Write the logits (N, C), float32, of each part into an existing folder. Raises InputError for non-finite ones."""
-    for part, values in logits.items():
-        _check_finite(values, f"the classifier's logits of the {part} documents")
-        save_file({"logits": values}, paths.predictions(folder, part))
+class Predicted(NamedTuple):
+    """The predictions of N documents, and how many tokens their texts have."""
+
+    logits: np.ndarray  # (N, C) float32
+    n_tokens: np.ndarray  # (N,)
+    n_unknown: np.ndarray  # (N,): of them, those that the tokenizer does not know
+
+
+def write_predictions(folder: Path, predictions: Mapping[str, Predicted]) -> None:
+    """Write the predictions of each part into an existing folder. Raises InputError for logits that are not finite."""
+    for part, predicted in predictions.items():
+        _check_finite(predicted.logits, f"the classifier's logits of the {part} documents")
+        save_file(predicted._asdict(), paths.predictions(folder, part))
 
 
 def read_logits(path: Path) -> np.ndarray:
     """Logits (N, C), float32. Raises InputError where they are missing, damaged or not finite."""
+    return read_predictions(path).logits
+
+
+def read_predictions(path: Path) -> Predicted:
+    """What `write_predictions` wrote. Raises InputError where it is missing, damaged or not finite."""
     try:
-        logits = load_file(path)["logits"]
+        predicted = Predicted(**load_file(path))
     except FileNotFoundError:
         raise InputError(f"{path} does not exist; `dvc repro` makes it") from None
-    except (SafetensorError, KeyError) as error:
-        raise InputError(f"{path} holds no array `logits` ({error}); `dvc repro -f predict` makes it again") from None
-    _check_finite(logits, str(path))
-    return logits
+    except (SafetensorError, TypeError) as error:
+        raise InputError(f"{path} holds no predictions ({error}); `dvc repro -f predict` makes it again") from None
+    _check_finite(predicted.logits, str(path))
+    return predicted
 
 
 def _check_finite(logits: np.ndarray, name: str) -> None:

@@ -4,20 +4,26 @@ import json
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
+import scipy.sparse as sp
 import torch
+from scipy.special import expit
 
 from stages.common import io, paths
 from stages.common.io import InputError
 from stages.encoder.architecture import Architecture
+from stages.evaluation.scored import Predictions
 from stages.modeling.model import build_model, save_model
 from stages.open_codes.mix import FEATURES, Mix
 from stages.open_codes.scoring import Choice, Fitted
-from tools import code_notes, export
+from stages.quantification.counting import Counting
+from stages.quantification.quantifiers import PrevalenceMLP
+from tools import code_notes, count_codes, export
 from tools.notes import kit as kits
 
 CODES = ["401.9", "486", "96.04"]
@@ -50,12 +56,65 @@ def pipeline(bert_folder, tmp_path, monkeypatch) -> Path:
         "promised_precision": 0.95,
     }
     io.write_json(paths.SELECTIVE, {"test": promised})
+    rng = np.random.default_rng(0)
+    logits = rng.normal(-2, 3, (60, 3)).astype(np.float32)
+    val = Predictions(sp.csr_array(rng.random((60, 3)) < expit(logits)), logits, np.arange(60))
+    platt, tokens = np.array([np.ones(3), np.zeros(3)]), (rng.integers(3, 9, 60), np.zeros(60))
+    counting = Counting.learn(val, {"mlp": PrevalenceMLP(3, 2)}, platt, tokens, np.full(3, 0.25), 20, 0)
+    replace(counting, method="pacc").save(paths.COUNTING)
     return tmp_path
 
 
-def run(*arguments: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sys, "argv", ["code_notes", *arguments])
-    code_notes.main()
+def run(*arguments: str, monkeypatch: pytest.MonkeyPatch, tool=code_notes) -> None:
+    monkeypatch.setattr(sys, "argv", [tool.__name__, *arguments])
+    tool.main()
+
+
+def test_a_group_is_counted_without_its_text(pipeline, monkeypatch, capsys):
+    """By the pipeline's model and its exported copy alike; PCC is the mean of what `code_notes` says of each note."""
+    pd.DataFrame({"text": [f"{MARKER} w1 w2", "w3 w4", "w5 w1"]}).to_csv("notes.csv", index=False)
+    outputs = ["--json", "out.json", "--csv", "out.csv", "--html", "out.html"]
+    run("notes.csv", *outputs, monkeypatch=monkeypatch, tool=count_codes)
+    counted = json.loads(Path("out.json").read_text())
+    assert counted["n_documents"] == 3 and counted["method"] == "pacc"
+    assert all(code["low"] <= code["number"] <= code["high"] <= 3 for code in counted["codes"])
+    assert [code["number"] for code in counted["codes"]] == sorted(pd.read_csv("out.csv").number, reverse=True)
+    assert not any(MARKER in Path(name).read_text() for name in ("out.json", "out.csv", "out.html"))
+    assert any("length of these documents is unlike" in warning for warning in counted["warnings"]) is False
+
+    run("notes.csv", "--method", "pcc", "--json", "pcc.json", monkeypatch=monkeypatch, tool=count_codes)
+    run("notes.csv", "--json", "coded.json", "--codes", "3", monkeypatch=monkeypatch)
+    single = pd.DataFrame(json.loads(Path("coded.json").read_text())).groupby("code").probability.sum()
+    for code in json.loads(Path("pcc.json").read_text())["codes"]:
+        assert code["number"] == pytest.approx(single[code["code"]], abs=1e-4)
+
+    run("kit", monkeypatch=monkeypatch, tool=export)
+    run("notes.csv", "--model", "kit", "--json", "kit.json", monkeypatch=monkeypatch, tool=count_codes)
+    assert json.loads(Path("kit.json").read_text()) == counted
+    run("notes.csv", monkeypatch=monkeypatch, tool=count_codes)
+    assert "title of 486" in capsys.readouterr().out
+
+
+def test_long_notes_are_said_to_be_unlike(pipeline, monkeypatch, caplog):
+    pd.DataFrame({"text": ["w1 w2 w3 w4 w5 w6 w7 w8 w9 " * 3] * 20}).to_csv("notes.csv", index=False)
+    run("notes.csv", monkeypatch=monkeypatch, tool=count_codes)
+    assert "length of these documents is unlike the 60 validation documents'" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["notes.csv", "--method", "magic"], "--method magic: this model has lazy, cc, pcc, mlp, acc, pacc, emq"),
+        (["gone.csv"], "gone.csv does not exist"),
+        (["notes.csv", "--json", "notes.csv"], "is a note that is read"),
+        (["--part", "test"], "test.safetensors does not exist"),
+    ],
+)
+def test_what_is_not_counted(pipeline, monkeypatch, arguments, message):
+    pd.DataFrame({"text": ["w1"]}).to_csv("notes.csv", index=False)
+    with pytest.raises(InputError, match=message):
+        run(*arguments, monkeypatch=monkeypatch, tool=count_codes)
+    assert pd.read_csv("notes.csv").text.tolist() == ["w1"]
 
 
 def test_every_source_gives_the_same_codes(pipeline, monkeypatch, capsys):

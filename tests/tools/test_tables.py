@@ -11,7 +11,7 @@ from tools.reporting import literature, tables
 from tools.reporting.experiments import Experiment, settings_of
 from tools.reporting.literature import blocks_beside
 from tools.reporting.metrics import METRICS
-from tools.reporting.tables import Cell, Difference, Row, Table, holm, main_table
+from tools.reporting.tables import Cell, Difference, Row, Table, main_table
 
 
 def experiment(type_, f1, M=4, criterion="MDP", seed=1, raw_dir="/mimic", subset="top50", split="published", **metrics):
@@ -113,12 +113,6 @@ def explained(type_, f1=0.5, **more):
         )
     }
     return experiment(type_, 0.6, **(measured | more))
-
-
-def test_holm_by_hand():
-    assert holm([0.01, 0.04, 0.03]) == pytest.approx([0.03, 0.06, 0.06])
-    assert holm([0.9, 0.8]) == [1.0, 1.0]
-    assert holm([]) == []
 
 
 def table_of_two():

@@ -34,14 +34,7 @@ def code_notes(
     `also`: a file of codes and phrases, or `icd10cm`, scored too. Also what the model is, in a sentence. Raises
     InputError where there is no such model.
     """
-    n_threads = torch.get_num_threads()
-    compute = params.Compute(device="auto", precision="float32", threads=n_threads, portable=False, launch="python")
-    accelerator = devices.start(compute if folder is not None else params.load().compute, "float32")
-    if revision is not None:
-        kit = kits.from_revision(revision)
-    else:
-        kit = kits.from_pipeline() if folder is None else kits.from_folder(folder)
-    kit.model.to(accelerator.device)
+    kit, accelerator = start(folder, revision)
     about = (
         f"{kit.type} model of {kit.about['format']} {kit.about['subset']}, {len(kit.codes)} codes; "
         f"assigned above {kit.threshold:.2f}. Texts as the model reads them. Not for clinical use."
@@ -51,6 +44,28 @@ def code_notes(
     scorer = open_scorer(kit, also)
     about += f" {len(scorer.index.codes) - scorer.n_trained} open codes, which training has not seen, by their words."
     return code(kit, notes, accelerator, n_codes, scorer), about
+
+
+def start(folder: Path | None, revision: str | None) -> tuple[Kit, Accelerator]:
+    """The model of an exported folder, of a revision, or what the pipeline made last, on the device that it runs on."""
+    n_threads = torch.get_num_threads()
+    compute = params.Compute(device="auto", precision="float32", threads=n_threads, portable=False, launch="python")
+    accelerator = devices.start(compute if folder is not None else params.load().compute, "float32")
+    if revision is not None:
+        kit = kits.from_revision(revision)
+    else:
+        kit = kits.from_pipeline() if folder is None else kits.from_folder(folder)
+    kit.model.to(accelerator.device)
+    return kit, accelerator
+
+
+def clean(kit: Kit, notes: Sequence[tuple[str, str]]) -> list[str]:
+    """The notes' texts, cleaned. Raises InputError for one of which nothing is left."""
+    texts = [kit.clean(note) for _, note in notes]
+    for (name, _), text in zip(notes, texts, strict=True):
+        if not text:
+            raise InputError(f"{outside.shown(name)} is empty, or has nothing that the model's cleaning leaves")
+    return texts
 
 
 def open_scorer(kit: Kit, also: str) -> Scorer:
@@ -73,10 +88,7 @@ def code(
 
     With a scorer, open codes are among them.
     """
-    texts = [kit.clean(note) for _, note in notes]
-    for (name, _), text in zip(notes, texts, strict=True):
-        if not text:
-            raise InputError(f"{outside.shown(name)} is empty, or has nothing that the model's cleaning leaves")
+    texts = clean(kit, notes)
     tokenised = [Words.from_text(text, kit.tokenizer) for text in texts]
     tokens = np.concatenate([words.ids for words in tokenised]).astype(np.int32)
     offsets = np.cumsum([0, *(len(words.ids) for words in tokenised)])

@@ -26,11 +26,12 @@ from stages.modeling.model import CodingModel, load_model
 from stages.modeling.model_type import ModelType
 from stages.modeling.predictions import model_folder
 from stages.open_codes.scoring import Fitted
+from stages.quantification.counting import Counting
 from tools.revisions import open_revision
 
 KIT = "kit.json"
 OPEN, ENCODER = "open", "encoder"  # in an exported folder: what open codes take
-NEEDED = (paths.JOINT, paths.CLASSIFICATION, paths.CALIBRATION, paths.PAPER, paths.SELECTIVE)  # beside the model
+NEEDED = (paths.JOINT, paths.CLASSIFICATION, paths.CALIBRATION, paths.PAPER, paths.SELECTIVE, paths.COUNTING)
 CLEANERS: dict[str, Cleaner] = {"folded": text.fold_white_space, "words": text.lower_alphanumeric}
 
 
@@ -53,6 +54,7 @@ class Kit:
     leave: float | None
     cleaning: str
     about: dict[str, Any]
+    counting: Counting
     open: Fitted | None = None
     encoder: Path | None = None
 
@@ -126,7 +128,9 @@ def from_pipeline(root: Path = Path()) -> Kit:
         "about": origin | {"joint": folder.name == paths.JOINT_MODEL.name},
     }
     return replace(
-        _assemble(folder, described), open=Fitted.read(root / paths.OPEN), encoder=(root / paths.ENCODER).absolute()
+        _assemble(folder, described, root / paths.COUNTING),
+        open=Fitted.read(root / paths.OPEN),
+        encoder=(root / paths.ENCODER).absolute(),
     )
 
 
@@ -179,7 +183,8 @@ def from_folder(folder: Path) -> Kit:
     for name, checksum in described.pop("files").items():
         if not (folder / name).exists() or io.digest(folder / name) != checksum:
             raise InputError(f"{folder / name} is missing, or not as it was exported; export again")
-    return replace(_assemble(folder, described), open=Fitted.read(folder / OPEN), encoder=folder / OPEN / ENCODER)
+    kit = _assemble(folder, described, folder / paths.COUNTING.name)
+    return replace(kit, open=Fitted.read(folder / OPEN), encoder=folder / OPEN / ENCODER)
 
 
 def _checksum(described: dict[str, Any]) -> str:
@@ -187,7 +192,7 @@ def _checksum(described: dict[str, Any]) -> str:
     return hashlib.sha256(json.dumps(described, sort_keys=True).encode()).hexdigest()
 
 
-def _assemble(folder: Path, described: dict[str, Any]) -> Kit:
+def _assemble(folder: Path, described: dict[str, Any], counting: Path) -> Kit:
     model = load_model(folder)
     n_scored = model.head.n_codes
     if n_scored != len(described["codes"]):
@@ -197,7 +202,7 @@ def _assemble(folder: Path, described: dict[str, Any]) -> Kit:
     if not 0 <= described["threshold"] <= 1 or not 0 < described["temperature"] < math.inf:
         raise InputError(f"{folder}: threshold or temperature is no number that can be used; `dvc repro evaluate`")
     tokenizer = load_tokenizer(folder, model.architecture.lowercase_documents)
-    return Kit(model, tokenizer, **described)
+    return Kit(model, tokenizer, **described, counting=Counting.load(counting))
 
 
 def write_open(kit: Kit, folder: Path) -> int:
@@ -209,7 +214,8 @@ def write_open(kit: Kit, folder: Path) -> int:
 
 
 def write_kit(kit: Kit, folder: Path) -> None:
-    """Write kit.json into a folder that has the model, with the checksums of its files and its own."""
+    """Write what counting takes and kit.json into a folder that has the model, with all files' checksums."""
+    kit.counting.save(folder / paths.COUNTING.name)
     files = {path.name: io.digest(path) for path in sorted(folder.iterdir())}
     described = kit.describe() | {"files": files}
     io.write_json(folder / KIT, described | {"checksum": _checksum(described)}, digits=17)

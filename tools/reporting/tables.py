@@ -494,12 +494,3 @@ def _table(name: str, title: str, caption: str, labels: tuple[str, ...], rows: I
     kept = [i for i in range(len(labels)) if any(row.labels[i] not in ("", "measured") for row in rows)]
     rows = tuple(replace(row, labels=tuple(row.labels[i] for i in kept)) for row in rows)
     return Table(name, title, caption, tuple(labels[i] for i in kept), metrics, rows)
-
-
-def holm(p_values: Sequence[float]) -> list[float]:
-    """P-values corrected for their number (Holm 1979)."""
-    corrected, largest = [0.0] * len(p_values), 0.0
-    for rank, i in enumerate(sorted(range(len(p_values)), key=p_values.__getitem__)):
-        largest = max(largest, min(1.0, (len(p_values) - rank) * p_values[i]))
-        corrected[i] = largest
-    return corrected

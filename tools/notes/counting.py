@@ -1,0 +1,142 @@
+"""How many of a group of documents carry each code: by a model's quantifiers, with intervals, and what speaks against.
+
+No text of a note is in what comes out.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from accelerate import Accelerator
+from jinja2 import Environment, FileSystemLoader
+from scipy.special import expit
+
+from stages.common import io, paths
+from stages.common.io import InputError
+from stages.encoder.tokenizer import special_ids
+from stages.modeling.data import Documents, tokenise
+from stages.modeling.inference import predict
+from stages.modeling.predictions import Predicted, predictions_folder, read_predictions
+from stages.quantification import drift
+from stages.quantification.counting import bin_counts
+from stages.quantification.posterior import count_intervals
+from tools.notes.coding import CHUNK_BUDGET, clean, start
+from tools.notes.kit import Kit
+
+SEED = 888
+ADJUSTING = ("acc", "pacc", "emq")  # that take the group's documents for those of validation at other prevalences
+TEMPLATES = Environment(loader=FileSystemLoader(Path(__file__).parent), autoescape=True)
+
+
+@dataclass(frozen=True)
+class CodeCount:
+    """One code in a group of documents: numbers of documents, and shares of them."""
+
+    code: str
+    title: str
+    kind: str
+    number: float  # estimated
+    low: int  # of the 95 % interval, ends included
+    high: int
+    prevalence: float  # number, as a share of the group
+    assigned: int  # that are assigned the code, one by one
+    training: float  # prevalence among the training documents
+    true: int | None = None  # of a part of the corpus
+
+
+@dataclass(frozen=True)
+class Counted:
+    """A group's counts, the largest first; what was counted by, and what speaks against it."""
+
+    n_documents: int
+    method: str
+    codes: list[CodeCount]
+    warnings: list[str]
+    drift: dict[str, float]  # corrected p by feature
+
+    def page(self, about: str) -> str:
+        """An HTML page with a dot, an interval and the training prevalence of each code."""
+        most = max(
+            [*(count.high for count in self.codes), *(count.training * self.n_documents for count in self.codes), 1]
+        )
+        return TEMPLATES.get_template("count_page.html").render(counted=self, about=about, most=most)
+
+
+def count_notes(
+    notes: Sequence[tuple[str, str]], part: str | None, folder: Path | None, revision: str | None, method: str | None
+) -> tuple[Counted, str]:
+    """Count the codes of notes (name, text), or of a part of the corpus; also what the model is, in a sentence.
+
+    Raises InputError where there is no such model, method or part.
+    """
+    kit, accelerator = start(folder, revision)
+    about = f"{kit.type} model of {kit.about['format']} {kit.about['subset']}, {len(kit.codes)} codes."
+    if part is None:
+        return count(kit, predict_notes(kit, notes, accelerator), method), about
+    predicted, targets = (
+        read_predictions(paths.predictions(predictions_folder(), part)),
+        io.read_csr(paths.targets(part)),
+    )
+    if not predicted.logits.shape == targets.shape == (targets.shape[0], len(kit.codes)):
+        raise InputError(f"the predictions of {part} are not of this model's codes; `dvc repro` makes them fit")
+    return count(kit, predicted, method, np.asarray(targets.sum(axis=0)).ravel()), about
+
+
+def predict_notes(kit: Kit, notes: Sequence[tuple[str, str]], accelerator: Accelerator) -> Predicted:
+    """The logits of notes (name, text) and the lengths of their texts."""
+    tokens, offsets = tokenise(clean(kit, notes), kit.tokenizer)
+    special = special_ids(kit.tokenizer)
+    documents = Documents([name for name, _ in notes], tokens, offsets, None, kit.model.architecture, special)
+    logits = predict(kit.model, documents, CHUNK_BUDGET, accelerator, name="reading").numpy()
+    return Predicted(logits, np.diff(offsets), documents.n_unknown)
+
+
+def count(kit: Kit, group: Predicted, method: str | None, true: np.ndarray | None = None) -> Counted:
+    """Count each code in a group of documents by `method`, or by the model's best one; `true` (C,): known numbers."""
+    known, n_documents = kit.counting, len(group.logits)
+    probabilities = expit(group.logits)
+    estimates = dict(known.estimates(group.logits, np.ones((1, n_documents), dtype=bool)))
+    method = method or known.method
+    if method not in estimates:
+        raise InputError(f"--method {method}: this model has {', '.join(estimates)}")
+    numbers = n_documents * estimates[method][0].astype(np.float64)
+    binned = bin_counts(probabilities, known.edges)
+    low, high = count_intervals(known.binned, binned, SEED)
+    low, high = np.minimum(low, np.floor(numbers)), np.maximum(high, np.ceil(numbers))
+    assigned = (probabilities > kit.threshold).sum(axis=0)
+    codes = [
+        CodeCount(
+            code=code,
+            title=kit.titles[code],
+            kind=kit.kinds[code],
+            number=float(numbers[i]),
+            low=int(low[i]),
+            high=int(high[i]),
+            prevalence=float(numbers[i] / n_documents),
+            assigned=int(assigned[i]),
+            training=float(known.training[i]),
+            true=None if true is None else int(true[i]),
+        )
+        for i, code in enumerate(kit.codes)
+    ]
+    codes.sort(key=lambda code: -code.number)
+    found = drift.compare_group(known, probabilities, group.n_tokens, group.n_unknown, binned)
+    return Counted(n_documents, method, codes, warnings(kit, found, method, len(known.n_tokens)), found.features)
+
+
+def warnings(kit: Kit, found: drift.Drift, method: str, n_validation: int) -> list[str]:
+    """What speaks against the counts, a sentence each."""
+    sentences = [
+        f"{name} of these documents is unlike the {n_validation} validation documents' (p {found.features[name]:.1g}, "
+        "two-sample test, corrected): figures and intervals may not hold here"
+        for name in found.unlike
+    ]
+    if found.refuted:
+        codes = ", ".join(kit.codes[column] for column in sorted(found.refuted, key=found.refuted.__getitem__)[:10])
+        what = f"{method} and the intervals assume" if method in ADJUSTING else "the intervals assume"
+        sentences.append(
+            f"{what} that documents with a code look as they did in validation, only more or fewer: refuted for "
+            f"{len(found.refuted)} codes ({codes}{', ...' if len(found.refuted) > 10 else ''})"
+        )
+    return sentences

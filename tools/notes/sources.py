@@ -1,0 +1,84 @@
+"""Where a person's notes come from, and where what is made of them goes: what tools that read notes share."""
+
+import argparse
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from stages.common import outside
+from stages.common.io import InputError
+from stages.corpus import delimited
+from tools.outputs import check_files
+
+TABLES, JSON_LINES = (".csv", ".csv.gz", ".tsv", ".tsv.gz"), (".jsonl", ".ndjson")
+KINDS = (".txt", *TABLES, *JSON_LINES)
+TEXT, ID = "text", "id"
+
+
+def add_arguments(parser: argparse.ArgumentParser, notes: str = "+") -> None:
+    """The arguments that every such tool takes; `notes` says how many sources."""
+    parser.add_argument(
+        "notes", nargs=notes, help="text files, folders of .txt, .csv or .jsonl with a column text, or -"
+    )
+    which = parser.add_mutually_exclusive_group()
+    which.add_argument("--model", type=Path, help="a folder that tools.export wrote (default: what the pipeline made)")
+    which.add_argument("--revision", help="an experiment, or another git revision, whose model DVC's cache has")
+    for form in ("json", "csv", "html"):
+        parser.add_argument(f"--{form}", type=Path, metavar="FILE")
+
+
+def read_all(options: argparse.Namespace, inputs: Sequence[Path] = ()) -> list[tuple[str, str]]:
+    """The name and text of each note, once inputs and outputs were looked at. Raises InputError for a wrong one."""
+    check_sources(options.notes)
+    read = [Path(source) for source in options.notes if source != "-"]
+    outputs = [path for path in (options.json, options.csv, options.html) if path is not None]
+    check_files(outputs, [*read, *inputs])
+    return list(read_notes(options.notes))
+
+
+def read_notes(sources: Sequence[str]) -> Iterator[tuple[str, str]]:
+    """The name and text of each note. Raises InputError for what is no note."""
+    for source in sources:
+        path = Path(source)
+        if source == "-":
+            yield "standard input", outside.decode(sys.stdin.buffer.read(), "standard input")
+        elif path.is_dir():
+            files = sorted(file for file in path.iterdir() if file.suffix.lower() == ".txt" and file.name[0] != ".")
+            if not files:
+                raise InputError(f"{path} has no .txt file")
+            yield from ((file.name, outside.read_text(file)) for file in files)
+        elif path.name.lower().endswith(TABLES):
+            yield from _read_table(path)
+        elif path.suffix.lower() in JSON_LINES:
+            yield from _read_lines(path)
+        else:
+            yield path.name, outside.read_text(path)
+
+
+def check_sources(sources: Sequence[str]) -> None:
+    """Raise InputError for a source that is missing, or of a kind that holds more than one note's text."""
+    for path in (Path(source) for source in sources if source != "-"):
+        if not path.exists():
+            raise InputError(f"{path} does not exist")
+        if path.is_file() and not path.name.lower().endswith(KINDS) and "." in path.name.strip("."):
+            raise InputError(f"{path} is of a kind that is not read; it should be one of {', '.join(KINDS)}")
+
+
+def _read_table(path: Path) -> Iterator[tuple[str, str]]:
+    named = True
+    try:
+        delimited.sniff(path, [ID, TEXT])
+    except InputError:
+        named = False
+    for batch in delimited.read(path, [ID, TEXT] if named else [TEXT]):
+        numbers = batch.column(delimited.RECORD).to_pylist()
+        ids = batch.column(ID).to_pylist() if named else [""] * len(numbers)
+        names = [own.strip() or f"{path.name}, record {number}" for own, number in zip(ids, numbers, strict=True)]
+        yield from zip(names, batch.column(TEXT).to_pylist(), strict=True)
+
+
+def _read_lines(path: Path) -> Iterator[tuple[str, str]]:
+    for number, row in outside.json_lines(path, f"an object with the key {TEXT}"):
+        if not isinstance(text := row.get(TEXT), str):
+            raise InputError(f"{path}, line {number}: should be an object with the key {TEXT}, a text")
+        yield str(row.get(ID) or f"{path.name}, line {number}"), text
