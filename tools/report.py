@@ -194,28 +194,29 @@ class Tests:
 
     def possible(self, one: Setting, two: Setting) -> bool:
         """Whether the predictions of both settings' runs that are compared are at hand, on the same documents."""
-        first, second = map(self.load, comparable(one, two))
-        return first is not None and second is not None and first.are_of_the_same_documents(second)
+        first, *others = (self.load(run) for pair in comparable(one, two) for run in pair)
+        return first is not None and all(part and first.are_of_the_same_documents(part) for part in others)
 
     def pairs(self, pairs: Sequence[tuple[Setting, Setting]]) -> list[dict[str, Difference]]:
         """The tested differences of pairs, p corrected for the number of pairs."""
-        compared = [self.compared(*comparable(one, two)) for one, two in pairs]
+        compared = [self.compared(comparable(one, two)) for one, two in pairs]
         corrected = {metric: uncertainty.holm([found[metric]["p"] for found in compared]) for metric in TESTED}
         return [
             {metric: _difference(found[metric], corrected[metric][i]) for metric in TESTED}
             for i, found in enumerate(compared)
         ]
 
-    def compared(self, one: Experiment, two: Experiment) -> dict[str, dict]:
-        """What is known of the difference of two runs; each pair is compared once."""
-        pair = one.name, two.name
-        if pair not in self.known:
-            log.info("testing %s (%s) against %s (%s)", one.type, one.name, two.type, two.name)
+    def compared(self, runs: Sequence[tuple[Experiment, Experiment]]) -> dict[str, dict]:
+        """What is known of the difference of two settings, by their runs of equal seeds; compared once."""
+        one, two = runs[0]
+        if (one.name, two.name) not in self.known:
+            log.info("testing %s (%s) against %s (%s), %d runs each", one.type, one.name, two.type, two.name, len(runs))
             predictions = self.load(one)
             assert predictions is not None  # `possible` has been asked
-            both = self.statistics[one.name], self.statistics[two.name]
-            self.known[pair] = uncertainty.compare(*both, predictions.patients, self.resamples, self.seed)
-        return self.known[pair]
+            pairs = [(self.statistics[first.name], self.statistics[second.name]) for first, second in runs]
+            found = uncertainty.compare(pairs, predictions.patients, self.resamples, self.seed)
+            self.known[one.name, two.name] = found
+        return self.known[one.name, two.name]
 
 
 def _difference(found: dict, p: float) -> Difference:

@@ -266,26 +266,34 @@ def code_f1_intervals(
 
 
 def compare(
-    first: Mapping[str, Statistic], second: Mapping[str, Statistic], groups: np.ndarray, resamples: int, seed: int
+    runs: Sequence[tuple[Mapping[str, Statistic], Mapping[str, Statistic]]],
+    groups: np.ndarray,
+    resamples: int,
+    seed: int,
 ) -> dict[str, dict]:
-    """Differences first - second of the metrics of two sets of predictions of the same documents.
+    """Differences first - second of the metrics of two settings, by pairs of runs that share seed and documents.
 
-    Per metric: `difference`, its 95 % bootstrap `interval` (the same patients for both), and the two-sided `p` of a
-    randomisation test that exchanges the two sets' predictions patient by patient.
+    Per metric, the mean over the pairs: `difference`, its 95 % bootstrap `interval` (patients are drawn, the same for
+    all runs, and pairs are), and the two-sided `p` of a randomisation test that exchanges the predictions of a pair
+    patient by patient, and of several pairs whole pairs too. Of one pair, another seed is not spoken of.
     """
     weights = bootstrap_weights(groups, resamples, seed)
     once = np.ones((1, len(groups)))
     patients, patient = np.unique(groups, return_inverse=True)
-    kept = np.random.default_rng([seed, 1]).integers(0, 2, (resamples, len(patients)))[:, patient].astype(float)
+    kept = np.random.default_rng([seed, 1]).integers(0, 2, (resamples, len(patients)))[:, patient]
+    rng = np.random.default_rng([seed, 2])
+    drawn = rng.integers(0, len(runs), (len(runs), resamples))
+    turned = rng.integers(0, 2, (len(runs), resamples, 1)) * (len(runs) > 1)
     differences = {}
-    for name in first:
-        a, b = first[name], second[name]
-        difference = float(a.at(once)[0] - b.at(once)[0])
-        exchanged = np.concatenate([_exchanged_difference(a, b, kept[rows]) for rows in a.blocks(resamples)])
-        as_far = np.count_nonzero(np.abs(exchanged) >= abs(difference) - 1e-12)
+    for name in runs[0][0]:
+        pairs = [(first[name], second[name]) for first, second in runs]
+        difference = float(np.mean([a.at(once)[0] - b.at(once)[0] for a, b in pairs]))
+        resampled = np.stack([a.at(weights) - b.at(weights) for a, b in pairs])
+        exchanged = [_exchanged(*pair, (kept ^ turn).astype(float)) for pair, turn in zip(pairs, turned, strict=True)]
+        as_far = np.count_nonzero(np.abs(np.mean(exchanged, axis=0)) >= abs(difference) - 1e-12)
         differences[name] = {
             "difference": difference,
-            "interval": spread(difference, a.at(weights) - b.at(weights)),
+            "interval": spread(difference, np.take_along_axis(resampled, drawn, axis=0).mean(axis=0)),
             "p": (1 + as_far) / (1 + resamples),
         }
     return differences
@@ -300,8 +308,11 @@ def holm(p_values: Sequence[float] | np.ndarray) -> np.ndarray:
     return corrected
 
 
-def _exchanged_difference(first: Statistic, second: Statistic, kept: np.ndarray) -> np.ndarray:
+def _exchanged(first: Statistic, second: Statistic, kept: np.ndarray) -> np.ndarray:
     """The difference (R,) where documents with weight 0 in `kept` (R, N) have their predictions exchanged."""
-    swapped = 1 - kept
-    mixed = first.sums(kept) + second.sums(swapped), second.sums(kept) + first.sums(swapped)
-    return first.value(mixed[0]) - first.value(mixed[1])
+    differences = []
+    for rows in first.blocks(len(kept)):
+        own, other = kept[rows], 1 - kept[rows]
+        mixed = first.sums(own) + second.sums(other), second.sums(own) + first.sums(other)
+        differences.append(first.value(mixed[0]) - first.value(mixed[1]))
+    return np.concatenate(differences)

@@ -5,7 +5,7 @@ differ only in their seeds.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal, get_args
 
 from stages.common import params
@@ -17,12 +17,13 @@ TYPES: tuple[str, ...] = get_args(params.Model.model_fields["type"].annotation)
 
 @dataclass(frozen=True)
 class ModelType:
-    """The parts of a model's type, and whether its encoder is the built-in one."""
+    """The parts of a model's type, whether its encoder is the built-in one, and whether anything has dropout."""
 
     encoder: Literal["CE", "LE"]  # chunks | Longformer's sliding window
     msam: bool  # a head of multi-synonym attention, not a plain one
     joint: bool  # classifier and quantifier are trained together (CLQ)
     builtin: bool = False
+    dropout: bool = False
 
     @classmethod
     def parse(cls, name: str, encoder_source: str = "") -> "ModelType":
@@ -74,7 +75,8 @@ CONDITIONS = {
     "synonyms.pool": lambda model: model.msam or model.builtin,  # the built-in encoder learns from the candidates
     "synonyms.max_candidates": lambda model: model.msam or model.builtin,
     "clq.": lambda model: model.joint,
-    "compute.processes": lambda model: model.joint,  # each has its own groups
+    "compute.processes": lambda model: model.joint or model.dropout,  # each has its own groups, draws its own masks
+    "train.chunk_budget": lambda model: model.dropout,  # masks are drawn per pass
     "synonyms.seed": lambda model: model.msam or model.builtin,
     "encoder.steps": lambda model: model.builtin,
     "encoder.revision": lambda model: not model.builtin,
@@ -95,7 +97,6 @@ NEVER = (
     "synonyms.pool_dir",
     "synonyms.solver",
     "synonyms.time_limit",
-    "train.chunk_budget",
     "train.compile",
     "train.keep_checkpoints",
 )
@@ -111,4 +112,6 @@ def takes_effect(key: str, model: ModelType) -> bool:
 def effective(params: Mapping[str, Any]) -> dict[str, Any]:
     """Those of the flat parameters of an experiment (`section.name` -> value) that change what it finds."""
     model = ModelType.parse(str(params.get("model.type", "")), str(params.get("encoder.source", "")))
+    rates = [params.get("encoder.dropout", 0), 0 if model.msam else params.get("model.dropout", 0)]
+    model = replace(model, dropout=rates != [0, 0])  # null: the encoder's own, which may be any
     return {key: value for key, value in params.items() if takes_effect(key, model)}

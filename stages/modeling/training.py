@@ -1,7 +1,8 @@
 """The training loop: steps of whole documents, validation after every epoch, early stopping, and checkpoints.
 
-What is learned depends on the settings, the seed and the documents, not on how a step is cut into passes, on how many
-processes share it, or on whether the run was killed in between and went on from a checkpoint.
+What is learned depends on the settings, the seed and the documents, not on whether the run was killed in between and
+went on from a checkpoint; nor, without dropout, on how a step is cut into passes and on how many processes share it.
+Dropout draws its masks pass by pass, as attention's own kernels do, so another cut is another run.
 """
 
 import logging

@@ -27,6 +27,23 @@ def metrics(targets: sp.csr_array, probabilities: np.ndarray) -> dict[str, float
     return found | {"mece": calibration.mece(targets, probabilities, BINS)}
 
 
+def test_with_several_seeds_a_difference_is_as_sure_as_seeds_agree():
+    """Two seeds that agree to the bit change nothing; two of which one turns it round leave nothing sure."""
+    rng = np.random.default_rng(3)
+    targets = sp.csr_array(rng.random((150, 6)) < 0.3)
+    truth = targets.toarray()
+    good, bad = (np.clip(truth * reach + rng.random(truth.shape) * 0.6, 0, 1) for reach in (0.5, 0.3))
+    pair = statistics(targets, good), statistics(targets, bad)
+    once, twice, turned = (
+        uncertainty.compare(runs, np.arange(150), 300, seed=0)["f1_micro"]
+        for runs in ([pair], [pair, pair], [pair, pair[::-1]])
+    )
+    assert twice["difference"] == pytest.approx(once["difference"]) and once["p"] < 0.01
+    assert twice["interval"] == pytest.approx(once["interval"])
+    assert turned["difference"] == pytest.approx(0) and turned["p"] == 1
+    assert turned["interval"][0] <= -once["difference"] * 0.9
+
+
 def test_with_every_document_once_a_statistic_is_the_metric():
     targets, probabilities = drawn(60, 9, 1)
     expected = metrics(targets, probabilities)
@@ -116,14 +133,14 @@ def test_degenerate_input_is_defined(documents, share):
 
 def test_the_same_predictions_do_not_differ():
     found = statistics(*drawn(50, 5, 1))
-    for name, row in uncertainty.compare(found, found, np.arange(50), 50, seed=0).items():
+    for name, row in uncertainty.compare([(found, found)], np.arange(50), 50, seed=0).items():
         assert (row["difference"], row["interval"], row["p"]) == (0, [0, 0], 1), name
 
 
 def test_better_predictions_are_told_from_worse_ones():
     (targets, good), (_, bad) = drawn(150, 6, 0.5), drawn(150, 6, 2)
     expected = metrics(targets, good), metrics(targets, bad)
-    found = uncertainty.compare(statistics(targets, good), statistics(targets, bad), np.arange(150), 200, seed=0)
+    found = uncertainty.compare([(statistics(targets, good), statistics(targets, bad))], np.arange(150), 200, seed=0)
     for name, row in found.items():
         assert row["difference"] == pytest.approx(expected[0][name] - expected[1][name], rel=1e-5, abs=1e-7)
     for name in ("f1_micro", "f1_macro", "auc_micro", "auc_macro", "mean_average_precision"):
@@ -138,6 +155,6 @@ def test_p_values_of_exchangeable_predictions_are_uniform():
         rng = np.random.default_rng(seed)
         targets = sp.csr_array((rng.random((30, 4)) < 0.3).astype(np.uint8))
         first, second = (rng.random((30, 4)) < 0.2 + 0.4 * targets.toarray() for _ in range(2))
-        pair = ({"f1_micro": uncertainty.f1_micro(targets, decisions)} for decisions in (first, second))
-        small.append(uncertainty.compare(*pair, np.arange(30), 99, seed)["f1_micro"]["p"] <= 0.2)
+        one, two = ({"f1_micro": uncertainty.f1_micro(targets, decisions)} for decisions in (first, second))
+        small.append(uncertainty.compare([(one, two)], np.arange(30), 99, seed)["f1_micro"]["p"] <= 0.2)
     assert 0.1 < np.mean(small) < 0.3

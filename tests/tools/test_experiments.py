@@ -146,6 +146,13 @@ def test_what_cannot_matter_makes_no_replicate(type_, key):
     assert [run.name for run in setting.experiments] == ["b"]
 
 
+@pytest.mark.parametrize("dropout", [None, 0.1])
+def test_with_dropout_another_chunk_budget_is_another_setting(dropout):
+    """Other masks are drawn, so other figures may come out; without, it is one run."""
+    runs = [experiment(name, encoder__dropout=dropout, train__chunk_budget=n) for name, n in (("a", 64), ("b", 128))]
+    assert len(settings_of(runs)) == 2
+
+
 def test_labels_are_unique_and_pairs_have_equal_seeds():
     runs = [experiment("a"), experiment("b", train__novelty=1)]
     assert len({setting.label for setting in settings_of(runs)}) == 2
@@ -153,4 +160,5 @@ def test_labels_are_unique_and_pairs_have_equal_seeds():
     two = settings_of(
         [experiment("c", train__seed=2, model__type="CE"), experiment("d", train__seed=3, model__type="CE")]
     )[0]
-    assert [run.name for run in comparable(one, two)] == ["b", "c"]
+    assert [[run.name for run in pair] for pair in comparable(one, two)] == [["b", "c"]]
+    assert len(comparable(one, one)) == 2

@@ -124,14 +124,15 @@ class Setting:
         return np.array([value for value in values if isinstance(value, int | float)], dtype=float)
 
 
-def comparable(one: Setting, two: Setting) -> tuple[Experiment, Experiment]:
-    """A run of each setting, of equal seeds as far as both have them; the first of each where no two fit."""
+def comparable(one: Setting, two: Setting) -> list[tuple[Experiment, Experiment]]:
+    """The runs of both settings that have equal seeds, as far as both have them; else the two that differ in fewest."""
 
     def differing(pair: tuple[Experiment, Experiment]) -> int:
         first, second = (dict(run.seeds) for run in pair)
         return sum(first[key] != second[key] for key in first.keys() & second.keys())
 
-    return min(itertools.product(one.experiments, two.experiments), key=differing)
+    pairs = list(itertools.product(one.experiments, two.experiments))
+    return [pair for pair in pairs if not differing(pair)] or [min(pairs, key=differing)]
 
 
 def corpora(experiments: Iterable[Experiment]) -> list[list[Experiment]]:

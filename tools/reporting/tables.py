@@ -33,8 +33,8 @@ NOT_READ = (
     "into a literature/*.yaml of your own, and they appear here."
 )
 TWO_RUNS = (
-    "Each difference is between two runs, of equal seeds where both have them; patients are resampled, seeds are not: "
-    "another seed may turn it round."
+    "Where both settings have runs of several equal seeds, patients and seeds are resampled. Else a difference is "
+    "between two runs, and patients alone are: another seed may turn it round."
 )
 SYNTHETIC = " The records are synthetic: the figures compare only with each other."
 LABELS = ("model", "synonyms", "M", "other settings", "source")
