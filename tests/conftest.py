@@ -12,8 +12,12 @@ from transformers import (
     BertConfig,
     BertModel,
     BertTokenizerFast,
+    CamembertConfig,
+    CamembertModel,
     ElectraConfig,
     ElectraModel,
+    LongformerConfig,
+    LongformerForMaskedLM,
     MegatronBertConfig,
     MegatronBertModel,
     ModernBertConfig,
@@ -26,6 +30,7 @@ from transformers import (
 )
 
 from stages.common import threads
+from stages.encoder.pretrained import load_pretrained, save_pretrained
 
 # The same examples in every run; `--hypothesis-profile=default` draws others.
 settings.register_profile("fixed", derandomize=True, deadline=None)
@@ -123,6 +128,27 @@ def roberta_folder(tmp_path_factory):
 @pytest.fixture(scope="session")
 def xlm_roberta_folder(tmp_path_factory):
     return written_roberta(tmp_path_factory.mktemp("xlm"), as_roberta(XLMRobertaConfig), XLMRobertaModel)
+
+
+@pytest.fixture(scope="session")
+def camembert_folder(tmp_path_factory):
+    return written_roberta(tmp_path_factory.mktemp("camembert"), as_roberta(CamembertConfig), CamembertModel)
+
+
+@pytest.fixture(scope="session")
+def longformer_source(tmp_path_factory):
+    """A Longformer of 128 positions and windows of 8 as the hub has it, with its head for masked words."""
+    config = as_roberta(LongformerConfig)
+    config.attention_window, config.max_position_embeddings = [8, 8], 130
+    return written_roberta(tmp_path_factory.mktemp("longformer"), config, LongformerForMaskedLM)
+
+
+@pytest.fixture(scope="session")
+def longformer_folder(longformer_source, tmp_path_factory):
+    """The same as prepare_encoder keeps it."""
+    folder = tmp_path_factory.mktemp("longformer_kept")
+    save_pretrained(*load_pretrained(str(longformer_source), None), folder)
+    return folder
 
 
 @pytest.fixture(scope="session")

@@ -323,6 +323,17 @@ def unused_weights(folder: Path) -> None:
     save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
 
 
+def modern_weights(folder: Path) -> None:
+    """A ModernBERT's layers under the name of a bert, as one page of the hub has it."""
+    weights = load_file(folder / "model.safetensors")
+    weights["encoder.layers.0.attn.Wqkv.weight"] = torch.zeros(3, 8)
+    save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
+
+
+def random_blocks(folder: Path) -> None:
+    change_config(folder, model_type="big_bird")
+
+
 def no_kind(folder: Path) -> None:
     config = json.loads((folder / "config.json").read_text())
     del config["model_type"]
@@ -379,7 +390,9 @@ def change_config(folder: Path, **changes) -> None:
         (truncated_weights, "cannot be loaded"),
         (missing_layer, r"lacks 16 of its encoder's weights, such as encoder\.layer\.2\."),
         (other_sizes, "cannot be loaded"),
-        (other_kind, "is a gpt2; it must be one of bert, megatron-bert, electra, roberta, xlm-roberta, modernbert"),
+        (other_kind, "is a gpt2; it must be one of bert, megatron-bert, electra, roberta, xlm-roberta, camembert"),
+        (random_blocks, r"is a big_bird \(its attention takes random and global blocks"),
+        (modern_weights, "another kind of model; set model_type to modernbert in its config.json"),
         (harmful_pickle, "cannot be loaded"),
         (no_tokenizer, "has no tokenizer"),
         (large_tokenizer, "13 tokens, the encoder only 11 embeddings"),

@@ -16,7 +16,7 @@ from stages.common.runner import progress_bar
 from stages.encoder.architecture import Architecture
 from stages.encoder.attention import WHOLE_ROW, SelfAttention
 from stages.encoder.families import FAMILIES, Family, family_of
-from stages.encoder.sliding_window import SLIDING_WINDOW, position_source
+from stages.encoder.sliding_window import BY_LAYER, SLIDING_WINDOW, position_source
 from stages.encoder.tokenizer import first_sentence, quiet_transformers
 
 log = logging.getLogger(__name__)
@@ -102,12 +102,23 @@ def adapt(encoder: PreTrainedModel, architecture: Architecture, folder: Path) ->
         if architecture.encoder == "LE" and positions < architecture.max_positions:
             wrong = f"the encoder reads {positions} tokens by itself, and is not made to read more"
             raise InputError(f"{folder}: {wrong}; set model.max_positions to {positions} or less")
+        if architecture.encoder == "LE":
+            encoder.config._attn_implementation = BY_LAYER
         return encoder
-    if architecture.encoder == "LE" and positions < architecture.max_positions:
-        extend_positions(encoder, architecture.max_positions, family)
+    trained_window = getattr(encoder.config, "attention_window", None)  # a Longformer's
     if architecture.encoder == "LE":
+        if positions < architecture.max_positions and trained_window:
+            wrong = f"the encoder reads {positions} tokens in windows, and its positions are not repeated"
+            raise InputError(f"{folder}: {wrong}; set model.max_positions to {positions} or less")
+        if positions < architecture.max_positions:
+            extend_positions(encoder, architecture.max_positions, family)
+        if trained_window not in (None, architecture.window):
+            log.warning(
+                "%s was trained with a window of %d, model.window is %d", folder, trained_window, architecture.window
+            )
         encoder.config.attention_window = architecture.window
-    encoder.config._attn_implementation = SLIDING_WINDOW if architecture.encoder == "LE" else WHOLE_ROW
+    in_windows = architecture.encoder == "LE" or trained_window
+    encoder.config._attn_implementation = SLIDING_WINDOW if in_windows else WHOLE_ROW
     if not family.by_name:
         for layer in encoder.encoder.layer:
             layer.attention.self = SelfAttention(layer.attention.self, encoder.config)
@@ -147,12 +158,13 @@ def token_states(
     return torch.cat(states)
 
 
-def mask_for(encoder: PreTrainedModel, attention_mask: Tensor) -> Tensor:
+def mask_for(encoder: PreTrainedModel, attention_mask: Tensor) -> Tensor | dict[str, Tensor]:
     """The mask (R, T) as the encoder takes it."""
-    if FAMILIES[encoder.config.model_type].own_attention:
-        return attention_mask.long()
     # transformers hands a mask of four dimensions on to the attention modules as it is.
-    return attention_mask.bool()[:, None, None, :]
+    mask = attention_mask.bool()[:, None, None, :]
+    if encoder.config._attn_implementation == BY_LAYER:
+        return {"full_attention": mask, "sliding_attention": mask}
+    return attention_mask.long() if FAMILIES[encoder.config.model_type].own_attention else mask
 
 
 def cls_embeddings(

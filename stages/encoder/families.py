@@ -16,14 +16,15 @@ class Family:
     """What the rest of the package asks of a kind of encoder.
 
     first_row: the row of the position table that a text's first token reads (RoBERTa counts from padding_idx + 1); None
-    where there is no table. own_attention: keep the model's own attention, which reads a text of its full length;
-    otherwise we install ours (for LE the sliding window). by_name: the kind supports transformers' attention
-    registry; otherwise its attention modules are replaced.
+    where there is no table. own_attention: keep the model's own kinds of attention, which read a text of its full
+    length; otherwise we install ours (for LE the sliding window). by_name: the kind supports transformers' attention
+    registry; otherwise its attention modules are replaced. stored_as: another kind that it is read and kept as.
     """
 
     first_row: int | None = 0
     own_attention: bool = False
     by_name: bool = True
+    stored_as: str | None = None
 
     def positions(self, table_rows: int) -> int:
         """How many tokens a position table of so many rows has room for."""
@@ -36,8 +37,11 @@ FAMILIES = {
     "electra": Family(),
     "roberta": Family(first_row=2),
     "xlm-roberta": Family(first_row=2),
+    "camembert": Family(first_row=2),
+    "longformer": Family(first_row=2, stored_as="roberta"),
     "modernbert": Family(first_row=None, own_attention=True),
 }
+REFUSED = {"big_bird": " (its attention takes random and global blocks, which no model here has)"}
 
 
 def folder_of(source: str) -> Path | None:
@@ -64,5 +68,7 @@ def folder_of(source: str) -> Path | None:
 def family_of(model_type: str, where: str) -> Family:
     """The family of a `model_type`. Raises InputError for one that is not accepted."""
     if model_type not in FAMILIES:
-        raise InputError(f"{where} is a {model_type}; it must be one of {', '.join(FAMILIES)}")
+        raise InputError(
+            f"{where} is a {model_type}{REFUSED.get(model_type, '')}; it must be one of {', '.join(FAMILIES)}"
+        )
     return FAMILIES[model_type]

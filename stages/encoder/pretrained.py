@@ -8,12 +8,19 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import torch
-from transformers import AutoConfig, AutoModel, PreTrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
+from transformers import (
+    AutoConfig,
+    AutoModel,
+    PreTrainedConfig,
+    PreTrainedModel,
+    PreTrainedTokenizerBase,
+    RobertaConfig,
+)
 from transformers.utils import cached_file
 
 from stages.common.io import InputError
 from stages.common.outside import LFS
-from stages.encoder.families import family_of, folder_of
+from stages.encoder.families import Family, family_of, folder_of
 from stages.encoder.tokenizer import first_sentence, follow_tokenizer_json, quiet_transformers, read_tokenizer
 from stages.encoder.weights import check_finite
 
@@ -51,10 +58,17 @@ def load_pretrained(
                 home = Path(str(cached_file(source, "config.json", **place))).parent
                 place["revision"] = home.name
             config = AutoConfig.from_pretrained(source, **place)
-            _check_config(config, where)
+            family = _check_config(config, where)
+            if family.stored_as is not None:
+                config = _as_roberta(config, where)
+                place["key_mapping"] = {r"^longformer\.": ""}
             encoder, report = AutoModel.from_pretrained(
                 source, config=config, dtype=torch.float32, weights_only=True, output_loading_info=True, **place
             )
+            if place.pop("key_mapping", None):  # else transformers would put the old names back when it saves
+                read = encoder.state_dict()
+                encoder = AutoModel.from_config(config, dtype=torch.float32)
+                encoder.load_state_dict(read)
     except InputError:
         raise
     except Exception as error:  # the libraries raise everything, bare exceptions too
@@ -87,22 +101,46 @@ def _begins(path: Path, beginning: bytes) -> bool:
         return file.read(len(beginning)) == beginning
 
 
-def _check_config(config: PreTrainedConfig, where: str) -> None:
-    """Raise InputError for a family that is not accepted, or positions that would be read as absolute ones."""
-    family_of(config.model_type, where)
+def _as_roberta(config: PreTrainedConfig, where: str) -> PreTrainedConfig:
+    """A Longformer's configuration as that of a RoBERTa, whose layout it has, with the window that it was trained with.
+
+    Raises InputError where its layers' windows differ.
+    """
+    windows = config.attention_window if isinstance(config.attention_window, list) else [config.attention_window]
+    if len(set(windows)) > 1:
+        raise InputError(
+            f"{where}: its layers have windows of {', '.join(map(str, windows))}; one window is built here"
+        )
+    common = {key: value for key, value in config.to_dict().items() if key in RobertaConfig().to_dict()}
+    for key in ("model_type", "architectures", "transformers_version"):
+        common.pop(key, None)
+    log.info("%s is a Longformer: read with its window of %d, without global attention", where, windows[0])
+    return RobertaConfig(**common, attention_window=windows[0])
+
+
+def _check_config(config: PreTrainedConfig, where: str) -> Family:
+    """The family. Raises InputError for one that is not accepted, or positions that would be read as absolute ones."""
+    family = family_of(config.model_type, where)
     if getattr(config, "quantization_config", None) is not None:
         raise InputError(f"{where}: its weights are quantised; take the model in full precision")
     if (kind := getattr(config, "position_embedding_type", "absolute")) != "absolute":
         raise InputError(f"{where}: its position_embedding_type is {kind}; only absolute positions are built here")
+    return family
 
 
 def _check_weights(encoder: PreTrainedModel, report: dict, where: str) -> None:
     """Raise InputError where weights are missing, or in a layer that takes none; leave out a pooler without weights."""
     missing: set[str] = report["missing_keys"]
-    if unused := sorted(name for name in report["unexpected_keys"] if IN_A_LAYER.search(name)):
+    unread = sorted(name for name in report["unexpected_keys"] if IN_A_LAYER.search(name))
+    if getattr(encoder.config, "attention_window", None):  # a Longformer's global attention
+        unread = [name for name in unread if not re.search(r"\.(query|key|value)_global\.", name)]
+    if unread:
+        remedy = (
+            "; set model_type to modernbert in its config.json" if any("attn.Wqkv" in key for key in unread) else ""
+        )
         raise InputError(
-            f"{where} has {len(unused)} weights in its layers that a {encoder.config.model_type} does not take, "
-            f"such as {unused[0]}; it is another kind of model"
+            f"{where} has {len(unread)} weights in its layers that a {encoder.config.model_type} does not take, "
+            f"such as {unread[0]}; it is another kind of model{remedy}"
         )
     lacking = sorted(name for name in missing if not name.startswith("pooler."))
     if lacking:

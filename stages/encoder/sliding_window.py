@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from stages.encoder.attention import ATTENTION, whole_row
 
-SLIDING_WINDOW = "sliding_window"
+SLIDING_WINDOW, BY_LAYER = "sliding_window", "by_layer"
 
 
 def sliding_window(
@@ -27,7 +27,29 @@ def sliding_window(
 
     Arguments and result are those of an attention function (attention.py).
     """
-    reach = module.config.attention_window // 2
+    return in_window(module, query, key, value, attention_mask, dropout, module.config.attention_window // 2)
+
+
+def by_layer(
+    module: nn.Module,
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    attention_mask: Tensor,
+    dropout: float = 0.0,
+    sliding_window: int | None = None,
+    **_: object,
+) -> tuple[Tensor, None]:
+    """ModernBERT's attention: in local layers tokens nearer than `sliding_window` see each other, in others all."""
+    if sliding_window is None:
+        return whole_row(module, query, key, value, attention_mask, dropout)
+    return in_window(module, query, key, value, attention_mask, dropout, sliding_window - 1)
+
+
+def in_window(
+    module: nn.Module, query: Tensor, key: Tensor, value: Tensor, attention_mask: Tensor, dropout: float, reach: int
+) -> tuple[Tensor, None]:
+    """Every token sees the real tokens at a distance of at most `reach`; padding gets 0."""
     if query.shape[2] < key.shape[2]:
         seen = slice(reach + 1)
         key, value, attention_mask = key[:, :, seen], value[:, :, seen], attention_mask[..., seen]
@@ -39,6 +61,7 @@ def sliding_window(
 
 
 ATTENTION.register(SLIDING_WINDOW, sliding_window)
+ATTENTION.register(BY_LAYER, by_layer)
 
 
 def sliding_window_attention(

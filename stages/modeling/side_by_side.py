@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
 Compute = Callable[[Any], Tensor]
-_pool = functools.cache(lambda n: ThreadPoolExecutor(n, initializer=torch.set_num_threads, initargs=(1,)))
+_pool = functools.cache(lambda n: ThreadPoolExecutor(n, initializer=_take_one_thread))
 
 
 def n_threads(model: nn.Module, device: torch.device) -> int:
@@ -45,6 +45,16 @@ def in_threads(compute: Compute, parts: Sequence[Any], weights: Iterable[Tensor]
             return compute(part)
 
     return _SideBySide.apply(work, parts, *(weight for weight in weights if weight.requires_grad))
+
+
+def _take_one_thread() -> None:
+    """Let this thread compute alone from its first operation on.
+
+    A thread takes over the number of threads that was set last, by whichever thread, when it first needs one; asking
+    for the number is a need.
+    """
+    torch.set_num_threads(1)
+    torch.get_num_threads()
 
 
 class _SideBySide(torch.autograd.Function):

@@ -4,7 +4,14 @@ import shutil
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
-from transformers import AutoConfig, AutoModel, GPT2Config, MegatronBertConfig, MegatronBertForMaskedLM
+from transformers import (
+    AutoConfig,
+    AutoModel,
+    GPT2Config,
+    LongformerModel,
+    MegatronBertConfig,
+    MegatronBertForMaskedLM,
+)
 
 from stages.common.io import InputError
 from stages.encoder.architecture import Architecture
@@ -16,7 +23,15 @@ CE = Architecture(encoder="CE", head="plain", padding="masked", dropout=0.0, chu
 LE = Architecture(encoder="LE", head="plain", padding="masked", dropout=0.0, window=8, max_positions=96)
 
 
-REPLACED = ["bert_folder", "megatron_folder", "electra_folder", "roberta_folder", "xlm_roberta_folder"]
+AS_ROBERTA = ("roberta", "xlm-roberta", "camembert")
+REPLACED = [
+    "bert_folder",
+    "megatron_folder",
+    "electra_folder",
+    "roberta_folder",
+    "xlm_roberta_folder",
+    "camembert_folder",
+]
 
 
 @pytest.fixture(params=REPLACED)
@@ -93,6 +108,41 @@ def test_modernbert_is_transformers_own(modernbert_folder):
         )
 
 
+def test_modernbert_s_old_and_new_configuration_are_one_encoder(modernbert_folder, tmp_path):
+    """Layer types and positions by `global_attn_every_n_layers` and `global_rope_theta`, or written out."""
+    old = tmp_path / "old"
+    shutil.copytree(modernbert_folder, old)
+    config = json.loads((old / "config.json").read_text())
+    kinds = config.pop("layer_types")
+    for name in ("rope_parameters", "rope_theta"):
+        config.pop(name, None)
+    assert kinds == ["full_attention", "sliding_attention", "sliding_attention", "full_attention"]
+    config |= {"global_attn_every_n_layers": 3, "global_rope_theta": 160000.0, "local_rope_theta": 10000.0}
+    (old / "config.json").write_text(json.dumps(config))
+    ids, mask = tokens(2, 60)
+    new, again = (load_encoder(folder, CE)[0] for folder in (modernbert_folder, old))
+    assert torch.equal(states(new, ids, mask), states(again, ids, mask))
+
+
+@pytest.mark.parametrize(("architecture", "length"), [(CE, 16), (LE, 60)])
+def test_a_longformer_reads_as_transformers_without_global_attention(
+    longformer_source, longformer_folder, architecture, length
+):
+    own = LongformerModel.from_pretrained(longformer_source, dtype=torch.float32).eval()
+    ids, mask = tokens(2, length)
+    with torch.no_grad():
+        expected = own(input_ids=ids, attention_mask=mask.long()).last_hidden_state
+    encoder, _ = load_encoder(longformer_folder, architecture)
+    torch.testing.assert_close(states(encoder, ids, mask)[mask], expected[mask], rtol=0, atol=1e-5)
+
+
+def test_a_longformer_s_positions_are_not_repeated(longformer_folder, caplog):
+    with pytest.raises(InputError, match="reads 128 tokens in windows, and its positions are not repeated"):
+        load_encoder(longformer_folder, LE.model_copy(update={"max_positions": 200}))
+    load_encoder(longformer_folder, LE.model_copy(update={"window": 16}))
+    assert "was trained with a window of 8, model.window is 16" in caplog.text
+
+
 def test_a_window_as_wide_as_the_text_changes_nothing(folder):
     wide = Architecture(encoder="LE", head="plain", padding="masked", dropout=0.0, window=64, max_positions=64)
     ids, mask = tokens(2, 30)
@@ -146,7 +196,7 @@ def test_long_text_reads_the_repeated_position_rows(folder):
     encoder, _ = load_encoder(folder, LE)
     table = encoder.embeddings.position_embeddings.weight
     assert len(table) == encoder.config.max_position_embeddings == 98
-    if "roberta" in encoder.config.model_type:  # 32 rows from row 2 on
+    if encoder.config.model_type in AS_ROBERTA:  # 32 rows from row 2 on
         assert torch.equal(table[34:66], table[2:34])
     else:
         assert torch.equal(table[31:61], table[1:31])
@@ -158,7 +208,7 @@ def test_enough_positions_are_left_as_they_are(folder):
     encoder, _ = load_encoder(
         folder, Architecture(encoder="LE", head="plain", padding="masked", dropout=0.0, window=8, max_positions=32)
     )
-    assert encoder.config.max_position_embeddings == (34 if "roberta" in encoder.config.model_type else 32)
+    assert encoder.config.max_position_embeddings == (34 if encoder.config.model_type in AS_ROBERTA else 32)
 
 
 def test_weights_of_a_pretraining_model_in_shards_are_read(copied, megatron_folder):
@@ -228,7 +278,7 @@ def test_chunks_longer_than_the_positions_are_refused(folder):
 
 
 @pytest.mark.parametrize(
-    ("name", "special"), [("bert", SpecialIds(cls=2, sep=3, pad=0)), ("roberta", SpecialIds(cls=0, sep=2, pad=1))]
+    ("name", "special"), [("bert", SpecialIds(2, 3, 0, unknown=1)), ("roberta", SpecialIds(0, 2, 1, unknown=3))]
 )
 def test_special_ids_are_the_tokenizers_own(request, name, special):
     tokenizer = load_tokenizer(request.getfixturevalue(f"{name}_folder"))

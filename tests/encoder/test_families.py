@@ -13,7 +13,7 @@ from stages.explanation.words import Words
 from stages.modeling.data import Documents
 from stages.modeling.model import build_model, load_model, save_model
 
-FAMILIES = ["bert", "megatron", "electra", "roberta", "xlm_roberta", "modernbert"]
+FAMILIES = ["bert", "megatron", "electra", "roberta", "xlm_roberta", "camembert", "longformer", "modernbert"]
 CE = Architecture(encoder="CE", head="plain", padding="masked", dropout=0.0, chunk_length=16, max_tokens=200)
 LE = Architecture(encoder="LE", head="plain", padding="masked", dropout=0.0, window=8, max_positions=96)
 TYPES = {
