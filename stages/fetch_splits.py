@@ -18,9 +18,10 @@ log = logging.getLogger("stages.fetch_splits")
 def main() -> None:
     data = params.load().data
     _, subset = corpora.describe(data)
-    names = subset.split_files if data.split == "published" else ()
+    names = [*subset.split_files, *filter(None, [subset.codes_file])] if data.split == "published" else []
     with io.whole_directory(paths.SPLIT_FILES) as folder:
         for name in names:
+            (folder / name).parent.mkdir(exist_ok=True)
             shutil.copyfile(split_files.fetch(Path(data.published_dir), name), folder / name)
         io.write_json(folder / "files.json", list(names))
     log.info("%d split files: %s", len(names), ", ".join(names) or f"data.split is {data.split}")

@@ -46,7 +46,7 @@ def main() -> None:
             )
 
     metrics = describe(parts, counts, subset, data.split)
-    write(parts, corpus, corpora.origin_of(data))
+    write(parts, corpus, corpora.origin_of(data), subset.fixed if subset.codes_file else None)
     io.write_json(paths.SPLIT_STATISTICS, metrics)
     log.info("codes: %d; %s", metrics["codes"], ", ".join(f"{part}: {len(parts[part])}" for part in parts))
 
@@ -60,6 +60,8 @@ def load(data: params.Data) -> tuple[Subset, Corpus, dict[str, str]]:
         log.warning("data.evidence_dir is the embedded corpus's, and this is another corpus: it is left out")
     # The split files are read first: they are small, and may be wrong.
     published = split_files.load(paths.SPLIT_FILES, subset.split_files) if data.split == "published" else None
+    if subset.codes_file is not None:
+        subset = replace(subset, fixed=split_files.read_codes(paths.SPLIT_FILES / subset.codes_file))
     corpus, part_of = description.load(data, subset)
     if published is not None:
         part_of = split_by_admission(published, corpus)
@@ -163,9 +165,11 @@ def _compare(what: str, found: int, expected: int) -> None:
         log.warning("%s: %d, but %d were published: is data.raw_dir the whole release?", what, found, expected)
 
 
-def write(parts: dict[str, list[Document]], corpus: Corpus, origin: dict[str, Any]) -> None:
-    """Write the parts and the label set (the codes that their documents carry), all or nothing."""
-    carried = {code for documents in parts.values() for document in documents for code in document.codes}
+def write(
+    parts: dict[str, list[Document]], corpus: Corpus, origin: dict[str, Any], listed: frozenset[str] | None = None
+) -> None:
+    """Write the parts and the label set (the codes that their documents carry, or those `listed`), all or nothing."""
+    carried = listed or {code for documents in parts.values() for document in documents for code in document.codes}
     with io.whole_directory(paths.SPLITS) as folder:
         for part, documents in (parts | {UNCODED: corpus.uncoded}).items():
             path = folder / paths.split(part).name

@@ -73,7 +73,10 @@ def test_the_projects_own_parameters_pass(repository: Path):
             {"data__subset": "diagnoses"},
             r"data\.subset: 'diagnoses' is not one of top50, full, clean .data\.format is mimic3",
         ),
-        ({"data__format": "mimic5"}, r"data\.format: 'mimic5' is not one of mimic3, mimic4, codiesp, table"),
+        (
+            {"data__format": "mimic5"},
+            r"data\.format: 'mimic5' is not one of mimic3, mimic4, mimic4_icd, codiesp, table",
+        ),
         ({"synonyms__pools": ["uml"]}, r"synonyms\.pools: 'uml' is not one of umls, wikipedia"),
         ({"open__codes": "icd10cm"}, "open.codes: 'icd10cm' should be null: only codiesp keeps"),
         ({"compute__threads": 100_000}, "threads: 100000 should be less than or equal to 256"),

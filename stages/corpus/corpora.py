@@ -8,9 +8,9 @@ from stages.common import paths
 from stages.common.io import InputError
 from stages.common.params import Data
 from stages.corpus import codiesp, mimic, table
-from stages.corpus.document import PARTS, Corpus, Subset
+from stages.corpus.document import PARTS, Corpus, Revision, Subset
 from stages.corpus.icd import MIMIC_50
-from stages.corpus.text import lower_alphanumeric
+from stages.corpus.text import lower_alphanumeric, lower_words
 
 Loaded = tuple[Corpus, dict[str, str] | None]  # the part of each document where the corpus itself names it
 
@@ -86,6 +86,11 @@ def _load_mimic4(data: Data, subset: Subset) -> Loaded:
     return mimic.load(folders[0], subset, data.min_documents, mimic.MIMIC_IV, folders[1]), None
 
 
+def _load_mimic4_icd(data: Data, subset: Subset) -> Loaded:
+    folders = Path(data.raw_dir), Path(data.notes_dir)
+    return mimic.load(folders[0], subset, 0, mimic.MIMIC_IV_ICD, folders[1]), None
+
+
 def _load_codiesp(data: Data, subset: Subset) -> Loaded:
     return codiesp.load(Path(data.raw_dir), subset, data.min_documents)
 
@@ -102,8 +107,24 @@ def _sizes(*numbers: int) -> dict[str, int]:
     return dict(zip(PARTS, numbers, strict=True))
 
 
-def _lists(name: str) -> tuple[str, ...]:
-    return tuple(f"{part}_{name}_hadm_ids.csv" for part in ("train", "dev", "test"))
+def _lists(name: str, folder: str = "") -> tuple[str, ...]:
+    return tuple(f"{folder}{part}_{name}_hadm_ids.csv" for part in ("train", "dev", "test"))
+
+
+def _nguyen(revision: Revision, full: Mapping[str, int], fifty: Mapping[str, int]) -> dict[str, Subset]:
+    """Both subsets of a revision in MIMIC-IV-ICD, with the sizes of their lists (METHOD.md, section 16)."""
+    folder = f"mimic4_icd{revision}/"
+    return {
+        f"icd{revision}": Subset(revision, lower_words, split_files=_lists("full", folder), documents=full),
+        f"top50_icd{revision}": Subset(
+            revision,
+            lower_words,
+            split_files=_lists("50", folder),
+            codes_file=f"{folder}TOP_50_CODES.csv",
+            documents=fifty,
+            n_codes=50,
+        ),
+    }
 
 
 # Sizes: Mullenbach et al. (2018) and Edin et al. (2023), when the files are complete.
@@ -155,6 +176,15 @@ CORPORA = {
             "top50_icd10": replace(_ICD10, most_frequent=50, documents={}, n_codes=50),
         },
         load=_load_mimic4,
+    ),
+    "mimic4_icd": Description(
+        title="MIMIC-IV-ICD (Nguyen et al. 2023)",
+        folder="the folder of MIMIC-IV's hospital module",
+        protected=True,
+        splits=("published",),
+        subsets=_nguyen(9, _sizes(188533, 7110, 13709), _sizes(170664, 6406, 12405))
+        | _nguyen(10, _sizes(110442, 4017, 7851), _sizes(104077, 3805, 7368)),
+        load=_load_mimic4_icd,
     ),
     "codiesp": Description(
         title="CodiEsp",

@@ -67,6 +67,7 @@ class Subset:
     """What is kept of a corpus.
 
     revision: of ICD; None where the corpus does not say. kinds: of codes. fixed: the codes, where a list fixes them.
+    codes_file: the file beside the split's that lists the codes, all of which count, also those that never occur.
     rare: whether codes of fewer than data.min_documents documents stay. most_frequent: that many codes of the training
     part stay, once documents have their parts. split_files: of the published split, one per part in the order of PARTS
     or one for all; documents and n_codes: how many the publication has.
@@ -79,5 +80,6 @@ class Subset:
     rare: bool = True
     most_frequent: int | None = None
     split_files: tuple[str, ...] = ()
+    codes_file: str | None = None
     documents: Mapping[str, int] = field(default_factory=dict)
     n_codes: int | None = None

@@ -3,7 +3,7 @@
 import logging
 from collections import Counter
 from collections.abc import Iterable, Iterator, Set
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -40,6 +40,8 @@ class Release:
     hospital: str  # the folder of the code tables, inside data.raw_dir or data.raw_dir itself
     notes_folder: str  # the same of the notes
     merged: bool  # all notes of an admission make one document; else each note is one, and equal ones count once
+    dots: bool = True  # whether codes of ICD-10 take their dot
+    lenient: bool = False  # notes without an admission, or without a word once cleaned, are left out and counted
 
     def column(self, name: str) -> str:
         """A column's name as this release spells it; files are read in any case."""
@@ -76,6 +78,14 @@ MIMIC_IV = Release(
     notes_folder="note",
     merged=False,
 )
+MIMIC_IV_ICD = replace(
+    MIMIC_IV,
+    category=("note_type", frozenset({"DS"})),
+    filtered=True,
+    merged=True,
+    dots=False,
+    lenient=True,
+)  # the preparation of Nguyen et al. (2023)
 
 
 class Admission(NamedTuple):
@@ -138,6 +148,9 @@ def load(
     counts |= told
     counts["documents_without_kept_code"] = n_uncoded
     _warn_of_absent(kept, documents)
+    if subset.codes_file is not None:
+        kind_of: dict[str, Kind] = {code: kind for kind, code in titles}
+        kinds = {code: kind_of.get(code, "diagnosis") for code in kept} | kinds
     known = {code: Code(kinds[code], titles.get((kinds[code], code), [])) for code in sorted(kept & kinds.keys())}
     part_of = None
     if annotated.part_of is not None:
@@ -184,9 +197,15 @@ def read_notes(
     path = delimited.find(folder, release.notes, f"it should be the folder with {release.name}'s notes")
     notes: Notes = {}
     counts = {"notes": 0, "discharge_summaries": 0}
+    if release.lenient:
+        counts |= {"notes_without_admission": 0, "notes_without_text": 0}
     for batch in _raw_notes(path, release, counts):
         for admission, row, note in batch:
-            notes.setdefault(admission, []).append((row, clean(note) if admission in coded else ""))
+            cleaned = clean(note) if admission in coded else ""
+            if release.lenient and admission in coded and not cleaned:
+                counts["notes_without_text"] += 1
+                continue
+            notes.setdefault(admission, []).append((row, cleaned))
             if admission in raw:
                 raw[admission].append((row, note))
     return notes, counts
@@ -208,6 +227,10 @@ def _raw_notes(path: Path, release: Release, counts: dict[str, int]) -> Iterator
             counts["discharge_summaries"] += pc.sum(of_kind).as_py() or 0
             if release.filtered:
                 batch = batch.filter(of_kind)
+            if release.lenient:
+                admitted = pc.not_equal(pc.utf8_trim_whitespace(batch.column(columns[2])), "")
+                counts["notes_without_admission"] += pc.sum(pc.invert(admitted)).as_py() or 0
+                batch = batch.filter(admitted)
             if release.version is None:
                 delimited.integers(path, batch, release.note_id)
             found = []
@@ -266,9 +289,8 @@ def read_codes(
         for (subject, admission), start, end in zip(rows[starts, :2].tolist(), starts.tolist(), ends, strict=True):
             own = codes.setdefault(Admission(subject, admission), [])
             own.extend(code for spelled in spellings[start:end] if (code := read[spelled]))
-        for code in read:
-            if code:
-                kinds.setdefault(code, kind)
+        for code in filter(None, read):
+            kinds.setdefault(code, kind)
     for own in codes.values():
         own.sort()
     return codes, kinds
@@ -295,7 +317,7 @@ def _read_code_table(
         for place, spelled in enumerate(spellings):
             if spelled not in numbers:  # each spelling is read once
                 numbers[spelled] = len(numbers)
-                read.append(_read_code(path, batch, int((places == place).argmax()), spelled, kind, revision))
+                read.append(_read_code(path, batch, int((places == place).argmax()), spelled, kind, revision, release))
         number = np.array([numbers[spelled] for spelled in spellings], dtype=np.int64)[places]
         rows = np.column_stack([*(delimited.integers(path, batch, name) for name in ids), number])
         coded = np.array([read[numbers[spelled]] is not None for spelled in spellings], dtype=bool)[places]
@@ -322,9 +344,16 @@ def _of_revision(path: Path, batch: pa.RecordBatch, release: Release, revision: 
     return batch.filter(pc.equal(versions, str(revision)))
 
 
-def _read_code(path: Path, batch: pa.RecordBatch, at: int, spelled: str, kind: Kind, revision: Revision) -> str | None:
+def _spell(code: str | None, release: Release, revision: Revision) -> str | None:
+    """A code that was read, as the release's preparation spells it."""
+    return icd.compact(code) if code and revision == 10 and not release.dots else code
+
+
+def _read_code(
+    path: Path, batch: pa.RecordBatch, at: int, spelled: str, kind: Kind, revision: Revision, release: Release
+) -> str | None:
     try:
-        return icd.read(spelled, kind, revision)
+        return _spell(icd.read(spelled, kind, revision), release, revision)
     except NotACode as error:
         raise InputError(f"{path}: {error}, in {delimited.place(batch, at)}") from None
 
@@ -375,7 +404,7 @@ def read_titles(
             columns = (batch.column(name).to_pylist() for name in (release.code, *release.titles))
             for spelled, *names in zip(*columns, strict=True):
                 try:
-                    code = icd.read(spelled, kind, revision)
+                    code = _spell(icd.read(spelled, kind, revision), release, revision)
                 except NotACode:
                     n_strange += 1
                     continue

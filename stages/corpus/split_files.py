@@ -16,6 +16,7 @@ from pyarrow import feather
 from stages.common import io, outside
 from stages.common.io import InputError
 from stages.corpus.document import PARTS
+from stages.corpus.icd import NotACode, read_any
 
 log = logging.getLogger(__name__)
 
@@ -64,6 +65,20 @@ def _feather_rows(file: Path) -> Iterator[tuple[Path, str, str]]:
         yield path, str(admission), part
 
 
+def read_codes(path: Path) -> frozenset[str]:
+    """A file of codes, one per line. Raises InputError where a line is none, or there is no line."""
+    codes = []
+    for number, line in enumerate(outside.read_text(_present(path)).split("\n"), start=1):
+        try:
+            if (code := read_any(line.strip().removesuffix("."))) is not None:
+                codes.append(code)
+        except NotACode as error:
+            raise InputError(f"{path}, line {number}: {error}") from None
+    if not codes:
+        raise InputError(f"{path} has no code")
+    return frozenset(codes)
+
+
 def _present(path: Path) -> Path:
     if not path.is_file():
         raise InputError(f"{path} does not exist; `dvc repro fetch_splits` makes it")
@@ -78,8 +93,12 @@ def fetch(folder: Path, name: str) -> Path:
     path = folder / name
     pins = read_pins(folder / PINS) if (folder / PINS).exists() else {}
     if name not in pins:
+        if not path.is_file() and path.name not in pins:  # a user's own, in no folder of its own
+            path = folder / path.name
         if not path.is_file():
-            raise InputError(f"{path} does not exist; data.published_dir should be a folder with the split files")
+            raise InputError(
+                f"{folder / name} does not exist; data.published_dir should be a folder with the split files"
+            )
         return path
     if path.is_file():
         _check(path, path, pins[name]["md5"])

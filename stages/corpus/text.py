@@ -31,6 +31,15 @@ def lower_alphanumeric(text: str) -> str:
     return b" ".join(filterfalse(bytes.isdigit, words))[1:-1].decode()  # type: ignore[arg-type]
 
 
+def lower_words(text: str) -> str:
+    """Words of letters, digits and underscores in lower case, joined by one space, numbers left out.
+
+    The rule of Nguyen et al. (2023). A number is a word that is numeric as a whole (`str.isnumeric`), also ½ and 10²;
+    words are cut before they are made small.
+    """
+    return " ".join(word.lower() for word in re.findall(r"\w+", text) if not word.isnumeric())
+
+
 def words(raw: str, clean: Cleaner) -> list[tuple[int, int, int]]:
     """The words that `clean(raw).strip()` consists of: the characters [first, last) of each in `raw`, its place there.
 
@@ -64,8 +73,12 @@ def _alphanumeric_words(raw: str) -> list[tuple[int, int]]:
 
 def document(notes: list[str], clean: Cleaner) -> str:
     """The trimmed text of a document from its notes, each of them cleaned: joined by one space, in their order."""
-    # What stands beside a note can only change what becomes of a number at its very start or end.
-    if len(notes) > 1 and any(note[:1].isdigit() or note[-1:].isdigit() for note in notes):
+    # What stands beside a note can only change what becomes of a number at its very start or end, by one rule alone.
+    if (
+        clean is lower_alphanumeric
+        and len(notes) > 1
+        and any(note[:1].isdigit() or note[-1:].isdigit() for note in notes)
+    ):
         return clean(" ".join(notes)).strip()
     return " ".join(trimmed for note in notes if (trimmed := note.strip()))
 

@@ -117,19 +117,20 @@ def match_codes(name: str, pool: Pool, codes: Iterable[str]) -> Pool:
     """The pool with the corpus's own spelling of its codes: with or without the dot, in capitals or not.
 
     `4019` is `401.9` where the corpus has no other code of these characters; a spelling that two codes share is taken
-    only as it stands. Says how many codes are covered, and warns where they are few.
+    only as it stands. A dot says nothing where the corpus writes none. Says how many codes are covered, and warns where
+    they are few.
     """
     codes = list(codes)
     spellings: dict[str, list[str]] = {}
     for code in codes:
         spellings.setdefault(compact(code), []).append(code)
-    known = set(codes)
+    known, dots = set(codes), any("." in code for code in codes)
     matched: Pool = {}
     n_ambiguous = 0
     for spelled, phrases in pool.items():
         exact = spelled.strip().upper()
         matches = [exact] if exact in known else spellings.get(compact(spelled), [])
-        if exact not in known and "." in exact.rstrip("."):
+        if exact not in known and "." in exact.rstrip(".") and dots:
             continue  # the dot says that this is another code
         if len(matches) > 1:
             n_ambiguous += 1

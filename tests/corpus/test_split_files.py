@@ -114,7 +114,10 @@ def test_a_failed_download_says_what_to_do(pinned: Path, own: Path):
 def test_the_pins_of_the_repository(pytestconfig: pytest.Config):
     pins = yaml.safe_load((pytestconfig.rootpath / "data/published/pins.yaml").read_text())
     assert set(pins) == {
-        name for corpus in CORPORA.values() for subset in corpus.subsets.values() for name in subset.split_files
+        name
+        for corpus in CORPORA.values()
+        for subset in corpus.subsets.values()
+        for name in (*subset.split_files, *filter(None, [subset.codes_file]))
     }
     for name, pin in pins.items():
         *_, commit, path = pin["url"].removeprefix("https://raw.githubusercontent.com/").split("/", 3)

@@ -32,7 +32,11 @@ from tools.revisions import open_revision
 KIT = "kit.json"
 OPEN, ENCODER = "open", "encoder"  # in an exported folder: what open codes take
 NEEDED = (paths.JOINT, paths.CLASSIFICATION, paths.CALIBRATION, paths.PAPER, paths.SELECTIVE, paths.COUNTING)
-CLEANERS: dict[str, Cleaner] = {"folded": text.fold_white_space, "words": text.lower_alphanumeric}
+CLEANERS: dict[str, Cleaner] = {
+    "folded": text.fold_white_space,
+    "words": text.lower_alphanumeric,
+    "tokens": text.lower_words,
+}
 
 
 @dataclass(frozen=True)

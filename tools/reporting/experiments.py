@@ -61,7 +61,7 @@ class Experiment:
             return False
         in_mimic, subset = str(self.params.get("data.format")).startswith("mimic"), self._subset
         return not (
-            (key == "data.notes_dir" and self.params.get("data.format") != "mimic4")
+            (key == "data.notes_dir" and not str(self.params.get("data.format")).startswith("mimic4"))
             or (key == "data.seed" and self.params.get("data.split", "stratified") != "stratified")
             or (key == "data.min_documents" and in_mimic and subset and (subset.fixed is not None or subset.rare))
         )
