@@ -141,7 +141,7 @@ class Open(Section):
 
 class Compute(Section):
     device: Literal["auto", "cpu", "cuda"]
-    precision: Literal["auto", "float32", "bf16"]
+    precision: Literal["auto", "float32", "bf16", "fp16"]
     threads: Annotated[int, Field(gt=0, le=256)]
     portable: bool
     launch: str

@@ -17,6 +17,7 @@ def start(compute: Compute, precision: str | None = None, n_threads: int | None 
     """Set up computing as `compute` asks; `precision` and `n_threads` stand in for its own where given.
 
     device auto is CUDA where there is one; precision auto is bf16 autocast (weights stay float32) where the GPU has it.
+    fp16 is for GPUs without bf16; accelerate then scales the loss.
     Started by torchrun or `accelerate launch`, each process gets its device. Raises InputError for a device that is not
     there.
     """
@@ -27,11 +28,13 @@ def start(compute: Compute, precision: str | None = None, n_threads: int | None 
     on_cuda = compute.device != "cpu" and torch.cuda.is_available()
     if precision == "auto":
         precision = "bf16" if on_cuda and torch.cuda.is_bf16_supported(including_emulation=False) else "float32"
-    # Under bf16, what stays float32 (MSAM's scores) may take a GPU's TF32, which keeps three more bits than bf16.
+    if precision == "fp16" and not on_cuda:
+        raise InputError("compute.precision: fp16 needs a CUDA device; take auto, float32 or bf16")
+    # Under half precision, what stays float32 (MSAM's scores) may take a GPU's TF32, with three bits more than bf16.
     torch.set_float32_matmul_precision("highest" if precision == "float32" else "high")
     accelerator = Accelerator(
         cpu=not on_cuda,
-        mixed_precision="bf16" if precision == "bf16" else "no",
+        mixed_precision="no" if precision == "float32" else precision,
         kwargs_handlers=[
             # A process that has no document in a step skips CLQ's quantifier, whose weights then get no gradient there.
             # The sums of CLQ belong to each process, so buffers are not shared.
@@ -62,7 +65,7 @@ def describe(accelerator: Accelerator) -> dict[str, str | int]:
     """What of the device, the software and the number of processes and threads a result depends on."""
     return {
         "device": accelerator.device.type,
-        "precision": "bf16" if accelerator.mixed_precision == "bf16" else "float32",
+        "precision": "float32" if accelerator.mixed_precision == "no" else accelerator.mixed_precision,
         "processes": accelerator.num_processes,
         "threads": torch.get_num_threads(),
         "kernels": "portable" if threads.are_portable() else "the processor's",

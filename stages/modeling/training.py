@@ -157,6 +157,7 @@ class Training:
             weight_decay=settings.weight_decay,
             fused=True,
         )
+        self.scaler: torch.amp.GradScaler | None = accelerator.scaler  # of the loss, under fp16
         self.n_steps = -(-len(train) // settings.batch_documents)
         # The loss of each step of the epoch, summed over the documents that this process had in it.
         self.losses = torch.zeros(self.n_steps, device=self.device)
@@ -234,12 +235,18 @@ class Training:
                 loss = self.parallel(batch, None if idle else targets).sum() * weight
                 self.accelerator.backward(loss)
             self.losses[at] += loss.detach() / weight
+        if self.scaler is not None:
+            self.scaler.unscale_(self.optimizer)
         if self.settings.clip_norm is not None:
             nn.utils.clip_grad_norm_(self.learner.parameters(), self.settings.clip_norm)
         share = self._learning_rate_share(self.progress.epoch * self.n_steps + at)
         for group in self.optimizer.param_groups:
             group["lr"] = group["peak"] * share
-        self.optimizer.step()
+        if self.scaler is None:
+            self.optimizer.step()
+        else:  # leaves out a step whose gradients are not finite, and scales less from then on
+            self.scaler.step(self.optimizer)
+            self.scaler.update()
         self.optimizer.zero_grad()
 
     def _parameter_groups(self) -> list[dict[str, Any]]:
@@ -322,7 +329,7 @@ class Training:
                 "weights": self.learner.state_dict(),
                 "best": self.best_weights,
                 "optimizer": self._optimizer_tensors(),
-                "progress": {"losses": losses, "objective": states},
+                "progress": {"losses": losses, "objective": states} | self._scale(),
             }
             taken = self.progress.epoch * self.n_steps + self.progress.steps
             self.checkpoints.save(taken, Checkpoint(asdict(self.progress), tensors))
@@ -338,6 +345,11 @@ class Training:
         """The optimiser's state by `parameter:quantity`, in the order of the parameters."""
         state = self.optimizer.state_dict()["state"]
         return {f"{at}:{name}": value for at, quantities in state.items() for name, value in quantities.items()}
+
+    def _scale(self) -> dict[str, Tensor]:
+        """What scaling the loss goes on from."""
+        kept = () if self.scaler is None else ("scale", "_growth_tracker")
+        return {name: torch.tensor(float(self.scaler.state_dict()[name])) for name in kept}  # type: ignore[union-attr]
 
     def _resume(self) -> None:
         """Go on from the newest whole checkpoint, if there is one."""
@@ -355,6 +367,10 @@ class Training:
         self.losses = checkpoint.tensors["progress"]["losses"].to(self.device)
         if not self.accelerator.is_main_process:
             self.losses.zero_()  # the first process holds the sum over all
+        if self.scaler is not None:
+            kept = {name: checkpoint.tensors["progress"][name].item() for name in self._scale()}
+            kept["_growth_tracker"] = int(kept["_growth_tracker"])
+            self.scaler.load_state_dict(self.scaler.state_dict() | kept)
         states = checkpoint.tensors["progress"]["objective"]
         if states.numel():
             self.learner.objective.restore(states[self.accelerator.process_index])

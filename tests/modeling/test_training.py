@@ -183,6 +183,40 @@ def test_a_killed_run_ends_as_if_never_killed(tmp_path, monkeypatch, joint, step
     assert [list(row.items()) for row in resumed_history] == [list(row.items()) for row in history]
 
 
+@pytest.fixture
+def scaled(monkeypatch):
+    """Training with a scaled loss, as under fp16, which a CPU does not have."""
+    start = devices.start
+
+    def with_scaler(*arguments):
+        accelerator = start(*arguments)
+        accelerator.scaler = torch.amp.GradScaler("cpu", init_scale=2.0**20, growth_interval=3)
+        return accelerator
+
+    monkeypatch.setattr(devices, "start", with_scaler)
+
+
+def test_a_scaled_loss_learns_the_same(tmp_path, request):
+    """A power of two changes no bit of a float32 gradient."""
+    expected, _ = trained(tmp_path / "plain", epochs=2)
+    request.getfixturevalue("scaled")
+    assert_same_weights(trained(tmp_path / "scaled", epochs=2)[0], expected)
+
+
+def test_the_scale_of_the_loss_outlives_a_kill(tmp_path, scaled, monkeypatch):
+    """It grows every three steps, so a run that began anew with it would end with another."""
+    monkeypatch.setattr("stages.modeling.training.CHECKPOINT_SECONDS", 0)
+    monkeypatch.setattr("stages.modeling.training.CHECKPOINT_SHARE", math.inf)
+    whole, killed, again = (new_training(tmp_path / name, epochs=2) for name in ("whole", "killed", "killed"))
+    whole.run()
+    kill_after_steps(killed, 4)
+    with pytest.raises(Killed):
+        killed.run()
+    again.run()
+    assert again.scaler.state_dict() == whole.scaler.state_dict()
+    assert whole.scaler.get_scale() > killed.scaler.get_scale() > 2.0**20
+
+
 def test_a_damaged_checkpoint_is_skipped_with_a_word(tmp_path, caplog):
     expected, _ = trained(tmp_path / "undisturbed")
     run = new_training(tmp_path / "killed")
