@@ -71,7 +71,7 @@ def test_the_projects_own_parameters_pass(repository: Path):
         ({"encoder__steps": 10**12}, "steps: 1000000000000 should be less than or equal to"),
         (
             {"data__subset": "diagnoses"},
-            r"data\.subset: 'diagnoses' is not one of top50, full, clean .data\.format is mimic3",
+            r"data\.subset: 'diagnoses' is not one of top50, full, clean, clean_raw .data\.format is mimic3",
         ),
         (
             {"data__format": "mimic5"},

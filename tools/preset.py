@@ -1,9 +1,10 @@
-"""Switch params.yaml to another corpus: `python -m tools.preset NAME [section.key=value ...]`.
+"""Switch params.yaml to another corpus: `python -m tools.preset NAME [SETUP ...] [section.key=value ...]`.
 
 A preset (presets/NAME.yaml) holds the settings that differ between corpora, most of them in the preset that it names as
 its base; comments and all other settings of params.yaml stay as they are.
 """
 
+import itertools
 import logging
 import sys
 from collections.abc import Iterable, Iterator, Mapping, MutableMapping
@@ -99,9 +100,15 @@ def override(argument: str) -> tuple[tuple[str, ...], Any]:
 
 
 def main() -> None:
-    if len(sys.argv) < 2 or sys.argv[1] not in available():
-        raise InputError(f"name one of {', '.join(available())} (and settings as section.key=value)")
-    changes = [*settings_of(sys.argv[1]).items(), *map(override, sys.argv[2:])]
+    setups = sorted(path.stem for path in PRESETS.glob("*.yaml") if path.stem not in available())
+    names = list(itertools.takewhile(lambda argument: "=" not in argument, sys.argv[1:]))
+    if not names or names[0] not in available() or not set(names[1:]) <= set(setups):
+        raise InputError(
+            f"name one of {', '.join(available())}, if wanted {' or '.join(setups)} after it, and settings as "
+            "section.key=value"
+        )
+    presets = (item for name in names for item in settings_of(name).items())
+    changes = [*presets, *map(override, sys.argv[1 + len(names) :])]
     try:
         text = paths.PARAMS.read_text(encoding="utf-8")
     except FileNotFoundError:

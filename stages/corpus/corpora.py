@@ -10,7 +10,7 @@ from stages.common.params import Data
 from stages.corpus import codiesp, mimic, table
 from stages.corpus.document import PARTS, Corpus, Revision, Subset
 from stages.corpus.icd import MIMIC_50
-from stages.corpus.text import lower_alphanumeric, lower_words
+from stages.corpus.text import as_it_is, lower_alphanumeric, lower_words
 
 Loaded = tuple[Corpus, dict[str, str] | None]  # the part of each document where the corpus itself names it
 
@@ -137,6 +137,11 @@ _ICD10 = Subset(
     documents=_sizes(89099, 13378, 19802), n_codes=7940,
 )  # fmt: skip
 
+_CLEAN = Subset(
+    9, lower_alphanumeric, rare=False, split_files=("mimiciii_clean_splits.feather",),
+    documents=_sizes(38401, 5577, 8734), n_codes=3681,
+)  # fmt: skip
+
 CORPORA = {
     "mimic3": Description(
         title="MIMIC-III",
@@ -152,14 +157,8 @@ CORPORA = {
                 n_codes=50,
             ),
             "full": Subset(9, split_files=_lists("full"), documents=_sizes(47723, 1631, 3372)),
-            "clean": Subset(
-                9,
-                lower_alphanumeric,
-                rare=False,
-                split_files=("mimiciii_clean_splits.feather",),
-                documents=_sizes(38401, 5577, 8734),
-                n_codes=3681,
-            ),
+            "clean": _CLEAN,
+            "clean_raw": replace(_CLEAN, clean=as_it_is),
         },
         load=_load_mimic3,
         evidence=True,
@@ -172,6 +171,8 @@ CORPORA = {
         subsets={
             "icd9": _ICD9,
             "icd10": _ICD10,
+            "icd9_raw": replace(_ICD9, clean=as_it_is),
+            "icd10_raw": replace(_ICD10, clean=as_it_is),
             "top50_icd9": replace(_ICD9, most_frequent=50, documents={}, n_codes=50),
             "top50_icd10": replace(_ICD10, most_frequent=50, documents={}, n_codes=50),
         },

@@ -14,6 +14,11 @@ LETTERS_AND_DIGITS = bytes(byte if chr(byte).isalnum() and byte < 128 else ord("
 EDGE = b"|"
 
 
+def as_it_is(text: str) -> str:
+    """The note as it was written, as the label-attention models of Edin et al. (2024) read it."""
+    return text
+
+
 def fold_white_space(text: str) -> str:
     """Runs of white space become one space; case and punctuation stay (Mullenbach et al. 2018)."""
     return " ".join(text.split())

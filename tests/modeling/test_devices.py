@@ -33,7 +33,7 @@ def test_cuda_that_is_not_there_is_told(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     with pytest.raises(InputError, match=r"compute\.device: cuda, but no CUDA device is found"):
         devices.start(Compute(device="cuda", precision="auto", threads=1, portable=False, launch="python"))
-    with pytest.raises(InputError, match="compute.precision: fp16 needs a CUDA device"):
+    with pytest.raises(InputError, match=r"compute\.precision: fp16 needs a CUDA device"):
         devices.start(Compute(device="cpu", precision="fp16", threads=1, portable=False, launch="python"))
 
 

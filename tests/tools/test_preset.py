@@ -68,6 +68,7 @@ def test_a_text_is_taken_as_it_stands(argument: str, value: object):
         (PARAMS, ["demo", "data=[1]"], "data"),
         (PARAMS, ["demo", "synonyms.M=[1"], "is not a valid value"),
         (PARAMS, ["nothing"], "name one of "),
+        (PARAMS, ["field"], "name one of "),
     ],
 )
 def test_mistakes_are_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, content, arguments, message):

@@ -34,6 +34,7 @@ OPEN, ENCODER = "open", "encoder"  # in an exported folder: what open codes take
 NEEDED = (paths.JOINT, paths.CLASSIFICATION, paths.CALIBRATION, paths.PAPER, paths.SELECTIVE, paths.COUNTING)
 CLEANERS: dict[str, Cleaner] = {
     "folded": text.fold_white_space,
+    "raw": text.as_it_is,
     "words": text.lower_alphanumeric,
     "tokens": text.lower_words,
 }
