@@ -43,7 +43,7 @@ EOF
 
 clone() {  # FOLDER: a clone with a small demo
   git clone -q "$repository" "$1" && cd "$1"
-  python -m tools.preset demo demo.admissions=700 train.epochs=2 encoder.steps=100 explain.documents=5 "${@:2}"
+  python -m tools.preset demo demo.admissions=1200 train.epochs=4 encoder.steps=300 explain.documents=5 "${@:2}"
   git -c user.name=demo -c user.email=demo@localhost commit -qam "A small demo"
 }
 
@@ -69,13 +69,13 @@ EOF
   id=$(sbatch --parsable --time="$2" --job-name="$1" --output="$work/$1.log" "$work/$1.sbatch")
   while squeue -h -j "$id" 2>/dev/null | grep -q .; do sleep 5; done
   grep -hE "going on from|epoch [0-9]+, train_loss|best:|CANCELLED|processes" "$work/$1.log" || true
-  dvc commit -qf train_classifier && dvc repro >> "$work/$1.log" 2>&1
+  dvc commit -q -f train_classifier && dvc repro >> "$work/$1.log" 2>&1
   md5 > "$work/$1.md5"
 }
 
 start_cluster
 train_on_two_nodes undisturbed 30
-train_on_two_nodes requeued 2
+train_on_two_nodes requeued 1
 cmp "$work/undisturbed.md5" "$work/requeued.md5" && echo "the requeued training ends in the same bytes"
 
 # A sweep as an array job: a clone for each task, one cache for all, collected through a bare repository.
