@@ -3,13 +3,14 @@ import pytest
 import scipy.sparse as sp
 import torch
 import yaml
-from safetensors.numpy import load_file, save_file
+from safetensors.numpy import load_file
 from scipy.special import expit
 
 from stages import train_quantifier
 from stages.common import io, paths
 from stages.common.io import InputError
 from stages.common.params import load
+from stages.modeling.predictions import Predicted, write_predictions
 from stages.quantification.quantifiers import load_mlp
 
 
@@ -24,10 +25,14 @@ def workspace(tmp_path, monkeypatch):
     rng = np.random.default_rng(0)
     logits = rng.normal(-1, 2, (40, 5)).astype(np.float32)
     io.write_csr(paths.targets("val"), sp.csr_array((rng.random((40, 5)) < expit(logits)).astype(np.uint8)))
-    path = paths.predictions(paths.PREDICTIONS, "val")
-    path.parent.mkdir(parents=True)
-    save_file({"logits": logits}, path)
+    write(logits)
     return tmp_path
+
+
+def write(logits: np.ndarray) -> None:
+    paths.PREDICTIONS.mkdir(parents=True, exist_ok=True)
+    n_tokens = np.full(len(logits), 9)
+    write_predictions(paths.PREDICTIONS, {"val": Predicted(logits, n_tokens, np.zeros_like(n_tokens))})
 
 
 def set_parameter(workspace, key, value):
@@ -66,7 +71,7 @@ def test_missing_predictions(workspace):
 
 
 def test_predictions_of_other_codes(workspace):
-    save_file({"logits": np.zeros((40, 4), np.float32)}, paths.predictions(paths.PREDICTIONS, "val"))
+    write(np.zeros((40, 4), np.float32))
     with pytest.raises(InputError, match=r"\(40, 4\).*\(40, 5\)"):
         train_quantifier.main()
 
@@ -74,7 +79,7 @@ def test_predictions_of_other_codes(workspace):
 def test_damaged_predictions(workspace):
     path = paths.predictions(paths.PREDICTIONS, "val")
     path.write_bytes(path.read_bytes()[:50])
-    with pytest.raises(InputError, match=r"val\.safetensors holds no array `logits`"):
+    with pytest.raises(InputError, match=r"val\.safetensors holds no predictions"):
         train_quantifier.main()
 
 
