@@ -40,19 +40,20 @@ class Description:
     """What is known of a pool before it is read.
 
     parse: of a pool that lies in a file, text and path -> phrases by code as they are spelled there; None for one that
-    is computed. files: its file by the revision of ICD that the corpus is coded in (None: any); a revision without a
-    file is one that the pool does not describe. checksums: of published files, by name, as git or `md5` has them.
-    broad: its phrases are broader than the code, so that neighbouring codes share many of them.
+    is computed. files: by the revision of ICD that the corpus is coded in (None: any) the names that its file may have,
+    of which the first that is there counts; a revision without a file is one that the pool does not describe.
+    checksums: of published files, by name, as git or `md5` has them. broad: its phrases are broader than the code, so
+    that neighbouring codes share many of them.
     """
 
     parse: Callable[[str, Path], Pool] | None = None
-    files: Mapping[Revision | None, str] = field(default_factory=dict)
+    files: Mapping[Revision | None, tuple[str, ...]] = field(default_factory=dict)
     revisions: tuple[Revision, ...] = (9, 10)
     checksums: Mapping[str, tuple[str, str]] = field(default_factory=dict)
     broad: bool = False
 
-    def file(self, revision: Revision | None) -> str:
-        """The name of the pool's file for codes of a revision."""
+    def names(self, revision: Revision | None) -> tuple[str, ...]:
+        """What the pool's file for codes of a revision may be called."""
         return self.files[revision if revision in self.files else None]
 
 
@@ -104,7 +105,8 @@ def read_pool(name: str, folder: Path, revision: Revision | None = 9) -> Pool:
 
 def _path(name: str, folder: Path, revision: Revision | None) -> Path:
     """The file of the pool `name` in `folder`. Raises InputError where it is not there."""
-    path = folder / POOLS[name].file(revision)
+    paths = [folder / file for file in POOLS[name].names(revision)]
+    path = next((path for path in paths if path.is_file()), paths[0])
     if not path.is_file():
         raise InputError(
             f"synonyms.pools names {name}, but {path} is not a file; put it there (data/pools/README.md says where it "
@@ -306,17 +308,20 @@ WIKIPEDIA = "labels_descriptions_wikipedia.txt"
 POOLS = {
     "umls": Description(
         parse_umls,
-        {9: MSMN, 10: "icd_mimic4_10_random_sort.json", None: "icd_mimic4_10_random_sort.json"},
+        {
+            9: (MSMN, "umls_icd9.json"),
+            **dict.fromkeys((10, None), ("icd_mimic4_10_random_sort.json", "umls_icd10.json")),
+        },
         checksums={MSMN: ("git blob", "ed30f4093b793961244c6542d006e9f8d38d1eaf")},
     ),
     "wikipedia": Description(
         parse_wikipedia,
-        {None: WIKIPEDIA},
+        {None: (WIKIPEDIA,)},
         revisions=(9,),
         checksums={WIKIPEDIA: ("md5", "5c4f1140805bb4aea27ba9ea67f7fd66")},
         broad=True,
     ),
     "titles": Description(),
     "icd10cm": Description(revisions=(10,)),
-    "authored": Description(parse_authored, {None: "authored.yaml"}),
+    "authored": Description(parse_authored, {None: ("authored.yaml",)}),
 }

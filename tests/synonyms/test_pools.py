@@ -87,7 +87,7 @@ def test_a_deeply_nested_file_is_one_line(tmp_path):
 )
 def test_a_file_of_another_form_is_refused(tmp_path, name, content, said):
     (tmp_path / name).write_bytes(content)
-    pool = next(pool for pool, known in pools.POOLS.items() if known.parse and known.file(9) == name)
+    pool = next(pool for pool, known in pools.POOLS.items() if known.parse and known.names(9)[0] == name)
     with pytest.raises(InputError, match=said) as refused:
         pools.read_pool(pool, tmp_path)
     assert name in str(refused.value)

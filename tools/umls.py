@@ -1,0 +1,143 @@
+"""Make the pool `umls` from the Metathesaurus itself: `python -m tools.umls META/MRCONSO.RRF [--folder data/pools]`.
+
+Of every concept that has a code of ICD-9-CM, ICD-10-CM or ICD-10-PCS, the English names of all sources that are not
+suppressed, in lower case, each once, in the order of the file. Written are umls_icd9.json and umls_icd10.json, which
+collect_synonyms takes where the published files are not there; where they are, both are compared. The file stays under
+the UMLS licence, and so do these: never commit them or pass them on.
+"""
+
+import argparse
+import json
+import logging
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.compute as pc
+from pyarrow import csv
+
+from stages.common import io
+from stages.common.io import InputError
+from stages.common.runner import progress_bar, run
+from stages.corpus.icd import compact
+from stages.synonyms.pools import POOLS, Pool, normalise_all, read_pool
+from tools.outputs import check_files
+
+log = logging.getLogger("tools.umls")
+
+# Every row ends with a bar, so there is one field more.
+FIELDS = [
+    "CUI",
+    "LAT",
+    "TS",
+    "LUI",
+    "STT",
+    "SUI",
+    "ISPREF",
+    "AUI",
+    "SAUI",
+    "SCUI",
+    "SDUI",
+    "SAB",
+    "TTY",
+    "CODE",
+    "STR",
+    "SRL",
+    "SUPPRESS",
+    "CVF",
+    "end",
+]
+SOURCES = {9: ("ICD9CM",), 10: ("ICD10CM", "ICD10PCS")}
+BLOCK = 16 << 20  # bytes read at once
+
+
+def rows(path: Path, columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
+    """The rows that are not suppressed, some at a time. Raises InputError for a file of another form."""
+    try:
+        reader = csv.open_csv(
+            path,
+            csv.ReadOptions(column_names=FIELDS, block_size=BLOCK),
+            csv.ParseOptions(delimiter="|", quote_char=False),
+            csv.ConvertOptions(column_types=dict.fromkeys(FIELDS, pa.string()), include_columns=[*columns, "SUPPRESS"]),
+        )
+        with progress_bar(desc=path.name, unit=" rows", unit_scale=True) as bar:
+            for batch in reader:
+                bar.update(batch.num_rows)
+                yield batch.filter(pc.equal(batch.column("SUPPRESS"), "N"))
+    except FileNotFoundError:
+        raise InputError(f"{path} does not exist; it should be MRCONSO.RRF of the UMLS") from None
+    except (pa.ArrowInvalid, OSError):
+        raise InputError(
+            f"{path} is not MRCONSO.RRF of the UMLS: each row has 18 fields with a bar after each, in UTF-8"
+        ) from None
+
+
+def read_concepts(path: Path) -> dict[int, dict[str, list[str]]]:
+    """Revision -> code -> the concepts that it names, in the order of the file."""
+    revision_of = {source: revision for revision, sources in SOURCES.items() for source in sources}
+    concepts: dict[int, dict[str, list[str]]] = {revision: {} for revision in SOURCES}
+    known = pa.array(list(revision_of))
+    for batch in rows(path, ("CUI", "SAB", "CODE")):
+        coded = batch.filter(pc.is_in(batch.column("SAB"), value_set=known))
+        for concept, source, code, _ in zip(*(column.to_pylist() for column in coded.columns), strict=True):
+            if "-" not in code:  # a chapter or a range
+                concepts[revision_of[source]].setdefault(code, []).append(concept)
+    return {
+        revision: {code: list(dict.fromkeys(own)) for code, own in codes.items()}
+        for revision, codes in concepts.items()
+    }
+
+
+def read_terms(path: Path, concepts: set[str]) -> dict[str, list[str]]:
+    """Concept -> its English names."""
+    terms: dict[str, list[str]] = {}
+    wanted = pa.array(sorted(concepts))
+    for batch in rows(path, ("CUI", "LAT", "STR")):
+        mine = pc.and_(pc.equal(batch.column("LAT"), "ENG"), pc.is_in(batch.column("CUI"), value_set=wanted))
+        found = batch.filter(mine)
+        for concept, term in zip(found.column("CUI").to_pylist(), found.column("STR").to_pylist(), strict=True):
+            terms.setdefault(concept, []).append(term.lower())
+    return terms
+
+
+def pools_of(path: Path) -> dict[int, Pool]:
+    """Revision -> code -> names. Raises InputError where the file names no code of any revision."""
+    concepts = read_concepts(path)
+    if not any(concepts.values()):
+        raise InputError(f"{path} has no code of {', '.join(sum(SOURCES.values(), ()))}; were these sources left out?")
+    terms = read_terms(path, {concept for codes in concepts.values() for own in codes.values() for concept in own})
+    return {
+        revision: {
+            code: list(dict.fromkeys(term for concept in own for term in terms.get(concept, ())))
+            for code, own in sorted(codes.items())
+        }
+        for revision, codes in concepts.items()
+    }
+
+
+def compare(pool: Pool, published: Pool) -> None:
+    """Log how many of the published phrases the pool has, of the codes that both have."""
+    mine, theirs = ({compact(code): set(normalise_all(p)) for code, p in each.items()} for each in (pool, published))
+    both = mine.keys() & theirs.keys()
+    n_theirs, n_shared = sum(len(theirs[code]) for code in both), sum(len(theirs[code] & mine[code]) for code in both)
+    log.info("the published file: %d codes in both, of whose %d phrases %d are here", len(both), n_theirs, n_shared)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m tools.umls", description="The pool umls from MRCONSO.RRF.")
+    parser.add_argument("mrconso", type=Path)
+    parser.add_argument("--folder", type=Path, default=Path("data/pools"), help="where to write (default: %(default)s)")
+    options = parser.parse_args()
+    names = {revision: POOLS["umls"].names(revision) for revision in SOURCES}  # type: ignore[arg-type]
+    check_files([options.folder / own for _, own in names.values()], [options.mrconso])
+    for revision, pool in pools_of(options.mrconso).items():
+        published, own = names[revision]
+        with io.whole_file(options.folder / own) as partial:
+            partial.write_text(json.dumps(pool, ensure_ascii=False, indent=0) + "\n", encoding="utf-8")
+        log.info("%s: %d names of %d codes", options.folder / own, sum(map(len, pool.values())), len(pool))
+        if (options.folder / published).is_file():
+            compare(pool, read_pool("umls", options.folder, revision))  # type: ignore[arg-type]
+
+
+if __name__ == "__main__":
+    run(main)
