@@ -26,27 +26,12 @@ from tools.outputs import check_files
 log = logging.getLogger("tools.umls")
 
 # Every row ends with a bar, so there is one field more.
+# fmt: off
 FIELDS = [
-    "CUI",
-    "LAT",
-    "TS",
-    "LUI",
-    "STT",
-    "SUI",
-    "ISPREF",
-    "AUI",
-    "SAUI",
-    "SCUI",
-    "SDUI",
-    "SAB",
-    "TTY",
-    "CODE",
-    "STR",
-    "SRL",
-    "SUPPRESS",
-    "CVF",
-    "end",
+    "CUI", "LAT", "TS", "LUI", "STT", "SUI", "ISPREF", "AUI", "SAUI", "SCUI", "SDUI", "SAB", "TTY", "CODE", "STR",
+    "SRL", "SUPPRESS", "CVF", "end",
 ]
+# fmt: on
 SOURCES = {9: ("ICD9CM",), 10: ("ICD10CM", "ICD10PCS")}
 BLOCK = 16 << 20  # bytes read at once
 
