@@ -65,7 +65,7 @@ def attribute(
     if method == "input_x_gradient":
         by_token = _input_x_gradient(model, ids, mask, wanted, rows)
     else:
-        exact, attention = _msam(model, H, attended, wanted, rows)
+        exact, attention = msam_scores(model, H, attended, wanted, rows)
         by_token = exact if method == "contribution" else attention
         if method == "attention_x_input_x_gradient":
             by_token = attention * _input_x_gradient(model, ids, mask, wanted, rows)
@@ -78,7 +78,7 @@ def attribute(
 
 
 @torch.no_grad()
-def _msam(model: CodingModel, H: Tensor, attended: Tensor, codes: Tensor, rows: Tensor) -> tuple[Tensor, Tensor]:
+def msam_scores(model: CodingModel, H: Tensor, attended: Tensor, codes: Tensor, rows: Tensor) -> tuple[Tensor, Tensor]:
     """Contribution and attention (K, T) of the tokens of each code's winning row."""
     head = model.head
     assert isinstance(head, MsamHead), "only an MSAM head has contributions and attention"

@@ -38,9 +38,9 @@ class GroupSums:
         """Drop the unfinished group and draw the epoch's first."""
         self.epoch = epoch
         self.group = -1
-        self._begin_group()
+        self.begin_group()
 
-    def _begin_group(self) -> None:
+    def begin_group(self) -> None:
         self.group += 1
         self.size = self._draw()
         self.seen = 0
@@ -64,7 +64,7 @@ class GroupSums:
             prevalences.append(group_prevalences)
             at += len(group_means)
             if self.seen >= self.size:
-                self._begin_group()
+                self.begin_group()
         return torch.cat(means), torch.cat(prevalences)
 
     def _add_to_group(self, probabilities: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:

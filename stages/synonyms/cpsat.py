@@ -29,7 +29,7 @@ def improve(
     floor = int(whole[np.ix_(known, known)].sum()) // 2
     model = cp_model.CpModel()
     x = [model.new_bool_var("") for _ in range(n)]
-    y = {pair: model.new_bool_var("") for pair in _pairs(whole, M, floor)}
+    y = {pair: model.new_bool_var("") for pair in candidate_pairs(whole, M, floor)}
     rows: list[list[cp_model.IntVar]] = [[] for _ in range(n)]
     for (i, j), product in y.items():
         rows[i].append(product)
@@ -59,7 +59,7 @@ def improve(
     return better, round(solver.best_objective_bound) * unit if trusted else math.inf
 
 
-def _pairs(whole: np.ndarray, M: int, floor: int) -> list[tuple[int, int]]:
+def candidate_pairs(whole: np.ndarray, M: int, floor: int) -> list[tuple[int, int]]:
     """The pairs that a set of at least `floor` may hold.
 
     To a set of a few elements each further one, k, adds its distances to these, and half of those to the rest of the

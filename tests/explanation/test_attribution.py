@@ -59,13 +59,13 @@ def test_contributions_of_all_tokens_sum_to_the_logit(bert_folder, name, monkeyp
     model = made(bert_folder, name)
     words = Words.from_text(TEXT, model.tokenizer)
     whole = {}
-    inner = attribution._msam
+    inner = attribution.msam_scores
 
     def noted(*arguments):
         whole["contribution"], whole["attention"] = inner(*arguments)
         return whole["contribution"], whole["attention"]
 
-    monkeypatch.setattr(attribution, "_msam", noted)
+    monkeypatch.setattr(attribution, "msam_scores", noted)
     found = attribute(model, words.ids, special_ids(model.tokenizer), range(N_CODES), "contribution")
     np.testing.assert_allclose(whole["contribution"].sum(1).numpy(), found.logits, atol=1e-4)
     np.testing.assert_allclose(whole["attention"].sum(1).numpy(), 1.0, atol=1e-5)

@@ -39,7 +39,7 @@ def test_sizes_are_those_of_groups_of_training_documents(documents, seed):
     groups = sums(documents, seed)
     for _ in range(20):
         assert 1 <= groups.size <= documents
-        groups._begin_group()
+        groups.begin_group()
 
 
 def test_sizes_follow_from_seed_process_and_epoch():
@@ -48,7 +48,7 @@ def test_sizes_follow_from_seed_process_and_epoch():
         found = []
         for _ in range(3):
             found.append(groups.size)
-            groups._begin_group()
+            groups.begin_group()
         return found
 
     assert sizes() == sizes()

@@ -98,7 +98,7 @@ def test_a_pair_of_the_best_set_is_never_ruled_out():
         matrix = distances(kind, 16, 64, 3)
         best = mdp.solve(matrix, 5)
         unit = mdp.quantum(matrix)
-        pairs = cpsat._pairs(np.rint(matrix / unit).astype(np.int64), 5, round(best.objective / unit))
+        pairs = cpsat.candidate_pairs(np.rint(matrix / unit).astype(np.int64), 5, round(best.objective / unit))
         assert set(combinations(best.chosen, 2)) <= set(pairs)
 
 
