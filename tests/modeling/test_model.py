@@ -7,6 +7,7 @@ import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from safetensors.torch import load_file, save_file
+from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.nn.utils.rnn import pad_sequence
 
 from stages.common.io import InputError
@@ -303,3 +304,24 @@ def test_the_seed_decides_the_new_weights(megatron_folder):
     first, same, other = (built(megatron_folder, TYPES["LE_MSAM"], seed).state_dict() for seed in (1, 1, 2))
     assert all(torch.equal(first[name], same[name]) for name in first)
     assert not torch.equal(first["head.attention.W_Q.weight"], other["head.attention.W_Q.weight"])
+
+
+@pytest.mark.skipif(torch.version.cuda is None, reason="needs torch's CUDA build")
+def test_on_another_device_no_tensor_is_left_behind(models):
+    """On a CUDA device that is made up, so that a tensor of the CPU among the model's is an error."""
+    texts = [text(count, seed=count) for count in (50, 3, 21)]
+    offsets = np.cumsum([0, *map(len, texts)])
+    for model in models.values():
+        special = special_ids(model.tokenizer)
+        batch = Documents("abc", np.concatenate(texts), offsets, None, model.architecture, special).batch(range(3))
+        with FakeTensorMode(), torch.no_grad():
+
+            def moved(tensor):
+                return torch.empty(tensor.shape, dtype=tensor.dtype, device="cuda")
+
+            weights = {name: moved(tensor) for name, tensor in model.state_dict(keep_vars=True).items()}
+            weights |= {name: moved(tensor) for name, tensor in model.named_buffers()}
+            ids, mask, document = map(moved, batch[:3])
+            placed = batch._replace(input_ids=ids, attention_mask=mask, document=document)
+            scored = torch.func.functional_call(model, weights, (placed,))
+        assert scored.device.type == "cuda" and scored.shape == (3, CODES)
