@@ -15,7 +15,8 @@ WORKSPACE = "workspace"
 
 def open_revision(revision: str) -> DVCFileSystem:
     """The files of a revision, those in git and those in DVC's cache. Raises InputError for an unknown revision."""
-    if revision != WORKSPACE and git("rev-parse", "--verify", "--quiet", f"{revision}^{{commit}}") is None:
+    known = revision == WORKSPACE or git("rev-parse", "--verify", "--quiet", f"{revision}^{{commit}}") is not None
+    if not known and not git("for-each-ref", f"refs/exps/*/*/{revision}"):  # where DVC keeps experiments, by name
         raise InputError(f"revision {revision}: git knows no such commit; `dvc exp show` lists the experiments")
     try:
         files = DVCFileSystem(rev=None if revision == WORKSPACE else revision)

@@ -120,6 +120,16 @@ def test_predictions_that_left_the_cache_are_not_tested(repository, monkeypatch,
     assert section.tables[0].name == "main"
 
 
+def test_an_experiment_is_known_by_the_name_that_dvc_gave_it(repository, monkeypatch, tmp_path):
+    """Its commit is at no branch and no tag, but where DVC keeps experiments."""
+    shutil.copytree(repository, tmp_path / "copy")
+    monkeypatch.chdir(tmp_path / "copy")
+    baseline = subprocess.run(["git", "rev-parse", "HEAD"], check=True, capture_output=True, text=True).stdout.strip()
+    git("update-ref", f"refs/exps/{baseline[:2]}/{baseline[2:]}/hasty-tiger", "plain")
+    git("branch", "-D", "plain")
+    assert [experiment.type for experiment in report.gather(["hasty-tiger"])] == ["CE"]
+
+
 def test_user_mistakes_are_named(inside, monkeypatch):
     with pytest.raises(InputError, match=r"revision nowhere: .*dvc exp show"):
         command(monkeypatch, "nowhere")
