@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import scipy.sparse as sp
 import torch
+from scipy.special import expit, logit
 
 from stages.common.io import InputError
 from stages.evaluation.scored import Predictions
@@ -61,6 +62,25 @@ def test_a_damaged_file_is_named(tmp_path, content):
     path.write_bytes(content)
     with pytest.raises(InputError, match="is not what counting takes"):
         Counting.load(path)
+
+
+def test_estimates_are_those_of_quapy():
+    """Golden values of QuaPy 0.2.3 (CC, PCC, ACC, PACC, EMQ fitted to the same probabilities).
+
+    Its EMQ has no prior document, of which ours counts one beside the group's 80.
+    """
+    rng = np.random.default_rng(0)
+    parts = []
+    for n, prevalence in ((200, 0.3), (80, 0.6)):
+        truth = rng.random(n) < prevalence
+        probability = expit(rng.normal(np.where(truth, 1.5, -2), 1.5)).round(4)
+        parts.append(Predictions(sp.csr_array(truth[:, None]), logit(probability)[:, None], np.arange(n)))
+    platt = np.array([[1.0], [0.0]])
+    known = Counting.learn(parts[0], {}, platt, (np.ones(200), np.zeros(200)), np.ones(1), 50, 1)
+    found = {name: estimate.item() for name, estimate in known.estimates(parts[1].logits, np.ones((1, 80), dtype=bool))}
+    golden = {"cc": 0.5625, "pcc": 0.5179425, "acc": 0.5765659645, "pacc": 0.5856622999}
+    assert {name: found[name] for name in golden} == pytest.approx(golden, abs=1e-6)
+    assert found["emq"] == pytest.approx(0.7540, abs=0.01)
 
 
 def test_the_shortest_interval_by_hand():
