@@ -80,7 +80,7 @@ def test_estimates_are_those_of_quapy():
     found = {name: estimate.item() for name, estimate in known.estimates(parts[1].logits, np.ones((1, 80), dtype=bool))}
     golden = {"cc": 0.5625, "pcc": 0.5179425, "acc": 0.5765659645, "pacc": 0.5856622999}
     assert {name: found[name] for name in golden} == pytest.approx(golden, abs=1e-6)
-    assert found["emq"] == pytest.approx(0.7540, abs=0.01)
+    assert found["emq"] == pytest.approx(0.7540, abs=0.02)
 
 
 def test_the_shortest_interval_by_hand():
