@@ -78,6 +78,12 @@ train_on_two_nodes undisturbed 30
 train_on_two_nodes requeued 1
 cmp "$work/undisturbed.md5" "$work/requeued.md5" && echo "the requeued training ends in the same bytes"
 
+# The same started by DVC itself, which also predicts over both nodes.
+clone "$work/launched" compute.launch="srun --nodes=2 --ntasks-per-node=1 torchrun --nnodes=2 --nproc-per-node=1 \
+--rdzv-backend=c10d --rdzv-endpoint=n1:29511"
+dvc repro > "$work/launched.log" 2>&1 && md5 > "$work/launched.md5"
+cmp "$work/undisturbed.md5" "$work/launched.md5" && echo "started by compute.launch it ends in the same bytes"
+
 # A sweep as an array job: a clone for each task, one cache for all, collected through a bare repository.
 git clone -q --bare "$work/undisturbed" "$work/collected.git"
 cat > "$work/sweep.sbatch" <<EOF

@@ -22,7 +22,7 @@ Share = Annotated[float, Field(ge=0, lt=1)]
 Seed = Annotated[int, Field(ge=0, lt=2**32)]
 
 Validated = TypeVar("Validated", bound=BaseModel)
-LAUNCHERS = ("python", "accelerate launch", "torchrun")
+LAUNCHERS = ("python", "accelerate launch", "torchrun", "srun")
 
 
 class Section(BaseModel):
