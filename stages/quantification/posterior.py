@@ -1,17 +1,19 @@
 """How many documents of a group carry each code: the posterior, given in which bins their probabilities fall.
 
-Of a code, the documents with it fall into the bins of probability at unknown rates, those without it at others; the
-validation documents say of both what they can, and so does the group. Gibbs sampling goes round: how many of each bin's
-documents carry the code, the two sets of rates, the prevalence. What is assumed is that these rates are the same in the
-group as among the validation documents (prior shift) and that documents are independent; nothing is assumed of the
-prevalence. It is Bayesian quantification (Ziegler and Czyz 2024) for the number in the group, not its expectation.
+Of a code, the documents with it fall into the bins of probability at unknown rates, those without it at others. Both
+sets of rates are drawn as the validation documents leave them open; given them, the prevalence that is likeliest in the
+group starts a few steps of Gibbs sampling, of how many of each bin's documents carry the code, and of the prevalence.
+What is assumed is that the rates are the same in the group as among the validation documents (prior shift) and that
+documents are independent; nothing is assumed of the prevalence. It is Bayesian quantification (Ziegler and Czyz 2024)
+for the number in the group, not its expectation; the group says nothing of the rates, so that a large one that is
+slightly unlike the validation documents does not seem to know them better than these do.
 """
 
 import numpy as np
 
 from stages.evaluation.uncertainty import LEVEL
 
-CHAINS, BURNT, KEPT = 32, 60, 150
+DRAWS, CLIMBS, STEPS = 400, 30, 10
 STRENGTH = 20.0  # documents' worth of what all codes' rates say of one code's
 LEAST = 0.05  # documents' worth of every bin
 FLAT = 0.5  # Jeffreys' prior of the prevalence
@@ -26,19 +28,22 @@ def count_intervals(binned: np.ndarray, group: np.ndarray, seed: int) -> np.ndar
         return np.zeros((2, len(group)))
     rng = np.random.default_rng(seed)
     known = binned + rate_prior(binned)
+    rates = _rates(rng, np.broadcast_to(known[:, None], (2, DRAWS, *group.shape)))
     n_documents = group.sum(axis=1)
-    with_code = rng.binomial(group.astype(np.int64), 0.5, (CHAINS, *group.shape)).astype(np.float64)
-    counts = np.empty((KEPT, CHAINS, len(group)))
-    for step in range(BURNT + KEPT):
-        n_with = with_code.sum(axis=-1)
-        prevalence = rng.beta(FLAT + n_with, FLAT + n_documents - n_with)[..., None]
-        odds = prevalence * _rates(rng, known[0] + with_code)
-        others = (1 - prevalence) * _rates(rng, known[1] + group - with_code)
-        share = np.divide(odds, odds + others, out=np.full_like(odds, 0.5), where=odds + others > 0)
-        with_code = rng.binomial(group.astype(np.int64), share).astype(np.float64)
-        if step >= BURNT:
-            counts[step - BURNT] = with_code.sum(axis=-1)
-    return shortest_intervals(counts.reshape(-1, len(group)))
+
+    def carriers(prevalence: np.ndarray) -> np.ndarray:
+        """The share of carriers in each bin (DRAWS, C, B) under prevalences (DRAWS, C)."""
+        odds = prevalence[..., None] * rates[0]
+        total = odds + (1 - prevalence[..., None]) * rates[1]
+        return np.divide(odds, total, out=np.full_like(odds, 0.5), where=total > 0)
+
+    prevalence = np.full((DRAWS, len(group)), 0.5)
+    for _ in range(CLIMBS):  # expectation maximisation
+        prevalence = (group * carriers(prevalence)).sum(axis=-1) / np.maximum(n_documents, 1)
+    for _ in range(STEPS):
+        n_with = rng.binomial(group.astype(np.int64), carriers(prevalence)).sum(axis=-1)
+        prevalence = rng.beta(FLAT + n_with, FLAT + n_documents - n_with)
+    return shortest_intervals(rng.binomial(group.astype(np.int64), carriers(prevalence)).sum(axis=-1).astype(float))
 
 
 def shortest_intervals(draws: np.ndarray) -> np.ndarray:
