@@ -109,6 +109,17 @@ def test_intervals_cover_the_true_number_whatever_the_prevalence(prevalence):
     assert 0.915 <= covered / 400 <= 0.985
 
 
+def test_a_hundred_times_the_group_is_no_less_sure():
+    """Its shares are as sure as the rates are: not wider than a hundredth of it has them, nor a point."""
+    val, group = documents(300, 0), documents(100, 1)
+    known = learn(val)
+    binned = bin_counts(group.probabilities, known.edges)
+    small, large = (count_intervals(known.binned, n * binned, seed=3) / (100 * n) for n in (1, 100))
+    assert (np.diff(large, axis=0) <= np.diff(small, axis=0)).all()
+    assert (np.diff(large, axis=0) > 0.005).all()
+    assert (large[0] < small.mean(axis=0) + 0.05).all() and (large[1] > small.mean(axis=0) - 0.05).all()
+
+
 def test_prior_shift_is_no_refutation_and_another_wording_is():
     """p below 0.05 in one of twenty under prior shift; other logits are found."""
     p = []
