@@ -26,7 +26,7 @@ from stages.corpus.document import SCORED
 from tools.notes import sources
 
 if TYPE_CHECKING:
-    from tools.notes.counting import Counted
+    from tools.notes.counted import Counted
 
 log = logging.getLogger("tools.count_codes")
 
@@ -64,7 +64,7 @@ def main() -> None:
     notes = sources.read_all(options)
     if not notes and not options.part:
         raise InputError("there is no note")
-    from tools.notes.counting import count_notes  # takes seconds, so the inputs are looked at first
+    from tools.notes.counted import count_notes  # takes seconds, so the inputs are looked at first
 
     counted, about = count_notes(notes, options.part, options.model, options.revision, options.method)
     rows = [asdict(count) for count in counted.codes]
