@@ -122,7 +122,8 @@ def stratify_documents(documents: list[Document], seed: int) -> dict[str, str]:
 def describe(parts: dict[str, list[Document]], counts: dict[str, int], subset: Subset, split: str) -> dict[str, Any]:
     """The statistics of all parts; for a published split, the published sizes beside them."""
     whole = statistics.code_counts(document for documents in parts.values() for document in documents)
-    metrics: dict[str, Any] = {"codes": len(whole), "counts": counts}
+    n_codes = len(subset.fixed or ()) if subset.codes_file else len(whole)
+    metrics: dict[str, Any] = {"codes": n_codes, "counts": counts}
     if n_in_two := n_subjects_in_two_parts(parts):
         metrics["subjects_in_two_parts"] = n_in_two
         log.warning("%d subjects have documents in more than one part, so test is not of new patients alone", n_in_two)
@@ -135,7 +136,7 @@ def describe(parts: dict[str, list[Document]], counts: dict[str, int], subset: S
             _compare(f"{part} documents", len(parts[part]), expected)
         if subset.n_codes:
             metrics["codes_published"] = subset.n_codes
-            _compare("codes", len(whole), subset.n_codes)
+            _compare("codes", n_codes, subset.n_codes)
     return metrics
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 from stages.common import paths
@@ -81,14 +82,8 @@ def _load_mimic3(data: Data, subset: Subset) -> Loaded:
     return mimic.load(Path(data.raw_dir), subset, data.min_documents, evidence_dir=evidence_folder(data)), None
 
 
-def _load_mimic4(data: Data, subset: Subset) -> Loaded:
-    folders = Path(data.raw_dir), Path(data.notes_dir)
-    return mimic.load(folders[0], subset, data.min_documents, mimic.MIMIC_IV, folders[1]), None
-
-
-def _load_mimic4_icd(data: Data, subset: Subset) -> Loaded:
-    folders = Path(data.raw_dir), Path(data.notes_dir)
-    return mimic.load(folders[0], subset, 0, mimic.MIMIC_IV_ICD, folders[1]), None
+def _load_mimic4(data: Data, subset: Subset, release: mimic.Release = mimic.MIMIC_IV) -> Loaded:
+    return mimic.load(Path(data.raw_dir), subset, data.min_documents, release, Path(data.notes_dir)), None
 
 
 def _load_codiesp(data: Data, subset: Subset) -> Loaded:
@@ -185,7 +180,7 @@ CORPORA = {
         splits=("published",),
         subsets=_nguyen(9, _sizes(188533, 7110, 13709), _sizes(170664, 6406, 12405))
         | _nguyen(10, _sizes(110442, 4017, 7851), _sizes(104077, 3805, 7368)),
-        load=_load_mimic4_icd,
+        load=partial(_load_mimic4, release=mimic.MIMIC_IV_ICD),
     ),
     "codiesp": Description(
         title="CodiEsp",

@@ -134,6 +134,7 @@ def test_the_fifty_all_count(prepare):
     }
     codes = json.loads(paths.CODES.read_text())
     assert codes["N179"] == {"kind": "diagnosis", "titles": ["Acute kidney failure"]} and len(codes) == 3
+    assert json.loads(paths.SPLIT_STATISTICS.read_text())["codes"] == 3
     settings = paths.PARAMS.read_text()
     paths.PARAMS.write_text(settings.replace("pool_dir: data/pools", "pool_dir: ."))
     collect_synonyms.main()
