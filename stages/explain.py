@@ -1,7 +1,8 @@
 """Which words made the codes, whether they are those that humans annotated, and whether the model needs them.
 
 Plausibility takes gold spans (data/splits/evidence.parquet), faithfulness takes none; both are of test documents.
-Scores drawn at random stand beside every attribution as the floor. Nothing of a text is written.
+A model of MIMIC-IV is scored by MDACE's charts, which are texts of another corpus. Scores drawn at random stand beside
+every attribution as the floor. Nothing of a text is written.
 """
 
 import logging
@@ -16,7 +17,7 @@ from scipy.special import expit
 
 from stages.common import io, params, paths
 from stages.common.runner import progress_bar, run
-from stages.corpus.document import SCORED
+from stages.corpus.document import CHARTS, SCORED
 from stages.encoder.tokenizer import SpecialIds, load_tokenizer, special_ids
 from stages.evaluation import tuning, uncertainty
 from stages.evaluation.uncertainty import Statistic, document_ratio
@@ -190,7 +191,7 @@ def main() -> None:
     rng = np.random.default_rng(settings.evaluate.seed)
     explainer = Explainer(model, tokenizer, special_ids(tokenizer), methods_for(model), rng)
     codes = io.read_json(paths.LABEL_CODES)
-    parts = {part: pd.read_parquet(paths.split(part)).set_index("document_id") for part in SCORED}
+    parts = {part: pd.read_parquet(paths.split(part)).set_index("document_id") for part in (*SCORED, CHARTS)}
     table = pd.concat(parts.values())
     texts = {"all": table["text"], "patients": table["subject_id"]}
     logits = read_logits(paths.predictions(predictions_folder(), "test"))
@@ -204,6 +205,8 @@ def main() -> None:
     if (annotated["part"] == "test").any():
         plausible, n_documents = measure_plausibility(explainer, texts, annotated, codes, settings)
         measured |= {"plausibility": plausible, "annotated_documents": n_documents}
+        if len(parts[CHARTS]):
+            measured["annotated_charts"] = n_documents
         for method, values in plausible.items():
             log.info("%s: AUPRC %.3f, IoU %.3f", method, values["auprc"], values["iou"])
     else:

@@ -16,7 +16,7 @@ from stages.common import io, params, paths
 from stages.common.io import InputError
 from stages.common.runner import run
 from stages.corpus import corpora, mimic, split_files, statistics, stratify
-from stages.corpus.document import PARTS, UNCODED, Corpus, Document, Span, Subset
+from stages.corpus.document import CHARTS, PARTS, UNCODED, Corpus, Document, Span, Subset
 
 log = logging.getLogger("stages.prepare_splits")
 
@@ -172,7 +172,7 @@ def write(
     """Write the parts and the label set (the codes that their documents carry, or those `listed`), all or nothing."""
     carried = listed or {code for documents in parts.values() for document in documents for code in document.codes}
     with io.whole_directory(paths.SPLITS) as folder:
-        for part, documents in (parts | {UNCODED: corpus.uncoded}).items():
+        for part, documents in (parts | {UNCODED: corpus.uncoded, CHARTS: corpus.charts}).items():
             path = folder / paths.split(part).name
             with pq.ParquetWriter(path, SCHEMA, compression="zstd", use_dictionary=False) as writer:
                 for batch in _batches(documents):
@@ -189,6 +189,7 @@ def evidence_table(corpus: Corpus, parts: dict[str, list[Document]]) -> pd.DataF
     A training document counts for none but train, whatever a list says: a model knows it.
     """
     own = {document.document_id: part for part, documents in parts.items() for document in documents}
+    own |= dict.fromkeys((chart.document_id for chart in corpus.charts), CHARTS)
     listed = corpus.evidence_part_of
     if listed is not None:
         own = {one: "train" if part == "train" else listed.get(one, "train") for one, part in own.items()}

@@ -21,8 +21,8 @@ class Description:
     """What the pipeline must know of a corpus before it reads it.
 
     title: in reports. folder: what data.raw_dir should be. protected: whether a data use agreement covers what is
-    trained on it. evidence: whether gold spans (data.evidence_dir) can be read for it. official: whether all gold codes
-    are kept, for an evaluation of its own. load: its reader; data.raw_dir is a folder.
+    trained on it. evidence: the revisions of ICD in which gold spans (data.evidence_dir) can be read for it. official:
+    whether all gold codes are kept, for an evaluation of its own. load: its reader; data.raw_dir is a folder.
     """
 
     title: str
@@ -31,7 +31,7 @@ class Description:
     splits: tuple[str, ...]
     subsets: Mapping[str, Subset]
     load: Callable[[Data, Subset], Loaded]
-    evidence: bool = False
+    evidence: frozenset[Revision] = frozenset()
     official: bool = False
 
 
@@ -41,10 +41,11 @@ def describe(data: Data) -> tuple[Description, Subset]:
     corpus = CORPORA[data.format]
     _check("subset", data.subset, corpus.subsets, f" (data.format is {data.format})")
     _check("split", data.split, corpus.splits, f" (data.format is {data.format})")
-    if evidence_folder(data) is not None and not corpus.evidence:
-        readers = ", ".join(name for name, other in CORPORA.items() if other.evidence)
+    subset = corpus.subsets[data.subset]
+    if evidence_folder(data) is not None and subset.revision not in corpus.evidence:
+        readers = ", ".join(f"{name} (ICD-{one})" for name, other in CORPORA.items() for one in sorted(other.evidence))
         raise InputError(f"data.evidence_dir: {data.evidence_dir!r} should be null; only {readers} takes evidence")
-    return corpus, corpus.subsets[data.subset]
+    return corpus, subset
 
 
 def _check(key: str, value: str, choices: Iterable[str], where: str = "") -> None:
@@ -83,7 +84,9 @@ def _load_mimic3(data: Data, subset: Subset) -> Loaded:
 
 
 def _load_mimic4(data: Data, subset: Subset, release: mimic.Release = mimic.MIMIC_IV) -> Loaded:
-    return mimic.load(Path(data.raw_dir), subset, data.min_documents, release, Path(data.notes_dir)), None
+    corpus = mimic.load(Path(data.raw_dir), subset, data.min_documents, release, Path(data.notes_dir))
+    folder = evidence_folder(data)
+    return corpus if folder is None else mimic.add_charts(corpus, folder, subset, release), None
 
 
 def _load_codiesp(data: Data, subset: Subset) -> Loaded:
@@ -156,7 +159,7 @@ CORPORA = {
             "clean_raw": replace(_CLEAN, clean=as_it_is),
         },
         load=_load_mimic3,
-        evidence=True,
+        evidence=frozenset({9}),
     ),
     "mimic4": Description(
         title="MIMIC-IV",
@@ -172,6 +175,7 @@ CORPORA = {
             "top50_icd10": replace(_ICD10, most_frequent=50, documents={}, n_codes=50),
         },
         load=_load_mimic4,
+        evidence=frozenset({10}),
     ),
     "mimic4_icd": Description(
         title="MIMIC-IV-ICD (Nguyen et al. 2023)",
@@ -181,6 +185,7 @@ CORPORA = {
         subsets=_nguyen(9, _sizes(188533, 7110, 13709), _sizes(170664, 6406, 12405))
         | _nguyen(10, _sizes(110442, 4017, 7851), _sizes(104077, 3805, 7368)),
         load=partial(_load_mimic4, release=mimic.MIMIC_IV_ICD),
+        evidence=frozenset({10}),
     ),
     "codiesp": Description(
         title="CodiEsp",

@@ -10,6 +10,7 @@ PARTS = ("train", "val", "test")  # the one order in which every table and every
 LEARNT = PARTS[:2]  # what training sees: it learns from the first and is steered by the second
 SCORED = PARTS[1:]  # what is predicted and evaluated
 UNCODED = "uncoded"  # a part beside them: see `Corpus.uncoded`
+CHARTS = "charts"  # another: see `Corpus.charts`
 
 Kind = Literal["diagnosis", "procedure"]
 Revision = Literal[9, 10]  # of ICD-CM
@@ -49,7 +50,7 @@ class Corpus:
     an official evaluation. uncoded: its validation and test documents that carry no code of the label set; no part has
     them, but they are predicted and count there. admission_of: maps a note's document id to its admission id (MIMIC-IV
     only). evidence: where codes are named; evidence_part_of: the part that an annotated document counts for where that
-    is not its own.
+    is not its own. charts: annotated documents of another corpus, which no part has.
     """
 
     documents: list[Document]
@@ -60,6 +61,7 @@ class Corpus:
     admission_of: dict[str, str] = field(default_factory=dict)
     evidence: list[Span] = field(default_factory=list)
     evidence_part_of: dict[str, str] | None = None
+    charts: list[Document] = field(default_factory=list)
 
 
 @dataclass(frozen=True)

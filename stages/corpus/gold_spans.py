@@ -1,14 +1,15 @@
 """Spans that say which words of a note name a code, carried from its raw text to the cleaned document.
 
-The files have MDACE's form (METHOD.md, section 12): `<admission>-ICD-9.json`, its offsets counted in the characters of
-a note's raw text. A folder with MDACE's own lists of admissions (`MDace-ev-{train,val,test}.csv`) is dealt by them.
+The files have MDACE's form (METHOD.md, section 12): `<admission>-ICD-9.json` or `<admission>-ICD-10.json`, their offsets
+counted in the characters of a note's raw text. A folder with MDACE's own lists of admissions
+(`MDace-ev-{train,val,test}.csv`) is dealt by them.
 """
 
 import hashlib
 import logging
 import string
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -16,19 +17,17 @@ from typing import NamedTuple
 from stages.common import outside
 from stages.common.io import InputError
 from stages.corpus import icd, text
-from stages.corpus.document import PARTS, Kind, Span, Subset
+from stages.corpus.document import PARTS, Kind, Revision, Span, Subset
 from stages.corpus.icd import NotACode
 
 log = logging.getLogger(__name__)
 
-ENDING = "-ICD-9.json"
 LIST = "MDace-ev-{part}.csv"
 LISTED = {  # MDACE's lists as they stand in 3mcloud/MDACE at 20eb8e5: their md5, and how many admissions
     "train": ("101cdd8744f6446e850e33cca906d8e1", 181),
     "val": ("abbc77807ac0690f137c5bb5701e0c94", 60),
     "test": ("58d4ce44d18bd25b49a087c93ea732d4", 61),
 }
-SYSTEMS: dict[str, Kind] = {"ICD-9-CM": "diagnosis", "ICD-9-PCS": "procedure"}
 
 
 class RawSpan(NamedTuple):
@@ -47,35 +46,40 @@ class Evidence:
 
     files: dict[int, Path]
     part_of: dict[int, str] | None
+    revision: Revision = 9
 
     @classmethod
     def of(cls, folder: Path, subset: Subset) -> "Evidence":
         """Find the files. Raises InputError where there are none, or the subset's split forbids to score by them."""
-        found = [path for path in sorted(folder.rglob(f"*{ENDING}")) if "Profee" not in path.parts]
-        files = {int(name): path for path in found if (name := path.name.removesuffix(ENDING)).isdigit()}
+        assert subset.revision is not None, "gold spans are of a revision of ICD"
+        ending = f"-ICD-{subset.revision}.json"
+        found = [path for path in sorted(folder.rglob(f"*{ending}")) if "Profee" not in path.parts]
+        files = {int(name): path for path in found if (name := path.name.removesuffix(ending)).isdigit()}
         if not files:
-            raise InputError(f"data.evidence_dir: {folder} has no file <admission>{ENDING}, as MDACE has them")
+            raise InputError(f"data.evidence_dir: {folder} has no file <admission>{ending}, as MDACE has them")
         lists = {part: sorted(folder.rglob(LIST.format(part=part))) for part in PARTS}
         if not all(lists.values()):
-            return cls(files, None)
-        if not subset.rare:
+            return cls(files, None, subset.revision)
+        if subset.revision == 9 and not subset.rare:
             raise InputError(
                 "data.evidence_dir: MDACE cannot score a model of data.subset clean: 42 of its 61 test admissions are "
                 "training admissions there; take full or top50"
             )
         part_of = {admission: part for part in PARTS for admission in _listed(lists[part][0], part)}
-        return cls(files, part_of)
+        return cls(files, part_of, subset.revision)
 
     def spans(self, admission: int) -> Iterator[RawSpan]:
         """The spans of an admission. Raises InputError for a file of another form."""
         path = self.files[admission]
+        kinds: dict[str, Kind] = {f"ICD-{self.revision}-CM": "diagnosis", f"ICD-{self.revision}-PCS": "procedure"}
         try:
             for note in outside.parse_json(outside.read_text(path), path)["notes"]:
                 for key, trap in (("annotations", False), ("traps", True)):
                     for one in note.get(key, []):
-                        if (kind := SYSTEMS.get(one["code_system"])) is None:
+                        if (kind := kinds.get(one["code_system"])) is None:
                             continue
-                        begin, end, code = int(one["begin"]), int(one["end"]), icd.read(one["code"], kind)
+                        begin, end = int(one["begin"]), int(one["end"])
+                        code = icd.read(one["code"], kind, self.revision)
                         if code is None or not 0 <= begin < end:
                             raise ValueError
                         yield RawSpan(str(note["note_id"]), begin, end, code, trap)
@@ -106,7 +110,7 @@ def _listed(path: Path, part: str) -> list[int]:
 
 
 def carried(
-    spans: Sequence[RawSpan], notes: Sequence[tuple[str, str]], clean: text.Cleaner, document_id: str, counts: Counter
+    spans: Iterable[RawSpan], notes: Sequence[tuple[str, str]], clean: text.Cleaner, document_id: str, counts: Counter
 ) -> Iterator[Span]:
     """The spans as they lie in the document that the raw notes (id and text, in their order) make.
 
@@ -120,7 +124,7 @@ def carried(
         starts[note_id] = position
         position += len(note) + 1
     lengths = {note_id: len(note) for note_id, note in notes}
-    words = text.words(whole, clean)
+    words = text.words(whole, clean, text.document([clean(note) for _, note in notes], clean))
     for span in spans:
         if span.note_id not in starts:
             counts["evidence_of_other_notes"] += 1
@@ -132,8 +136,10 @@ def carried(
         begin += whole[begin] in string.punctuation
         end -= whole[end - 1] in string.punctuation
         left = [
-            (at + max(begin, first) - first, at + min(end, last) - first)
-            for first, last, at in words
+            (start + max(begin - first, 0), start + min(end, last) - first)
+            if stop - start == last - first
+            else (start, stop)  # a letter became two: the whole word
+            for first, last, start, stop in words
             if max(begin, first) < min(end, last)
         ]
         if not left:

@@ -96,6 +96,7 @@ class Admission(NamedTuple):
 
 
 Notes = dict[Admission, list[tuple[str, str]]]  # each note's id and cleaned text, in the order of the file
+Raw = dict[int, list[tuple[str, str]]]  # by admission, each note's id and its text as it is
 
 
 def load(
@@ -120,7 +121,7 @@ def load(
     titles = read_titles(folder, release, subset.revision)
     _warn_of_lost_zeros(kinds, release, subset.revision)
     notes_dir = _inside(notes_dir or folder, release.notes_folder)
-    raw: Notes = {one: [] for one in codes if one.admission in annotated.files}
+    raw: Raw = {one.admission: [] for one in codes if one.admission in annotated.files}
     notes, counts = read_notes(notes_dir, codes.keys(), subset.clean, release, raw)
     _check_agreement(folder, release, notes.keys(), codes.keys())
     admissions = sorted(notes.keys() & codes.keys())
@@ -142,9 +143,8 @@ def load(
             documents.append(Document(document_id, str(admission.subject), joined, own))
             if document_id != str(admission.admission):
                 admission_of[document_id] = str(admission.admission)
-            if admission in raw:
-                spans = list(annotated.spans(admission.admission))
-                evidence += carried(spans, raw.pop(admission), subset.clean, document_id, told)
+            if (number := admission.admission) in raw:
+                evidence += carried(annotated.spans(number), raw.pop(number), subset.clean, document_id, told)
     counts |= told
     counts["documents_without_kept_code"] = n_uncoded
     _warn_of_absent(kept, documents)
@@ -156,6 +156,37 @@ def load(
     if annotated.part_of is not None:
         part_of = {str(number): part for number, part in annotated.part_of.items()}
     return Corpus(documents, known, counts, admission_of=admission_of, evidence=evidence, evidence_part_of=part_of)
+
+
+def add_charts(corpus: Corpus, folder: Path, subset: Subset, release: Release) -> Corpus:
+    """A corpus of MIMIC-IV with MDACE's charts, whose notes are MIMIC-III's: NOTEEVENTS lies in `folder` too.
+
+    Their spans are those of the corpus's revision, their codes spelled as `release` does. Raises InputError where the
+    files are at fault.
+    """
+    annotated = Evidence.of(folder, subset)
+    raw: Raw = {number: [] for number in annotated.files}
+    notes, _ = read_notes(folder, frozenset(), subset.clean, MIMIC_III, raw)
+    subject_of = {one.admission: one.subject for one in notes}
+    charts: list[Document] = []
+    evidence: list[Span] = []
+    told: Counter[str] = Counter()
+    for number, own in raw.items():
+        if not own:
+            told["charts_without_summary"] += 1
+            continue
+        document_id = f"MIMIC-III-{number}"
+        spans = [
+            one._replace(code=_spell(one.code, release, annotated.revision) or "") for one in annotated.spans(number)
+        ]
+        evidence += carried(spans, own, subset.clean, document_id, told)
+        joined = text.document([subset.clean(note) for _, note in own], subset.clean)
+        codes = sorted({span.code for span in spans if not span.trap})
+        charts.append(Document(document_id, f"MIMIC-III-{subject_of[number]}", joined, codes))
+    listed = annotated.part_of or dict.fromkeys(raw, "test")
+    part_of = {f"MIMIC-III-{number}": part for number, part in listed.items()}
+    counts = corpus.counts | {"charts": len(charts)} | told
+    return replace(corpus, charts=charts, evidence=evidence, evidence_part_of=part_of, counts=counts)
 
 
 def _inside(folder: Path, inner: str) -> Path:
@@ -187,7 +218,7 @@ def kept_codes(documents: Iterable[list[str]], subset: Subset, min_documents: in
 
 
 def read_notes(
-    folder: Path, coded: Set[Admission], clean: text.Cleaner, release: Release, raw: Notes
+    folder: Path, coded: Set[Admission], clean: text.Cleaner, release: Release, raw: Raw
 ) -> tuple[Notes, dict[str, int]]:
     """The cleaned notes of each admission, in file order, and how many notes there were.
 
@@ -206,8 +237,8 @@ def read_notes(
                 counts["notes_without_text"] += 1
                 continue
             notes.setdefault(admission, []).append((row, cleaned))
-            if admission in raw:
-                raw[admission].append((row, note))
+            if admission.admission in raw:
+                raw[admission.admission].append((row, note))
     return notes, counts
 
 

@@ -45,21 +45,20 @@ def lower_words(text: str) -> str:
     return " ".join(word.lower() for word in re.findall(r"\w+", text) if not word.isnumeric())
 
 
-def words(raw: str, clean: Cleaner) -> list[tuple[int, int, int]]:
-    """The words that `clean(raw).strip()` consists of: the characters [first, last) of each in `raw`, its place there.
+def words(raw: str, clean: Cleaner, cleaned: str) -> list[tuple[int, int, int, int]]:
+    """The words that a document consists of: the characters [first, last) of each in `raw`, and [begin, end) there.
 
-    A cleaner changes letters of a word to small ones, and leaves out words and what stands between them; so the
-    characters of a word stay together.
+    `raw`: its notes, joined by one space; `cleaned`: the document. A cleaner changes letters of a word to small ones,
+    and leaves out words and what stands between them; so words keep their order.
     """
-    if clean is fold_white_space:
-        spans = [match.span() for match in re.finditer(r"\S+", raw)]
-    else:
+    if clean is lower_alphanumeric:
         spans = _alphanumeric_words(raw)
-    placed, place = [], 0
-    for first, last in spans:
-        placed.append((first, last, place))
-        place += last - first + 1
-    return placed
+    elif clean is lower_words:
+        spans = [match.span() for match in re.finditer(r"\w+", raw) if not match[0].isnumeric()]
+    else:
+        spans = [match.span() for match in re.finditer(r"\S+", raw)]
+    places = (match.span() for match in re.finditer(r"\S+", cleaned))
+    return [(*span, *place) for span, place in zip(spans, places, strict=True)]
 
 
 def _alphanumeric_words(raw: str) -> list[tuple[int, int]]:

@@ -1,12 +1,15 @@
 """A hand-made MIMIC-IV that hits every filter, and what METHOD.md, section 11, makes of it, worked out by hand."""
 
+import json
 import logging
 from pathlib import Path
 
 import pytest
 
+from stages import prepare_splits
+from stages.common import params
 from stages.common.io import InputError
-from stages.corpus import mimic
+from stages.corpus import corpora, mimic
 from stages.corpus.corpora import CORPORA
 from stages.corpus.document import Code, Document
 
@@ -152,6 +155,47 @@ def test_bad_input(tmp_path: Path, changed: tuple[str, str, str], message: str |
     with pytest.raises(InputError, match=message) as raised:
         load(tmp_path, "icd9", **{name: content})
     assert "First note" not in str(raised.value)
+
+
+def test_mdaces_charts_are_texts_of_mimic3_with_codes_of_icd10(tmp_path: Path):
+    """Offsets lead into MIMIC-III's raw notes; a chart without a summary is counted; the lists deal the others."""
+    charts = tmp_path / "mdace"
+    charts.mkdir()
+    (charts / "NOTEEVENTS.csv").write_text(
+        "ROW_ID,SUBJECT_ID,HADM_ID,CATEGORY,TEXT\n7,9,100,Discharge summary,Has 12 SEPSIS.\n8,9,101,Nursing,none\n"
+    )
+    place = {"begin": 7, "end": 14}
+    annotations = [
+        place | {"code": "I10", "code_system": "ICD-10-CM"},
+        place | {"code": "02HV.33Z", "code_system": "CPT"},
+        place | {"code": "S72.001A", "code_system": "ICD-10-CM"},
+    ]
+    for admission in (100, 101):
+        content = {"notes": [{"note_id": 7, "annotations": annotations}]}
+        (charts / f"{admission}-ICD-10.json").write_text(json.dumps(content))
+    folder(tmp_path)
+    data = params.load(Path(__file__).parents[2] / "params.yaml").data
+    settings = {"format": "mimic4", "subset": "icd10", "split": "stratified", "min_documents": 2}
+    places = {"raw_dir": str(tmp_path), "notes_dir": str(tmp_path), "evidence_dir": str(charts)}
+    data = data.model_copy(update=settings | places)
+    for form, subset, code in (("mimic4", "icd10", "S72.001A"), ("mimic4_icd", "icd10", "S72001A")):
+        corpus, _ = corpora.CORPORA[form].load(data, corpora.CORPORA[form].subsets[subset])
+        [chart] = corpus.charts
+        assert chart == Document("MIMIC-III-100", "MIMIC-III-9", "has sepsis", ["I10", code])
+        assert [chart.text[one.begin : one.end] for one in corpus.evidence] == ["sepsis"] * 2
+        assert (corpus.counts["charts"], corpus.counts["charts_without_summary"]) == (1, 1)
+        table = prepare_splits.evidence_table(corpus, {"train": corpus.documents, "val": [], "test": []})
+        rows = table[["part", "document_id", "code"]].to_numpy().tolist()
+        assert rows == [["test", "MIMIC-III-100", one] for one in ("I10", code) if one in corpus.codes]
+    for part, listed in (("train", ""), ("val", "100"), ("test", "")):
+        (charts / f"MDace-ev-{part}.csv").write_text(listed)
+    corpus, _ = corpora.CORPORA["mimic4"].load(data, SUBSETS["icd10"])
+    assert prepare_splits.evidence_table(corpus, {})["part"].tolist() == ["val"]
+    with pytest.raises(InputError, match=r"only mimic3 \(ICD-9\), mimic4 \(ICD-10\), mimic4_icd \(ICD-10\) takes"):
+        corpora.describe(data.model_copy(update={"subset": "icd9"}))
+    (charts / "NOTEEVENTS.csv").unlink()
+    with pytest.raises(InputError, match=r"neither NOTEEVENTS\.csv\.gz nor NOTEEVENTS\.csv"):
+        corpora.CORPORA["mimic4"].load(data, SUBSETS["icd10"])
 
 
 def test_a_missing_module_is_named(tmp_path: Path):
