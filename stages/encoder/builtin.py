@@ -239,7 +239,8 @@ def pretrain(
     summary, cloze = (WordPrediction(encoder.embeddings.word_embeddings) for _ in range(2))
     modules = nn.ModuleList([encoder, summary, cloze])
     trained = [weight for name, weight in modules.named_parameters() if ".pooler." not in name]
-    optimizer = torch.optim.AdamW(trained, lr=recipe.learning_rate, weight_decay=0.01)
+    # Fused: oneMKL's square root, which AdamW takes otherwise, has other last bits on other makes of processor.
+    optimizer = torch.optim.AdamW(trained, lr=recipe.learning_rate, weight_decay=0.01, fused=True)
     warm = max(1, recipe.steps // 10)
     schedule = torch.optim.lr_scheduler.LambdaLR(
         optimizer, lambda step: min((step + 1) / warm, (recipe.steps - step) / max(1, recipe.steps - warm))

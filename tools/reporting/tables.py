@@ -387,7 +387,11 @@ def explanation_table(settings: Sequence[Setting]) -> Table:
 def _explained(experiment: Experiment) -> str:
     """How many documents stand behind the figures, in a sentence."""
     numbers = [experiment.metrics.get(f"explanation.test.{kind}_documents") for kind in ("annotated", "masked")]
-    where = " charts of MIMIC-III, texts of another corpus," if "explanation.test.annotated_charts" in experiment.metrics else ""
+    where = (
+        " charts of MIMIC-III, texts of another corpus,"
+        if "explanation.test.annotated_charts" in experiment.metrics
+        else ""
+    )
     return f" Here of {numbers[0]} annotated{where} and {numbers[1]} masked documents." if all(numbers) else ""
 
 
