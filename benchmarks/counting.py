@@ -10,19 +10,19 @@ from pathlib import Path
 
 import numpy as np
 import scipy.sparse as sp
-from scipy.special import expit
 
 from stages.common import io, paths
 from stages.common.runner import progress_bar
 from stages.evaluate import load_part
 from stages.evaluation.scored import Predictions
-from stages.modeling.predictions import predictions_folder, read_predictions
+from stages.modeling.predictions import predictions_folder
 from stages.quantification import drift
 from stages.quantification.counting import Counting, bin_counts
 from stages.quantification.posterior import count_intervals
 from stages.quantification.sampling import shifted_groups, uniform_groups
 
 DIVISIONS = 200
+MOVED = 2
 
 
 def coverage(known: Counting, test: Predictions, groups: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -38,14 +38,34 @@ def coverage(known: Counting, test: Predictions, groups: np.ndarray) -> tuple[np
     return np.array(held), np.array(widths), np.array(forced)
 
 
-def divided(val: Predictions, test: Predictions, seed: int) -> tuple[Predictions, Predictions]:
-    """All documents of both, divided anew by patient."""
+def divided(val: Predictions, test: Predictions, seed: int, share: float) -> tuple[Predictions, Predictions]:
+    """All documents of both, divided again by patient: about `share` of the patients, and the others."""
     targets, logits = sp.vstack([val.targets, test.targets]), np.concatenate([val.logits, test.logits])
     patients = np.concatenate([val.patients, test.patients])
     names, patient = np.unique(patients, return_inverse=True)
-    first = (np.random.default_rng(seed).random(len(names)) < len(val.patients) / len(patients))[patient]
+    first = (np.random.default_rng(seed).random(len(names)) < share)[patient]
     one, two = (Predictions(sp.csr_array(targets[side]), logits[side], patients[side]) for side in (first, ~first))
     return one, two
+
+
+def warnings_of(one: Predictions, group: Predictions, seed: int) -> np.ndarray:
+    """Whether the documents of a group, and whether their codes, are said to be unlike those of `one`.
+
+    Lengths are drawn from one distribution for both, so the scores alone can tell.
+    """
+    rng, ones = np.random.default_rng(seed), np.ones((2, one.targets.shape[1]))
+    lengths, n_unknown = np.sort(rng.integers(50, 500, 1000)), np.zeros(len(group.patients))
+    known = Counting.learn(one, {}, ones, (lengths, np.zeros(len(lengths))), ones[0], 10, 0)
+    binned = bin_counts(group.probabilities, known.edges)
+    drawn = rng.choice(lengths, len(group.patients))
+    found = drift.compare_group(known, group.probabilities, drawn, n_unknown, binned)
+    return np.array([bool(found.unlike), bool(found.refuted)])
+
+
+def move(part: Predictions) -> Predictions:
+    """A part with the logits of every other document moved."""
+    moved = np.where(np.arange(len(part.logits)) % 2, 0, MOVED).astype(np.float32)
+    return part.recalibrate(lambda logits: logits + moved[:, None])
 
 
 def main() -> None:
@@ -68,19 +88,10 @@ def main() -> None:
         print(f"| {name} | {figures} |")
         print(f"lowest: {', '.join(f'{codes[i]} {by_code[i]:.2f}' for i in by_code.argsort()[:6])}", file=sys.stderr)
 
-    spoken = np.zeros((2, 2))  # nothing drifted, drifted; features, mixtures
-    lengths = read_predictions(paths.predictions(predictions_folder(), "val")).n_tokens
+    spoken = np.zeros((2, 2))  # nothing drifted, drifted; documents, codes
     for seed in progress_bar(range(DIVISIONS), desc="divisions"):
-        one, two = divided(val, test, seed)
-        tokens = np.random.default_rng(seed).choice(lengths, len(two.patients))
-        ones = np.ones((2, len(codes)))
-        own = Counting.learn(one, {}, ones, (np.sort(lengths), np.zeros(len(lengths))), ones[0], 10, 0)
-        moved = two.logits + np.where(np.arange(len(two.logits)) % 2, 0, 2).astype(np.float32)[:, None]
-        for drifted, logits in enumerate((two.logits, moved)):
-            probabilities = expit(logits)
-            binned = bin_counts(probabilities, own.edges)
-            found = drift.compare_group(own, probabilities, tokens, np.zeros(len(tokens)), binned)
-            spoken[drifted] += bool(found.unlike), bool(found.refuted)
+        one, two = divided(val, test, seed, len(val.patients) / (len(val.patients) + len(test.patients)))
+        spoken += [warnings_of(one, two, seed), warnings_of(one, move(two), seed)]
     for name, counts in zip(("nothing drifted", "half of the logits moved by 2"), spoken / DIVISIONS, strict=True):
         print(f"{name}: warned of the documents in {100 * counts[0]:.1f} %, of the codes in {100 * counts[1]:.1f} %")
 

@@ -139,7 +139,7 @@ def official_metrics(
 
 def say_promise(found: dict[str, Any], promised: params.Selective) -> None:
     """Log what the promised precision brings, or that nothing can be promised."""
-    if found["accept_above"] is None:
+    if not found["accepted"]:
         log.warning(
             "validation has too few documents to promise a precision of %.2f: no code is accepted unseen",
             promised.precision,
@@ -201,6 +201,7 @@ def main() -> None:
     thresholds = selective.choose(val, promised.precision, promised.recall)
     selected = {"promised_precision": promised.precision, "promised_recall": promised.recall, "risk": selective.RISK}
     selected |= selective.figures(test, thresholds, resampling)
+    selected["by_code"] = [[codes[column], *pair] for column, pair in thresholds.own.items()]
     plots["selective"] = selective.curve(test)
     say_promise(selected, promised)
 

@@ -12,13 +12,11 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-import pandas as pd
 import pytest
 import yaml
 
 from benchmarks.as_mimic4 import write_as_mimic4
 from stages.common import params, paths
-from stages.corpus.document import PARTS
 from tools import preset
 
 SMALL = (
@@ -257,23 +255,16 @@ def test_small_settings_differ_from_the_demo_only_in_size(project: Project):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("form", ["mimic4", "table"])
-def test_other_forms_of_the_corpus(project: Project, tmp_path: Path, form: str):
-    """The embedded corpus as MIMIC-IV, and as a table of one's own, through the whole pipeline."""
+def test_the_embedded_corpus_as_mimic4(project: Project, tmp_path: Path):
+    """Through the whole pipeline; test_unicode.py has it as a table of one's own."""
     (tmp_path / "project").mkdir()
     other = Project(tmp_path / "project")
     raw = tmp_path / "raw"
-    if form == "mimic4":
-        for name in ("hosp", "note"):
-            (raw / name).mkdir(parents=True)
-        write_as_mimic4(project.root / paths.DEMO, raw / "hosp", raw / "note")
-        settings = ("data.subset=top50_icd9", f"data.notes_dir={raw}")
-    else:
-        raw.mkdir()
-        parts = [pd.read_parquet(project.root / paths.split(part)).assign(part=part) for part in PARTS]
-        pd.concat(parts).to_parquet(raw / "documents.parquet")
-        settings = ("data.subset=all", "data.split=given", "synonyms.pools=[authored]")
-    other.configure(f"data.format={form}", f"data.raw_dir={raw}", "data.min_documents=1", *settings)
+    for name in ("hosp", "note"):
+        (raw / name).mkdir(parents=True)
+    write_as_mimic4(project.root / paths.DEMO, raw / "hosp", raw / "note")
+    settings = ("data.subset=top50_icd9", f"data.notes_dir={raw}", "data.min_documents=1")
+    other.configure("data.format=mimic4", f"data.raw_dir={raw}", *settings)
     assert other.repro() >= {"prepare_splits", "evaluate"}
     assert other.read(paths.SPLIT_STATISTICS)["codes"] > 40
     assert 0 <= other.read(paths.PAPER)["f1_micro"] <= 100

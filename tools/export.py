@@ -59,12 +59,12 @@ Use: `python -m tools.code_notes --model THIS_FOLDER note.txt`, in the repositor
 
 def promise(kit: Kit) -> str:
     """What is promised of codes that no person looks at, and on what."""
-    if kit.accept is None:
-        return "No code may go without a person: validation has too few documents to promise a precision."
     found = io.read_json(paths.SELECTIVE)["test"]
+    if not found["accepted"]:
+        return "No code may go without a person: validation has too few documents to promise a precision."
     return (
-        f"Accepted without a person above {kit.accept:.3f} (promised precision {found['promised_precision']:g}), "
-        f"chosen on validation patients of the same corpus; on test "
+        f"Accepted without a person at a promised precision of {found['promised_precision']:g}, by thresholds chosen "
+        f"on validation patients of the same corpus ({len(kit.by_code)} codes have their own); on test "
         f"{100 * found['accepted']:.1f} % of the true codes, at precision {found['precision']:.3f}. On other texts "
         "nothing is promised."
     )

@@ -1,6 +1,6 @@
 """Spans that say which words of a note name a code, carried from its raw text to the cleaned document.
 
-The files have MDACE's form (METHOD.md, section 12): `<admission>-ICD-9.json` or `<admission>-ICD-10.json`, their offsets
+The files have MDACE's form (METHOD.md, section 12): `<admission>-ICD-9.json`, or -ICD-10, their offsets
 counted in the characters of a note's raw text. A folder with MDACE's own lists of admissions
 (`MDace-ev-{train,val,test}.csv`) is dealt by them.
 """

@@ -5,7 +5,8 @@ strictest threshold on, each is kept while the one-sided bound of its share of e
 (Clopper and Pearson 1934), stays within the promise. Over all documents of its kind a promise is then broken with a
 probability of `RISK` at most. The decisions of a patient are not independent: bounds are taken at the effective number
 of decisions, the number over the design effect (Kish 1965) of patients. Precision and recall are pooled over all
-decisions, which is what a hospital counts, not averaged over documents.
+decisions, which is what a hospital counts, not averaged over documents. A code with enough validation documents keeps
+both promises by itself, by thresholds of its own; all others keep them together.
 """
 
 from typing import Any, NamedTuple
@@ -21,18 +22,38 @@ from stages.evaluation.scored import Predictions, Resampling
 RISK = 0.1  # that a promise is broken
 TRIED = 200  # thresholds at most
 START = 4  # the strictest threshold has so many times the decisions that could keep the promise without an error
+ENOUGH = 2  # a code with so many times these decisions as positive documents keeps its promises by itself
 
 
-class Thresholds(NamedTuple):
+class Pair(NamedTuple):
     """Above `accept` a code is accepted, at most `leave` it is left out; None where nothing can be promised."""
 
     accept: float | None
     leave: float | None
 
 
+class Thresholds(NamedTuple):
+    """The pair that codes share, and those of the columns that have their own."""
+
+    shared: Pair
+    own: dict[int, Pair]
+
+
 def choose(val: Predictions, precision: float, recall: float) -> Thresholds:
     """The thresholds that keep both promises, from validation predictions."""
-    true, scores, patients = _cells(val)
+    enough = ENOUGH * max(_strictest(1 - precision), _strictest(1 - recall))
+    frequent = val.targets.sum(axis=0) >= enough
+    own = {int(column): _choose(val, np.array([column]), precision, recall) for column in np.flatnonzero(frequent)}
+    return Thresholds(_choose(val, np.flatnonzero(~frequent), precision, recall), own)
+
+
+def _strictest(allowed: float) -> int:
+    """How many decisions lie above the strictest threshold that is tried, for an allowed share of errors."""
+    return START * int(np.ceil(np.log(RISK) / np.log1p(-allowed)))
+
+
+def _choose(val: Predictions, columns: np.ndarray, precision: float, recall: float) -> Pair:
+    true, scores, patients = _cells(val, columns)
     order = np.argsort(-scores, kind="stable")
     accept = _last_kept(~true[order], scores[order], patients[order], 1 - precision)
     positive = np.flatnonzero(true)
@@ -40,14 +61,14 @@ def choose(val: Predictions, precision: float, recall: float) -> Thresholds:
     leave = _most_left(scores[order], patients[order], 1 - recall)
     if accept is not None and leave is not None:
         leave = min(leave, accept)
-    return Thresholds(accept, leave)
+    return Pair(accept, leave)
 
 
-def _cells(part: Predictions) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Truth, probability and patient of all decisions (N * C,)."""
-    true = part.targets.toarray().astype(bool)
+def _cells(part: Predictions, columns: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Truth, probability and patient of all decisions on some codes (N * columns,)."""
+    true = part.targets[:, columns].toarray().astype(bool)
     patient = np.unique(part.patients, return_inverse=True)[1]
-    return true.ravel(), part.probabilities.ravel(), np.repeat(patient, true.shape[1])
+    return true.ravel(), part.probabilities[:, columns].ravel(), np.repeat(patient, true.shape[1])
 
 
 def error_bound(errors: np.ndarray, patients: np.ndarray) -> float:
@@ -66,7 +87,7 @@ def error_bound(errors: np.ndarray, patients: np.ndarray) -> float:
 
 def _last_kept(errors: np.ndarray, scores: np.ndarray, patients: np.ndarray, allowed: float) -> float | None:
     """Of decisions from the surest on, the score below the last of those that keep the promise."""
-    first = START * int(np.ceil(np.log(RISK) / np.log1p(-allowed)))
+    first = _strictest(allowed)
     last = max(first, int(np.flatnonzero(~errors)[-1]) + 1 if (~errors).any() else 0)
     kept = None
     for n in np.unique(np.geomspace(first, last, TRIED).astype(int)):
@@ -114,8 +135,9 @@ def figures(test: Predictions, thresholds: Thresholds, resampling: Resampling) -
     statistics = {name: share(*pair) for name, pair in shares.items()}
     once = np.ones((1, len(targets)))
     return {
-        "accept_above": thresholds.accept,
-        "leave_below": thresholds.leave,
+        "accept_above": thresholds.shared.accept,
+        "leave_below": thresholds.shared.leave,
+        "codes_of_their_own": len(thresholds.own),
         **{name: float(statistic.at(once)[0]) for name, statistic in statistics.items()},
         "reviewed_per_document": float(columns[:, 4].mean()),
         "intervals": uncertainty.intervals(statistics, *resampling),
@@ -124,13 +146,17 @@ def figures(test: Predictions, thresholds: Thresholds, resampling: Resampling) -
 
 def states(probabilities: np.ndarray, thresholds: Thresholds) -> tuple[np.ndarray, np.ndarray]:
     """Which codes (N, C) are accepted, and which go to review; without a promise none is accepted, none left out."""
-    accepted = probabilities > (np.inf if thresholds.accept is None else thresholds.accept)
-    return accepted, ~accepted & (probabilities > (-np.inf if thresholds.leave is None else thresholds.leave))
+    accept, leave = np.empty((2, probabilities.shape[1]))
+    for columns, pair in [(slice(None), thresholds.shared), *thresholds.own.items()]:
+        accept[columns] = np.inf if pair.accept is None else pair.accept
+        leave[columns] = -np.inf if pair.leave is None else pair.leave
+    accepted = probabilities > accept
+    return accepted, ~accepted & (probabilities > leave)
 
 
 def curve(test: Predictions, steps: int = 100) -> pd.DataFrame:
     """Precision of the accepted codes against the share of all true codes that they are, on test."""
-    true, scores, _ = _cells(test)
+    true, scores, _ = _cells(test, np.arange(test.targets.shape[1]))
     hits = np.cumsum(true[np.argsort(-scores, kind="stable")])
     n = np.unique(np.geomspace(10, max(10, hits[-1] * 2), steps).astype(int))
     n = n[n <= len(hits)]

@@ -4,7 +4,7 @@ import scipy.sparse as sp
 from scipy import stats
 
 from stages.evaluation.scored import Predictions, Resampling
-from stages.evaluation.selective import Thresholds, choose, curve, error_bound, figures, states
+from stages.evaluation.selective import Pair, Thresholds, choose, curve, error_bound, figures, states
 
 
 def predictions(rng: np.random.Generator, n: int, n_codes: int = 6, slope: float = 1.0) -> Predictions:
@@ -32,10 +32,12 @@ def test_decisions_of_few_patients_count_for_less():
 
 
 def test_states_by_hand():
-    accepted, reviewed = states(np.array([[0.9, 0.5, 0.1, 0.2]]), Thresholds(0.8, 0.1))
-    assert accepted.tolist() == [[True, False, False, False]]
-    assert reviewed.tolist() == [[False, True, False, True]]
-    accepted, reviewed = states(np.array([[0.9, 0.0]]), Thresholds(None, None))
+    """The last code has thresholds of its own."""
+    own = {4: Pair(0.3, None)}
+    accepted, reviewed = states(np.array([[0.9, 0.5, 0.1, 0.2, 0.4]]), Thresholds(Pair(0.8, 0.1), own))
+    assert accepted.tolist() == [[True, False, False, False, True]]
+    assert reviewed.tolist() == [[False, True, False, True, False]]
+    accepted, reviewed = states(np.array([[0.9, 0.0]]), Thresholds(Pair(None, None), {}))
     assert not accepted.any() and reviewed.all()
 
 
@@ -43,7 +45,8 @@ def test_figures_by_hand():
     """Two documents: accepted 2 codes, 1 right; of 3 true ones 2 accepted or to review; one document needs nobody."""
     logits = np.array([[4.0, 0.0, -4.0], [4.0, -4.0, -4.0]], np.float32)
     targets = sp.csr_array(np.array([[1, 1, 0], [0, 0, 1]], np.uint8))
-    found = figures(Predictions(targets, logits, np.arange(2)), Thresholds(0.9, 0.1), Resampling(np.arange(2), 0, 1))
+    thresholds = Thresholds(Pair(0.9, 0.1), {})
+    found = figures(Predictions(targets, logits, np.arange(2)), thresholds, Resampling(np.arange(2), 0, 1))
     assert (found["precision"], found["automatic_documents"]) == (0.5, 0.5)
     assert found["accepted"] == pytest.approx(1 / 3)
     assert found["recall"] == pytest.approx(2 / 3)
@@ -51,7 +54,26 @@ def test_figures_by_hand():
 
 
 def test_too_few_documents_promise_nothing():
-    assert choose(predictions(np.random.default_rng(1), 4), 0.95, 0.95) == (None, None)
+    assert choose(predictions(np.random.default_rng(1), 4), 0.95, 0.95) == ((None, None), {})
+
+
+def test_a_frequent_code_keeps_the_promise_by_itself():
+    """At 0.9 a code needs 176 validation documents. One that is worse than it says is no longer carried by others."""
+    rng = np.random.default_rng(5)
+    val, test = (predictions(rng, n) for n in (1500, 4000))
+    for part in (val, test):  # three in ten of the first code's true documents are not
+        targets = part.targets.toarray()
+        targets[:, 0] &= rng.random(len(targets)) < 0.7
+        part.targets[:] = sp.csr_array(targets)
+    thresholds = choose(val, 0.9, 0.9)
+    assert set(thresholds.own) == set(np.flatnonzero(val.targets.sum(axis=0) >= 176)) and 0 in thresholds.own
+    accepted, _ = states(test.probabilities, thresholds)
+    true = test.targets.toarray().astype(bool)
+    for column in thresholds.own:
+        if accepted[:, column].any():
+            assert true[accepted[:, column], column].mean() > 0.88
+    together = choose(Predictions(val.targets[:, :1], val.logits[:, :1], val.patients), 0.9, 0.9)
+    assert together.own[0] == thresholds.own[0]
 
 
 def test_promises_are_broken_no_more_often_than_said():

@@ -51,6 +51,7 @@ def pipeline(bert_folder, tmp_path, monkeypatch) -> Path:
     promised = {
         "accept_above": 0.8,
         "leave_below": 0.3,
+        "by_code": [],
         "accepted": 0.75,
         "precision": 0.96,
         "promised_precision": 0.95,

@@ -1,5 +1,9 @@
-import pytest
+from pathlib import Path
 
+import pytest
+import yaml
+
+from stages.modeling.model_type import TYPES
 from tools.reporting.experiments import Experiment, comparable, contrasts, corpora, flat, main_settings, settings_of
 
 BASE = {
@@ -162,3 +166,49 @@ def test_labels_are_unique_and_pairs_have_equal_seeds():
     )[0]
     assert [[run.name for run in pair] for pair in comparable(one, two)] == [["b", "c"]]
     assert len(comparable(one, one)) == 2
+
+
+ROOT = Path(__file__).parents[2]
+PARAMS = flat(yaml.safe_load((ROOT / "params.yaml").read_text()))
+BESIDE = ("baselines", "score_open", "explain")  # stages that no figure of the classifier comes from
+# Where a file lies, how long or on how many threads something runs, and what is asked of the same predictions.
+SAME_RUN = {
+    *("data.evidence_dir", "data.published_dir", "data.notes_dir", "synonyms.solver", "synonyms.time_limit"),
+    *("evaluate.bootstrap", "evaluate.seed", "selective.precision", "selective.recall"),
+    *("compute.portable", "compute.threads", "train.compile"),
+    *("data.min_documents", "encoder.revision", "train.chunk_budget"),  # a fixed list; built in; no dropout
+}
+
+
+def decides_figures(key):
+    """Whether dvc.yaml says that a stage which the classifier's figures come from depends on a parameter."""
+    stages = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"]
+    named = [name for stage, entry in stages.items() if stage not in BESIDE for name in entry.get("params", [])]
+    return key.startswith("demo.") or any(key == name or key.startswith(f"{name}.") for name in named)
+
+
+def another(value):
+    """Another value of the same kind."""
+    if isinstance(value, bool) or value is None:
+        return not value
+    return value + 1 if isinstance(value, int | float) else value[:-1] or "other"
+
+
+@pytest.mark.parametrize("key", sorted(PARAMS.keys() - {"model.type", "encoder.source"}))
+def test_two_runs_that_differ_in_one_parameter_are_one_or_two_rows_whose_figures_can_differ(key):
+    """Over all types of model: two rows, or two seeds of one, where DVC too sees a difference; else one run."""
+    n_apart = 0
+    for type_ in TYPES:
+        params = PARAMS | {"model.type": type_}
+        runs = [Experiment("a", params, {}), Experiment("b", params | {key: another(params[key])}, {})]
+        rows = [setting for group in corpora(runs) for setting in settings_of(group)]
+        n_runs = sum(len(setting.experiments) for setting in rows)
+        if key.endswith(".seed") and not key.startswith(("data.", "demo.")):
+            assert len(rows) == 1
+        elif len(rows) == 2:
+            labels = {(setting.label, setting.experiments[0].corpus) for setting in rows}
+            assert len(labels) == n_runs == 2
+        else:
+            assert n_runs == 1
+        n_apart += n_runs == 2
+    assert bool(n_apart) == (decides_figures(key) and key not in SAME_RUN)

@@ -111,7 +111,7 @@ def code(
                 probability=float(probabilities[column]),
                 calibrated=float(expit(row[column] / kit.temperature)),
                 assigned=bool(probabilities[column] > kit.threshold),
-                state=kit.state(float(probabilities[column])),
+                state=kit.state(kit.codes[column], float(probabilities[column])),
                 open=False,
                 snippets=tuple(snippets(words, by_word)),
                 scores=by_word,

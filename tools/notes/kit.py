@@ -44,6 +44,7 @@ CLEANERS: dict[str, Cleaner] = {
 class Kit:
     """A model and what its figures mean.
 
+    accept, leave: the thresholds of promised precision and recall; by_code: those of codes that have their own.
     about: what it was trained on, plain values. open: how codes that it was not trained for are scored, by the
     untouched encoder in the folder `encoder`; None where that was not fitted, or left out.
     """
@@ -57,6 +58,7 @@ class Kit:
     temperature: float
     accept: float | None
     leave: float | None
+    by_code: dict[str, list[float | None]]
     cleaning: str
     about: dict[str, Any]
     counting: Counting
@@ -67,11 +69,12 @@ class Kit:
         """A note as the documents that the model learned from were cleaned."""
         return text.document([CLEANERS[self.cleaning](note)], CLEANERS[self.cleaning])
 
-    def state(self, probability: float) -> str:
+    def state(self, code: str, probability: float) -> str:
         """What becomes of a code at the promised precision and recall: accepted, to review or left out."""
-        if self.accept is not None and probability > self.accept:
+        accept, leave = self.by_code.get(code, (self.accept, self.leave))
+        if accept is not None and probability > accept:
             return "accepted"
-        return "left out" if self.leave is not None and probability <= self.leave else "to review"
+        return "left out" if leave is not None and probability <= leave else "to review"
 
     @property
     def longest(self) -> int:
@@ -98,6 +101,7 @@ class Kit:
             "temperature": self.temperature,
             "accept": self.accept,
             "leave": self.leave,
+            "by_code": self.by_code,
             "cleaning": self.cleaning,
             "about": self.about,
         }
@@ -129,6 +133,7 @@ def from_pipeline(root: Path = Path()) -> Kit:
         "temperature": io.read_json(root / paths.CALIBRATION)["test"]["temperature"]["temperature"],
         "accept": selected["accept_above"],
         "leave": selected["leave_below"],
+        "by_code": {code: pair for code, *pair in selected["by_code"]},
         "cleaning": cleaning_of(origin),
         "about": origin | {"joint": folder.name == paths.JOINT_MODEL.name},
     }
