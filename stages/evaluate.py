@@ -199,7 +199,11 @@ def main() -> None:
     # By the probabilities as they are: maps fitted on the validation documents would keep their promises there alone.
     promised = settings.selective
     thresholds = selective.choose(val, promised.precision, promised.recall)
-    selected = {"promised_precision": promised.precision, "promised_recall": promised.recall, "risk": selective.RISK}
+    selected: dict[str, Any] = {
+        "promised_precision": promised.precision,
+        "promised_recall": promised.recall,
+        "risk": selective.RISK,
+    }
     selected |= selective.figures(test, thresholds, resampling)
     selected["by_code"] = [[codes[column], *pair] for column, pair in thresholds.own.items()]
     plots["selective"] = selective.curve(test)

@@ -21,6 +21,7 @@ from tools import preset
 
 SMALL = (
     "compute.device=cpu",
+    "compute.threads=1",
     "compute.portable=false",
     "demo.admissions=160",
     "encoder.steps=4",

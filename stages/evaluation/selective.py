@@ -147,9 +147,10 @@ def figures(test: Predictions, thresholds: Thresholds, resampling: Resampling) -
 def states(probabilities: np.ndarray, thresholds: Thresholds) -> tuple[np.ndarray, np.ndarray]:
     """Which codes (N, C) are accepted, and which go to review; without a promise none is accepted, none left out."""
     accept, leave = np.empty((2, probabilities.shape[1]))
-    for columns, pair in [(slice(None), thresholds.shared), *thresholds.own.items()]:
-        accept[columns] = np.inf if pair.accept is None else pair.accept
-        leave[columns] = -np.inf if pair.leave is None else pair.leave
+    for column in range(probabilities.shape[1]):
+        pair = thresholds.own.get(column, thresholds.shared)
+        accept[column] = np.inf if pair.accept is None else pair.accept
+        leave[column] = -np.inf if pair.leave is None else pair.leave
     accepted = probabilities > accept
     return accepted, ~accepted & (probabilities > leave)
 
