@@ -98,7 +98,7 @@ def test_the_projects_own_parameters_pass(repository: Path):
         ),
         (
             {"data__format": "mimic4", "data__subset": "icd9", "data__evidence_dir": "/mdace"},
-            r"data\.evidence_dir: '/mdace' should be null; only mimic3 \(ICD-9\), mimic4 \(ICD-10\), mimic4_icd \(ICD-10\) takes",
+            r"'/mdace' should be null; only mimic3 \(ICD-9\), mimic4 \(ICD-10\), mimic4_icd \(ICD-10\) takes evidence",
         ),
         ({"synonyms__solver": "simplex"}, "'simplex' is not one of 'cp_sat'"),
         ({"encoder__dropout": 1.0}, r"encoder\.dropout: 1\.0 should be less than 1"),
