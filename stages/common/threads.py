@@ -6,8 +6,6 @@ that computes, before it begins.
 
 import os
 import sys
-import warnings
-from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -50,36 +48,6 @@ def limit(n_threads: int) -> None:
         torch.set_num_threads(1)
         call_vector_functions(torch)
         torch.set_num_threads(n_threads)
-        if are_portable():
-            threadpool_limits(1, user_api="blas")  # threads share a pass's rows, not a product
-            multiply_by_openblas(torch)
-
-
-@cache
-def multiply_by_openblas(torch: Any) -> Any:
-    """Let numpy's OpenBLAS compute torch's products of float32 matrices on the CPU, from now on.
-
-    Its portable kernels have AVX2, oneMKL's have not: they are three times as fast.
-    """
-    import numpy as np
-
-    def product(a: Any, b: Any) -> Any:
-        if a.dtype != torch.float32:
-            return torch.bmm(a[None], b[None])[0]
-        result = torch.empty(a.shape[0], b.shape[1])
-        np.matmul(a.detach().numpy(), b.detach().numpy(), out=result.numpy())
-        return result
-
-    def product_and_sum(bias: Any, a: Any, b: Any, *, beta: float = 1, alpha: float = 1) -> Any:
-        scaled = product(a, b) if alpha == 1 else product(a, b) * alpha
-        return scaled.add_(bias, alpha=beta)
-
-    kernels = torch.library.Library("aten", "IMPL")
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # that there was another kernel
-        kernels.impl("mm", product, "CPU")
-        kernels.impl("addmm", product_and_sum, "CPU")
-    return kernels  # which hold as long as this is kept
 
 
 def call_vector_functions(torch: Any) -> None:
