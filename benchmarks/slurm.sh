@@ -43,7 +43,7 @@ EOF
 
 clone() {  # FOLDER: a clone with a small demo
   git clone -q "$repository" "$1" && cd "$1"
-  python -m tools.preset demo demo.admissions=1200 train.epochs=4 encoder.steps=300 explain.documents=5 "${@:2}"
+  python -m tools.preset demo demo.admissions=1200 train.epochs=4 encoder.steps=300 explain.documents=5 compute.threads=1 "${@:2}"
   git -c user.name=demo -c user.email=demo@localhost commit -qam "A small demo"
 }
 
