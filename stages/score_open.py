@@ -17,6 +17,7 @@ from torch import device as Device
 from stages.common import io, params, paths
 from stages.common.runner import progress_bar, run
 from stages.corpus.document import SCORED, UNCODED
+from stages.evaluation.calibration import RELIABILITY
 from stages.evaluation.classification import ratio
 from stages.evaluation.lexical import PhraseLookup
 from stages.evaluation.scored import Resampling
@@ -47,6 +48,7 @@ def main() -> None:
         with io.whole_directory(paths.OPEN) as folder:
             io.write_json(folder / MIX, {})
         io.write_json(paths.OPEN_CODES, {"test": {}})
+        io.write_csv(paths.OPEN_RELIABILITY, pd.DataFrame(columns=[*RELIABILITY, "kind"]))
         log.info("open.codes is null and no code is withheld: nothing to score")
         return
     accelerator = devices.start(settings.compute, "float32")
@@ -55,10 +57,11 @@ def main() -> None:
     evaluation = settings.evaluate
     parts = {part: collect(scorer, part, truth[part], evaluation.seed) for part in SCORED}
     fitted = mix.fit(np.concatenate([pair.features for pair in parts["val"].pairs]), parts["val"].true_pairs())
-    measured = measure(scorer, fitted, parts, evaluation)
+    measured, reliability = measure(scorer, fitted, parts, evaluation)
     with io.whole_directory(paths.OPEN) as folder:
         Fitted(fitted, scorer.choice, trained, counts).write(folder)
     io.write_json(paths.OPEN_CODES, {"test": measured})
+    io.write_csv(paths.OPEN_RELIABILITY, reliability)
     shown = measured["mix"]
     log.info("test: MAP %.3f, F1 %.3f over all gold codes, by all codes", shown["map"], shown["f1"])
     devices.finish(accelerator)
@@ -145,8 +148,13 @@ def shuffle(pair: Pairs, counts: np.ndarray, n_trained: int, seed: int) -> Pairs
     return Pairs(names[pair.codes], features)
 
 
-def measure(scorer: Scorer, fitted: Mix, parts: Mapping[str, Part], evaluation: params.Evaluate) -> dict[str, Any]:
-    """The figures of the mix, of its parts, of a lookup of phrases and of shuffled phrases, on test documents."""
+def measure(
+    scorer: Scorer, fitted: Mix, parts: Mapping[str, Part], evaluation: params.Evaluate
+) -> tuple[dict[str, Any], pd.DataFrame]:
+    """The figures of the mix, of its parts, of a lookup of phrases and of shuffled phrases, on test documents.
+
+    Also the mix's reliability diagram, of trained and of open codes.
+    """
     index, n_trained, val, test = scorer.index, scorer.n_trained, parts["val"], parts["test"]
     groups = figures.groups_of(scorer.counts, n_trained)
     resampling = Resampling(np.arange(len(test.pairs)), evaluation.bootstrap, evaluation.seed)
@@ -171,10 +179,11 @@ def measure(scorer: Scorer, fitted: Mix, parts: Mapping[str, Part], evaluation: 
     probabilities = [fitted.probabilities(pair.features) for pair in test.pairs]
     scored = figures.matrix(test.pairs, probabilities, len(index.codes), unscored=0.0)
     kinds = {"trained": groups["trained"], "open": ~groups["trained"]}
-    measured["mix"] |= figures.calibration_figures(test.targets, scored, kinds, evaluation.bins)
+    calibrated, reliability = figures.calibration_figures(test.targets, scored, kinds, evaluation.bins)
+    measured["mix"] |= calibrated
     n_open = test.targets[:, n_trained:].sum()
     n_listed = test.true_pairs().sum() - test.targets[:, :n_trained].sum()
-    return measured | {"shortlist_recall": float(ratio(n_listed, n_open))}
+    return measured | {"shortlist_recall": float(ratio(n_listed, n_open))}, reliability
 
 
 if __name__ == "__main__":

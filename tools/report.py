@@ -64,6 +64,7 @@ NEEDED = paths.CLASSIFICATION  # an experiment without it has not been evaluated
 PLOTS = (
     "training",
     "reliability",
+    "reliability_open",
     "codes",
     "bands",
     "lengths",

@@ -51,6 +51,7 @@ EXPLANATIONS = Path("metrics/explanation.json")
 BASELINES = Path("metrics/baselines.json")
 OPEN_CODES = Path("metrics/open.json")
 PLOTS = Path("metrics/plots")
+OPEN_RELIABILITY = PLOTS / "reliability_open.csv"
 REPORT = Path("report")  # not a DVC output: tables and plots over several experiments
 DIVERSITY = PLOTS / "diversity.csv"  # mean diversity against M
 

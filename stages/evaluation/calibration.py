@@ -12,6 +12,8 @@ import scipy.sparse as sp
 from stages.evaluation import ranking
 from stages.evaluation.classification import mean, ratio
 
+RELIABILITY = ("mean_probability", "observed_rate", "perfect", "cells")  # columns of the diagram
+
 
 @dataclass(frozen=True)
 class Bins:
@@ -110,11 +112,5 @@ def reliability(bins: Bins) -> pd.DataFrame:
     )
     pooled = pooled.groupby("bin").sum().query("cells > 0")
     rate = pooled.probability / pooled.cells
-    return pd.DataFrame(
-        {
-            "mean_probability": rate,
-            "observed_rate": pooled.positives / pooled.cells,
-            "perfect": rate,
-            "cells": pooled.cells.astype(int),
-        }
-    ).reset_index(drop=True)
+    columns = (rate, pooled.positives / pooled.cells, rate, pooled.cells.astype(int))
+    return pd.DataFrame(dict(zip(RELIABILITY, columns, strict=True))).reset_index(drop=True)

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from stages.evaluation import calibration, classification, official, uncertainty
 from stages.evaluation.scored import Resampling
@@ -57,13 +58,15 @@ def group_aucs(
 
 def calibration_figures(
     targets: np.ndarray, probabilities: np.ndarray, groups: Mapping[str, np.ndarray], bins: int
-) -> dict[str, float]:
-    """MECE of trained and of open codes."""
-    return {
-        f"mece_{name}": calibration.mece(targets[:, members], probabilities[:, members], bins)
-        for name, members in groups.items()
-        if members.any()
-    }
+) -> tuple[dict[str, float], pd.DataFrame]:
+    """MECE of trained and of open codes, and the reliability diagram of each kind."""
+    errors, tables = {}, []
+    for name, members in groups.items():
+        if members.any():
+            cells = targets[:, members], probabilities[:, members], bins
+            errors[f"mece_{name}"] = calibration.mece(*cells)
+            tables.append(calibration.reliability(calibration.Bins.count(*cells)).assign(kind=name))
+    return errors, pd.concat(tables)
 
 
 def groups_of(counts: np.ndarray, n_trained: int) -> dict[str, np.ndarray]:

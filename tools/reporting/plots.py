@@ -226,8 +226,12 @@ def reliability(settings: Sequence[Setting]) -> Figure | None:
     axes.plot([0, 1], [0, 1], color=GREY, linewidth=1, linestyle="--")
     axes.annotate("perfect", (0.93, 0.93), color=GREY, rotation=45, ha="right", va="bottom", rotation_mode="anchor")
     for setting in drawn:
-        table = setting.experiments[0].plots["reliability"]
+        tables = setting.experiments[0].plots
+        table, scored = tables["reliability"], tables.get("reliability_open")
         axes.plot(table["mean_probability"], table["observed_rate"], label=setting.label, **looks_of(setting))
+        if scored is not None and not (of_open := scored[scored["kind"] == "open"]).empty:
+            looks = looks_of(setting) | {"linestyle": ":", "marker": "x", "label": f"{setting.label}, open codes"}
+            axes.plot(of_open["mean_probability"], of_open["observed_rate"], **looks)
     axes.set(xlim=(0, 1), ylim=(0, 1), aspect="equal")
     axes.set_xlabel("mean predicted probability of a bin")
     axes.set_ylabel("share of its codes that are true")
