@@ -373,6 +373,10 @@ def test_open_codes_are_scored_by_their_words(workspace):
     before = content(paths.PREDICTIONS)
     score_open.main()
     alone, fitted = io.read_json(paths.OPEN_CODES)["test"], Fitted.read(paths.OPEN)
+    diagram = pd.read_csv(paths.OPEN_RELIABILITY)
+    n_cells = diagram.groupby("kind")["cells"].sum()  # whole codes of each kind, over all test documents
+    assert set(n_cells.index) == {"trained", "open"}
+    assert (n_cells % alone["documents"] == 0).all()
     assert alone["documents"] == PART_SIZES["test"]
     assert alone["shortlist_recall"] == 1
     assert {"map", "f1", "auc_never", "auc_trained", "mece_open", "intervals"} <= alone["mix"].keys()
