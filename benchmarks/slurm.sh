@@ -3,7 +3,7 @@
 #
 # Training over two nodes that is killed by its time limit and queued again ends in the bytes of an undisturbed run; the
 # tasks of an array job, each in a clone of its own, give the report of one machine. Needs Debian's slurm-wlm and munge,
-# root (it starts the daemons), and an activated environment. About a quarter of an hour on two cores. Not part of CI.
+# root (it starts the daemons), and an activated environment. About half an hour on two cores. Not part of CI.
 set -euo pipefail
 repository=$(git rev-parse --show-toplevel)
 work=$(realpath -m "${1:?name an empty folder for clones and logs}")
@@ -43,7 +43,7 @@ EOF
 
 clone() {  # FOLDER: a clone with a small demo
   git clone -q "$repository" "$1" && cd "$1"
-  python -m tools.preset demo demo.admissions=1200 train.epochs=4 encoder.steps=300 explain.documents=5 compute.threads=1 "${@:2}"
+  python -m tools.preset demo demo.admissions=1200 train.epochs=6 encoder.steps=300 explain.documents=5 compute.threads=1 "${@:2}"
   git -c user.name=demo -c user.email=demo@localhost commit -qam "A small demo"
 }
 
@@ -60,7 +60,7 @@ train_on_two_nodes() {  # NAME TIME_LIMIT
   cat > "$work/$1.sbatch" <<'EOF'
 #!/bin/bash
 #SBATCH --nodes=2 --ntasks-per-node=1 --cpus-per-task=1
-#SBATCH --requeue --open-mode=append --signal=B:TERM@20
+#SBATCH --requeue --open-mode=append --signal=B:TERM@45
 trap 'scontrol requeue "$SLURM_JOB_ID"' TERM          # before the time limit: queue again, go on from a checkpoint
 head=$(scontrol show hostnames "$SLURM_JOB_NODELIST" | head -1)
 srun torchrun --nnodes=2 --nproc-per-node=1 --rdzv-backend=c10d --rdzv-endpoint="$head:29500" \
@@ -75,7 +75,7 @@ EOF
 
 start_cluster
 train_on_two_nodes undisturbed 30
-train_on_two_nodes requeued 1
+train_on_two_nodes requeued 2
 cmp "$work/undisturbed.md5" "$work/requeued.md5" && echo "the requeued training ends in the same bytes"
 
 # The same started by DVC itself, which also predicts over both nodes.
