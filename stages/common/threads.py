@@ -56,16 +56,6 @@ def call_vector_functions(torch: Any) -> None:
     The first call chooses the function's form for the processor, and two threads at once may get a wrong one, silently
     (oneMKL 2024.2: 11 of 240 processes).
     """
-    for function in (
-        torch.tanh,
-        torch.exp,
-        torch.erf,
-        torch.log,
-        torch.log1p,
-        torch.expm1,
-        torch.sin,
-        torch.cos,
-        torch.sqrt,
-    ):
+    for function in (torch.tanh, torch.exp, torch.erf, torch.log, torch.log1p, torch.expm1, torch.sin, torch.cos):
         for kind in (torch.float32, torch.float64):
             function(torch.ones(16, dtype=kind))

@@ -1,5 +1,6 @@
 """Kernels are chosen before a library loads, by params.yaml alone."""
 
+import ast
 import json
 import os
 import subprocess
@@ -41,3 +42,13 @@ def test_nothing_is_chosen_otherwise(tmp_path: Path, monkeypatch: pytest.MonkeyP
         (tmp_path / "params.yaml").write_text(content)
     choose_kernels(tmp_path / "params.yaml")
     assert not PORTABLE.keys() & os.environ.keys()
+
+
+def test_no_stage_takes_the_square_root_that_each_make_rounds_in_its_own_way():
+    """oneMKL's, which torch.sqrt is, and an optimiser of torch's that is not fused."""
+    for path in (Path(__file__).parents[2] / "stages").rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Attribute) and node.attr in ("sqrt", "sqrt_"):
+                assert ast.unparse(node.value) == "np", f"{path}:{node.lineno}"
+            if isinstance(node, ast.Call) and ast.unparse(node.func).startswith("torch.optim.Adam"):
+                assert any(keyword.arg == "fused" for keyword in node.keywords), f"{path}:{node.lineno}"
