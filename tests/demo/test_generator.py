@@ -311,6 +311,3 @@ def test_the_script_writes_what_params_ask_for(tmp_path, monkeypatch):
     notes = pd.read_csv("data/demo/mimic/NOTEEVENTS.csv.gz")
     codes = pd.read_csv("data/demo/mimic/DIAGNOSES_ICD.csv.gz")
     assert len(set(notes.HADM_ID.dropna()) | set(codes.HADM_ID)) in range(98, 101)
-
-
-# Load data
