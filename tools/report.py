@@ -28,6 +28,7 @@ from stages.common.io import InputError
 from stages.common.lock import Record, md5_of
 from stages.common.params import parse
 from stages.common.runner import progress_bar, run
+from stages.common.workspace import git
 from stages.evaluation import tuning, uncertainty
 from stages.evaluation.scored import Predictions
 from tools.outputs import check_parent
@@ -78,6 +79,7 @@ TESTED = ("f1_micro", "f1_macro", "mece")
 
 def revisions() -> list[str]:
     """The current commit, its finished experiments and the workspace, latest last."""
+    git("rev-parse")  # which says why, where it refuses the repository
     try:
         rows = dvc.api.exp_show()
     except (DvcException, SCMError) as error:

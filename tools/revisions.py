@@ -15,7 +15,7 @@ WORKSPACE = "workspace"
 
 def open_revision(revision: str) -> DVCFileSystem:
     """The files of a revision, those in git and those in DVC's cache. Raises InputError for an unknown revision."""
-    known = revision == WORKSPACE or git("rev-parse", "--verify", "--quiet", f"{revision}^{{commit}}") is not None
+    known = git("rev-parse", "--verify", "--quiet", f"{revision}^{{commit}}") is not None or revision == WORKSPACE
     if not known and not git("for-each-ref", f"refs/exps/*/*/{revision}"):  # where DVC keeps experiments, by name
         raise InputError(f"revision {revision}: git knows no such commit; `dvc exp show` lists the experiments")
     try:

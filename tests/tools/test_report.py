@@ -153,6 +153,13 @@ def test_no_repository_and_no_experiment(tmp_path, monkeypatch):
         report.gather([])
 
 
+@pytest.mark.parametrize("names", [[], ["plain"], ["workspace"]])
+def test_a_repository_that_git_refuses_is_named(inside, monkeypatch, names):
+    monkeypatch.setenv("GIT_TEST_ASSUME_DIFFERENT_OWNER", "1")
+    with pytest.raises(InputError, match="another user owns: fatal: detected dubious ownership"):
+        report.gather(names)
+
+
 def test_unfinished_experiments_are_left_out(monkeypatch: pytest.MonkeyPatch):
     states = {"workspace": None, "main": None, "new-run": "Queued", "now-run": "Running", "bad-run": "Failed"}
     rows = [{"Experiment": None, "rev": name, "State": state} for name, state in states.items()]
