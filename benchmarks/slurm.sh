@@ -103,6 +103,6 @@ dvc config --local cache.dir "$work/cache"
 dvc exp pull --no-cache origin sweep0 sweep1 && report collected
 git clone -q "$work/collected.git" "$work/queue" && cd "$work/queue"
 dvc exp run --queue -n sweep0 -S train.seed=43 && dvc exp run --queue -n sweep1 -S train.seed=44
-dvc queue start && while dvc queue status | grep -qE "Queued|Running"; do sleep 5; done
+dvc queue start && while [ -n "$(dvc queue status | grep -E "Queued|Running")" ]; do sleep 5; done
 report queue
 cmp "$work/collected.md" "$work/queue.md" && echo "the collected report is that of a queue on one machine"
