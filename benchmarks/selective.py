@@ -2,9 +2,10 @@
 
 Each FOLDER is a clone after `dvc repro`. Validation and test documents are divided again by patient, DIVISIONS times;
 thresholds are chosen on the one side at a promised precision (PRECISION in the environment, else 0.95) and measured on
-the other, for the probabilities as they are, and for Platt's map fitted on the documents that thresholds are chosen on, or on another half of them. A shared
-temperature keeps the order of all decisions, so it accepts the same codes. Last, the same with the logits of every
-other document moved: what the promise is then worth, and how often the warning of drift speaks.
+the other, for the probabilities as they are, and for Platt's map fitted on the documents that thresholds are chosen on,
+or on another half of them. A shared temperature keeps the order of all decisions, so it accepts the same codes. Last,
+the same with the logits of every other document moved: what the promise is then worth, and how often the warning of
+drift speaks.
 """
 
 import os
