@@ -137,9 +137,9 @@ def official_metrics(
     return figures, {f"{part}_ranked.tsv": official.tsv(ranked), f"{part}_assigned.tsv": official.tsv(assigned)}
 
 
-def say_promise(found: dict[str, Any], promised: params.Selective) -> None:
+def say_promise(thresholds: selective.Thresholds, found: dict[str, Any], promised: params.Selective) -> None:
     """Log what the promised precision brings, or that nothing can be promised."""
-    if not found["accepted"]:
+    if not thresholds.accept_any:
         log.warning(
             "validation has too few documents to promise a precision of %.2f: no code is accepted unseen",
             promised.precision,
@@ -207,7 +207,7 @@ def main() -> None:
     selected |= selective.figures(test, thresholds, resampling)
     selected["by_code"] = [[codes[column], *pair] for column, pair in thresholds.own.items()]
     plots["selective"] = selective.curve(test)
-    say_promise(selected, promised)
+    say_promise(thresholds, selected, promised)
 
     quantifier, tokens = settings.quantifier, read_predictions(paths.predictions(predictions_folder(), "val"))[1:]
     counting = Counting.learn(

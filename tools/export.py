@@ -59,9 +59,9 @@ Use: `python -m tools.code_notes --model THIS_FOLDER note.txt`, in the repositor
 
 def promise(kit: Kit) -> str:
     """What is promised of codes that no person looks at, and on what."""
-    found = io.read_json(paths.SELECTIVE)["test"]
-    if not found["accepted"]:
+    if all(accept is None for accept in (kit.accept, *(accept for accept, _ in kit.by_code.values()))):
         return "No code may go without a person: validation has too few documents to promise a precision."
+    found = io.read_json(paths.SELECTIVE)["test"]
     return (
         f"Accepted without a person at a promised precision of {found['promised_precision']:g}, by thresholds chosen "
         f"on validation patients of the same corpus ({len(kit.by_code)} codes have their own); on test "

@@ -158,6 +158,11 @@ def load(
     return Corpus(documents, known, counts, admission_of=admission_of, evidence=evidence, evidence_part_of=part_of)
 
 
+def chart_id(number: int) -> str:
+    """The id of a chart, or of its subject, which MIMIC-IV's own numbers cannot be taken for."""
+    return f"MIMIC-III-{number}"
+
+
 def add_charts(corpus: Corpus, folder: Path, subset: Subset, release: Release) -> Corpus:
     """A corpus of MIMIC-IV with MDACE's charts, whose notes are MIMIC-III's: NOTEEVENTS lies in `folder` too.
 
@@ -175,16 +180,16 @@ def add_charts(corpus: Corpus, folder: Path, subset: Subset, release: Release) -
         if not own:
             told["charts_without_summary"] += 1
             continue
-        document_id = f"MIMIC-III-{number}"
+        document_id = chart_id(number)
         spans = [
-            one._replace(code=_spell(one.code, release, annotated.revision) or "") for one in annotated.spans(number)
+            span if release.dots else span._replace(code=icd.compact(span.code)) for span in annotated.spans(number)
         ]
         evidence += carried(spans, own, subset.clean, document_id, told)
         joined = text.document([subset.clean(note) for _, note in own], subset.clean)
         codes = sorted({span.code for span in spans if not span.trap})
-        charts.append(Document(document_id, f"MIMIC-III-{subject_of[number]}", joined, codes))
+        charts.append(Document(document_id, chart_id(subject_of[number]), joined, codes))
     listed = annotated.part_of or dict.fromkeys(raw, "test")
-    part_of = {f"MIMIC-III-{number}": part for number, part in listed.items()}
+    part_of = {chart_id(number): part for number, part in listed.items()}
     counts = corpus.counts | {"charts": len(charts)} | told
     return replace(corpus, charts=charts, evidence=evidence, evidence_part_of=part_of, counts=counts)
 

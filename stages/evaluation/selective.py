@@ -38,6 +38,11 @@ class Thresholds(NamedTuple):
     shared: Pair
     own: dict[int, Pair]
 
+    @property
+    def accept_any(self) -> bool:
+        """Whether a precision is promised for any code."""
+        return any(pair.accept is not None for pair in (self.shared, *self.own.values()))
+
 
 def choose(val: Predictions, precision: float, recall: float) -> Thresholds:
     """The thresholds that keep both promises, from validation predictions."""

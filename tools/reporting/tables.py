@@ -389,7 +389,7 @@ def _explained(experiment: Experiment) -> str:
     numbers = [experiment.metrics.get(f"explanation.test.{kind}_documents") for kind in ("annotated", "masked")]
     where = (
         " charts of MIMIC-III, texts of another corpus,"
-        if "explanation.test.annotated_charts" in experiment.metrics
+        if "explanation.test.annotated_in" in experiment.metrics
         else ""
     )
     return f" Here of {numbers[0]} annotated{where} and {numbers[1]} masked documents." if all(numbers) else ""
