@@ -207,6 +207,13 @@ def test_explanations_by_method_with_a_floor_that_does_not_compete():
     assert "CE_MSAM assigns 5." in table.caption
 
 
+def test_figures_on_texts_of_another_corpus_say_so():
+    found = {"annotated_in": "MIMIC-III", "annotated_documents": 61, "masked_documents": 40}
+    found = {f"explanation__test__{name}": value for name, value in found.items()}
+    table = tables.explanation_table(settings_of([explained("CE_MSAM", **found)]))
+    assert "61 annotated charts of MIMIC-III, texts of another corpus, and 40 masked documents." in table.caption
+
+
 def test_published_plausibility_stands_beside_models_of_full_alone():
     for subset, n_published in (("full", 5), ("top50", 0)):
         table = tables.explanation_table(settings_of([explained("CE_MSAM", subset=subset)]))
