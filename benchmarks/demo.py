@@ -72,7 +72,7 @@ def trained(straightforward: bool, threads: int) -> dict[str, Any]:
             goal=Goal("f1_micro", higher_is_better=True),
             metrics=metrics,
             accelerator=accelerator,
-            checkpoints=CheckpointFolder(Path(folder), 1),
+            checkpoints=CheckpointFolder(Path(folder)),
         )
         history = training.run()
     curve = [row["val_f1_micro"] for row in history]

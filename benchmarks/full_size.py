@@ -18,7 +18,6 @@ from typing import Any
 
 from stages.common import io
 from stages.common.runner import progress_bar
-from stages.demo.conditions import OUTSIDE, is_procedure
 from stages.demo.generator import (
     OTHER_CATEGORIES,
     PATIENTS_A_BLOCK,
@@ -30,7 +29,7 @@ from stages.demo.generator import (
     write_titles,
 )
 from stages.demo.notes import Lexicon, addendum, discharge_summary
-from stages.demo.patients import Admission, admissions
+from stages.demo.patients import OUTSIDE, Admission, admissions, is_procedure
 
 FULL_SIZE = 58_976  # admissions of MIMIC-III v1.4
 

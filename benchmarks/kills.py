@@ -122,7 +122,7 @@ def kill_experiments(wanted: int, undisturbed: dict, folder: Path) -> None:
     chance, n_mended, n_killed = random.Random(wanted), 0, 0
     while n_killed < wanted:
         seed = chance.randrange(10**6)
-        command = [*EXPERIMENT, "-S", f"demo.seed={seed}"]
+        command = [*EXPERIMENT, "-S", f"data.seed={seed}"]
         n_killed += killed_after(chance.uniform(SHORTEST, 20.0), "train_classifier", folder, command) is not None
         n_mended += mended(folder)
         quietly(["git", "checkout", "--quiet", "--", "."], folder)

@@ -15,18 +15,17 @@ from benchmarks.as_mimic4 import write_as_mimic4
 from benchmarks.full_size import FULL_SIZE, FULL_SIZE_OF_MIMIC4, Load, write_load, write_load_of_mimic4
 from stages.common import io, params
 from stages.common.runner import run
-from stages.demo.generator import read_phrases, write_corpus
+from stages.demo.generator import SEED, read_phrases, write_corpus
 from stages.synthesize import PHRASES
 
 log = logging.getLogger("stages.load_data")
 
 
 def write_demo(out: Path, phrases: dict[str, dict]) -> dict[str, int]:
-    """The embedded corpus of `demo.admissions` and `demo.seed` in MIMIC-IV's form, in `out`."""
-    demo = params.load().demo
+    """The embedded corpus of `demo.admissions` in MIMIC-IV's form, in `out`."""
     with tempfile.TemporaryDirectory() as temporary, io.whole_directory(out) as partial:
         source = Path(temporary) / "mimic"
-        write_corpus(source, demo.admissions, demo.seed, phrases)
+        write_corpus(source, params.load().demo.admissions, SEED, phrases)
         for name in ("hosp", "note"):
             (partial / name).mkdir()
         return write_as_mimic4(source, partial / "hosp", partial / "note")

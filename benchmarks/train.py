@@ -43,7 +43,6 @@ def ours(model_type: str, n_codes: int, options: argparse.Namespace) -> dict[str
         batch_documents=size.batch_documents,
         chunk_budget=options.chunk_budget or size.chunk_budget,
         clip_norm=1.0,
-        keep_checkpoints=1,
         start_from=None,
         compile=options.compile,
         seed=0,
@@ -60,7 +59,7 @@ def ours(model_type: str, n_codes: int, options: argparse.Namespace) -> dict[str
                 goal=Goal("f1_micro", higher_is_better=True),
                 metrics=lambda *_: {},
                 accelerator=accelerator,
-                checkpoints=CheckpointFolder(Path(folder), 1),
+                checkpoints=CheckpointFolder(Path(folder)),
             )
             measuring.wait(options.device)
             began = time.perf_counter()

@@ -45,16 +45,6 @@ def load_part(part: str, folder: Path, n_columns: int) -> Predictions:
     return Predictions(targets, logits, patients)
 
 
-def decision_metrics_at(
-    part: Predictions, threshold: float | np.ndarray, resampling: Resampling
-) -> dict[str, float | dict[str, list[float]]]:
-    """The three F1 of decisions at a tuned threshold, with their intervals (lists, which `dvc metrics diff` skips)."""
-    decisions = part.probabilities > threshold
-    statistics = uncertainty.decision_statistics(part.targets, decisions)
-    metrics = classification.decision_metrics(part.targets, decisions)
-    return {name: metrics[name] for name in statistics} | {"intervals": uncertainty.intervals(statistics, *resampling)}
-
-
 def classification_metrics(part: Predictions) -> dict[str, Any]:
     """All classification metrics of one part, decisions at 0.5."""
     return classification.decision_metrics(part.targets, part.probabilities > tuning.PAPER) | (
@@ -65,10 +55,15 @@ def classification_metrics(part: Predictions) -> dict[str, Any]:
 def tuned_metrics(test: Predictions, shared: float, by_code: np.ndarray, resampling: Resampling) -> dict[str, Any]:
     """Test figures at one tuned threshold and at one per code, over present codes, and intervals of the headline."""
     statistics = uncertainty.classification_statistics(test.targets, test.probabilities)
+
+    def at(threshold: float | np.ndarray) -> dict[str, Any]:
+        decisions = test.probabilities > threshold
+        return uncertainty.figures(uncertainty.decision_statistics(test.targets, decisions), resampling)
+
     return {
         "present": breakdowns.present_metrics(test.targets, test.probabilities, shared, resampling),
-        "shared_threshold": {"threshold": shared} | decision_metrics_at(test, shared, resampling),
-        "code_thresholds": decision_metrics_at(test, by_code, resampling),
+        "shared_threshold": {"threshold": shared} | at(shared),
+        "code_thresholds": at(by_code),
         "intervals": uncertainty.intervals(statistics, *resampling),
     }
 
@@ -86,11 +81,6 @@ def calibration_metrics(part: Predictions, bins: int, resampling: Resampling) ->
     metrics = calibration.calibration_metrics(part.targets, part.logits, part.probabilities, bins)
     statistics = {"mece": uncertainty.mece(part.targets, part.probabilities, bins)}
     return metrics | {"intervals": uncertainty.intervals(statistics, *resampling)}
-
-
-def reliability(part: Predictions, bins: int) -> pd.DataFrame:
-    """The reliability diagram of one part."""
-    return calibration.reliability(calibration.Bins.count(part.targets, part.probabilities, bins))
 
 
 def load_networks(joint: bool) -> dict[str, PrevalenceMLP]:
@@ -188,11 +178,9 @@ def main() -> None:
         "val": {"mece": calibration.mece(val.targets, val.probabilities, bins)},
         "test": calibration_metrics(test, bins, resampling),
     }
-    plots["reliability"] = reliability(test, bins)
+    plots["reliability"] = calibration.reliability(calibration.Bins.count(test.targets, test.probabilities, bins))
     for method, recalibration in recalibrations(temperature, platt).items():
-        recalibrated = test.recalibrate(recalibration)
-        calibrated["test"][method] = calibration_metrics(recalibrated, bins, resampling)
-        plots[f"reliability_{method}"] = reliability(recalibrated, bins)
+        calibrated["test"][method] = calibration_metrics(test.recalibrate(recalibration), bins, resampling)
     calibrated["test"]["temperature"]["temperature"] = temperature
     log.info("test: MECE %.4f, temperature %.2f", calibrated["test"]["mece"], temperature)
 
@@ -223,18 +211,13 @@ def main() -> None:
         counting,
         val,
         test,
-        bands=breakdowns.bands(training),
         n_groups=quantifier.test_samples,
         seed=quantifier.seed,
         intervals=settings.evaluate.bootstrap > 0,
     )
     counting = replace(counting, method=comparison.best_method(quantified.metrics["val"]))
     log.info("counting: %s has the lowest error in groups of validation documents", counting.method)
-    plots |= {
-        "quantification_bands": quantified.by_band,
-        "quantification_sizes": quantified.by_size,
-        "prevalence": quantified.points,
-    }
+    plots |= {"quantification_sizes": quantified.by_size, "prevalence": quantified.points}
 
     gold = io.read_json(paths.GOLD)
     uncoded = expit(read_logits(paths.predictions(predictions_folder(), UNCODED)))

@@ -20,7 +20,8 @@ from stages.common.runner import progress_bar, run
 from stages.corpus.document import CHARTS, SCORED
 from stages.encoder.tokenizer import SpecialIds, load_tokenizer, special_ids
 from stages.evaluation import tuning, uncertainty
-from stages.evaluation.uncertainty import Statistic, document_ratio
+from stages.evaluation.scored import Resampling
+from stages.evaluation.uncertainty import document_ratio
 from stages.explanation import faithfulness, plausibility
 from stages.explanation.attribution import attribute, methods_for
 from stages.explanation.faithfulness import Case
@@ -98,14 +99,9 @@ def sample_documents(texts: pd.Series, at_most: int, seed: int) -> dict[str, str
     return texts.iloc[np.sort(chosen)].to_dict()
 
 
-def figures(
-    statistics: Mapping[str, Statistic], patients: np.ndarray, settings: params.Evaluate
-) -> dict[str, float | dict[str, list[float]]]:
-    """The value of each statistic, and the interval of each over patients."""
-    once = np.ones((1, len(patients)))
-    values: dict[str, Any] = {name: float(statistic.at(once)[0]) for name, statistic in statistics.items()}
-    intervals = uncertainty.intervals(statistics, patients, settings.bootstrap, settings.seed)
-    return values | {"intervals": intervals}
+def resample(patients: pd.Series, settings: params.Evaluate) -> Resampling:
+    """By what the intervals of figures over these patients' documents are drawn."""
+    return Resampling(patients.to_numpy(), settings.bootstrap, settings.seed)
 
 
 def measure_plausibility(
@@ -122,18 +118,18 @@ def measure_plausibility(
         annotated = texts["all"].loc[texts["all"].index.isin(in_part["document_id"])]
         chosen[part] = sample_documents(annotated, settings.explain.documents, settings.evaluate.seed)
         pairs[part] = collect_pairs(explainer, chosen[part], in_part, codes)
-    patients = texts["patients"].loc[list(chosen["test"])].to_numpy()
+    resampling = resample(texts["patients"].loc[list(chosen["test"])], settings.evaluate)
     measured = {}
     for method, test_pairs in pairs["test"].items():
         chosen_on = pairs["val"].get(method)
         cutoff = plausibility.best_cutoff(chosen_on) if chosen_on else 0
-        statistics = plausibility.statistics(test_pairs, len(patients), cutoff)
+        statistics = plausibility.statistics(test_pairs, len(chosen["test"]), cutoff)
         if not chosen_on:  # a cut-off chosen on test documents would flatter
             statistics = {name: it for name, it in statistics.items() if name not in plausibility.AT_CUTOFF}
-        measured[method] = figures(statistics, patients, settings.evaluate)
+        measured[method] = uncertainty.figures(statistics, resampling)
         if chosen_on:
             measured[method]["cutoff"] = float(plausibility.CUTOFFS[cutoff])
-    return measured, len(patients)
+    return measured, len(chosen["test"])
 
 
 def measure_faithfulness(
@@ -146,12 +142,12 @@ def measure_faithfulness(
     """The faithfulness of each method on test documents, and how many there are."""
     test = texts["all"].loc[texts["all"].index.isin(predicted)]
     chosen = sample_documents(test, settings.explain.documents, settings.evaluate.seed)
-    patients = texts["patients"].loc[list(chosen)].to_numpy()
+    resampling = resample(texts["patients"].loc[list(chosen)], settings.evaluate)
     mask = explainer.tokenizer.mask_token_id
     mask = explainer.tokenizer.unk_token_id if mask is None else mask
     by_method = collect_cases(explainer, chosen, predicted)
     if not by_method:
-        return {}, len(patients)  # nothing is predicted for any of them
+        return {}, len(chosen)  # nothing is predicted for any of them
     cases = [case for numbered in by_method.values() for _, case in numbered]
     budget = settings.train.chunk_budget
     drops = np.stack(faithfulness.drops(explainer.model, cases, mask, explainer.special, budget, accelerator))
@@ -160,11 +156,11 @@ def measure_faithfulness(
     for (method, numbered), values in zip(by_method.items(), np.split(drops, ends[:-1], axis=1), strict=True):
         number = np.array([document for document, _ in numbered])
         statistics = {
-            name: document_ratio(number, value, len(patients), least=-np.inf)
+            name: document_ratio(number, value, len(chosen), least=-np.inf)
             for name, value in zip(("comprehensiveness", "sufficiency"), values, strict=True)
         }
-        measured[method] = figures(statistics, patients, settings.evaluate)
-    return measured, len(patients)
+        measured[method] = uncertainty.figures(statistics, resampling)
+    return measured, len(chosen)
 
 
 def count_traps(spans: pd.DataFrame, predicted: Mapping[str, np.ndarray], codes: list[str]) -> dict[str, int]:

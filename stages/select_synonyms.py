@@ -16,9 +16,6 @@ from stages.synonyms import mdp, selection
 
 log = logging.getLogger("stages.select_synonyms")
 
-PLOTTED = (1, 2, 4, 8)  # the values of M in the paper
-CURVE_SECONDS = 30.0  # of search for each of them, whatever synonyms.solver
-
 
 def main() -> None:
     settings = params.load()
@@ -44,7 +41,6 @@ def main() -> None:
     write_table(paths.SELECTED_TABLE, selected, titles)
     rows = pd.DataFrame(solution_rows(solutions, sizes), columns=["code", "candidates", *SOLUTION])
     io.write_csv(paths.SELECTION, rows)
-    io.write_csv(paths.DIVERSITY, pd.DataFrame(curve(problems, n_workers), columns=["M", "method", "diversity"]))
     io.write_json(paths.SYNONYM_STATISTICS, statistics(problems, chosen, solutions, synonyms.M, sizes))
 
 
@@ -86,14 +82,6 @@ def statistics(
         "worst_gap": max((solution.gap for solution in proofs), default=None),
         "closed_by": dict(Counter(solution.method for solution in proofs)),
     }
-
-
-def curve(problems: selection.Problems, n_workers: int) -> Iterable[tuple]:
-    """Mean diversity against M: of the most diverse synonyms, of random ones, of the first ones."""
-    for M in PLOTTED:
-        solutions = selection.choose_all(problems, M, CURVE_SECONDS, n_workers)
-        mean = selection.mean_diversity(problems, {code: found.chosen for code, found in solutions.items()}, M)
-        yield from ((M, name, mean[key]) for name, key in (("MDP", "chosen"), ("rand", "rand"), ("first", "first")))
 
 
 SOLUTION = ("objective", "bound", "gap", "proven", "method")

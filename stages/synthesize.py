@@ -5,7 +5,7 @@ from pathlib import Path
 
 from stages.common import params, paths
 from stages.common.runner import run
-from stages.demo.generator import read_phrases, write_corpus
+from stages.demo.generator import SEED, read_phrases, write_corpus
 
 log = logging.getLogger("stages.synthesize")
 
@@ -13,8 +13,7 @@ PHRASES = Path("data/pools/authored.yaml")
 
 
 def main() -> None:
-    demo = params.load().demo
-    n_rows = write_corpus(paths.DEMO, demo.admissions, demo.seed, read_phrases(PHRASES))
+    n_rows = write_corpus(paths.DEMO, params.load().demo.admissions, SEED, read_phrases(PHRASES))
     log.info("%s: %s", paths.DEMO, ", ".join(f"{count} rows of {name}" for name, count in n_rows.items()))
 
 

@@ -12,7 +12,7 @@ from stages.modeling import devices, warm_start
 from stages.modeling.checkpoints import open_run
 from stages.modeling.data import load_documents
 from stages.modeling.model import CodingModel, build_model, save_model
-from stages.modeling.training import BinaryCrossEntropy, Goal, Training, live_curves, micro_f1
+from stages.modeling.training import BinaryCrossEntropy, Goal, Training, micro_f1
 
 INPUTS = [
     *map(paths.split, LEARNT),
@@ -66,7 +66,6 @@ def main() -> None:
         metrics=metrics,
         accelerator=accelerator,
         checkpoints=checkpoints,
-        on_epoch=live_curves("train_classifier") if accelerator.is_main_process else lambda row: None,
     ).run()
 
     if accelerator.is_main_process:

@@ -22,7 +22,7 @@ from stages.modeling.data import Documents, load_documents
 from stages.modeling.inference import predict_parts
 from stages.modeling.model import load_model, save_model
 from stages.modeling.predictions import write_predictions
-from stages.modeling.training import Goal, Training, live_curves, micro_f1
+from stages.modeling.training import Goal, Training, micro_f1
 from stages.quantification.quantifiers import load_mlp
 
 log = logging.getLogger("stages.train_joint")
@@ -64,7 +64,6 @@ def train_both(settings: params.Params) -> None:
         metrics=metrics,
         accelerator=accelerator,
         checkpoints=checkpoints,
-        on_epoch=live_curves("train_joint") if accelerator.is_main_process else lambda row: None,
     ).run()
 
     predictions = predict_parts(model, paths.CLASSIFIER, training.chunk_budget, accelerator)

@@ -24,11 +24,8 @@ PLOTS = {
     "codes.csv",
     "lengths.csv",
     "prevalence.csv",
-    "quantification_bands.csv",
     "quantification_sizes.csv",
     "reliability.csv",
-    "reliability_platt.csv",
-    "reliability_temperature.csv",
     "selective.csv",
 }
 

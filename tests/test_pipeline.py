@@ -155,7 +155,6 @@ def test_nothing_to_do(project: Project):
         ((), ("explain.documents=3",), {"explain"}),
         ((), ("selective.recall=0.9",), {"evaluate"}),
         ((), ("model.window=32",), {"labelize"}),
-        ((), ("train.keep_checkpoints=3",), set()),
         ((), ("compute.launch=torchrun --standalone --nproc-per-node 1",), set()),
         ((), ("train.warmup=0.1",), {"train_classifier"} | AFTER_TRAINING),
         (("model.type=CE_CLQ",), ("quantifier.test_samples=30",), {"evaluate"}),

@@ -172,14 +172,6 @@ def test_same_inputs_same_bytes(workspace):
     assert content(paths.CLASSIFIER) == first
 
 
-def test_the_number_of_checkpoints_is_no_part_of_the_run(workspace):
-    train_classifier.main()
-    first = content(paths.CLASSIFIER)
-    set_params(train__keep_checkpoints=1)
-    train_classifier.main()
-    assert content(paths.CLASSIFIER) == first
-
-
 def test_start_from_a_folder(workspace, caplog):
     set_params(train__learning_rate=0.01)
     train_classifier.main()

@@ -62,18 +62,7 @@ METRIC_FILES = (
     paths.EXPLANATIONS,
 )
 NEEDED = paths.CLASSIFICATION  # an experiment without it has not been evaluated
-PLOTS = (
-    "training",
-    "reliability",
-    "reliability_open",
-    "codes",
-    "bands",
-    "lengths",
-    "diversity",
-    "prevalence",
-    "quantification_sizes",
-    "quantification_bands",
-)
+PLOTS = ("training", "reliability", "reliability_open", "codes", "bands", "lengths", "prevalence")
 TESTED = ("f1_micro", "f1_macro", "mece")
 
 

@@ -46,7 +46,6 @@ class Data(Section):
 
 class Demo(Section):
     admissions: Annotated[int, Field(ge=100)]
-    seed: Seed
 
 
 class Synonyms(Section):
@@ -89,7 +88,6 @@ class Train(Section):
     batch_documents: Positive
     chunk_budget: Positive
     clip_norm: Rate | None
-    keep_checkpoints: Positive
     start_from: str | None
     compile: bool
     seed: Seed

@@ -53,7 +53,6 @@ OPEN_CODES = Path("metrics/open.json")
 PLOTS = Path("metrics/plots")
 OPEN_RELIABILITY = PLOTS / "reliability_open.csv"
 REPORT = Path("report")  # not a DVC output: tables and plots over several experiments
-DIVERSITY = PLOTS / "diversity.csv"  # mean diversity against M
 
 
 def split(part: str) -> Path:

@@ -18,10 +18,10 @@ import yaml
 
 from stages.common import io
 from stages.common.io import InputError
-from stages.demo.conditions import OUTSIDE, is_procedure
 from stages.demo.notes import Lexicon, Mark, addendum, discharge_summary, other_note
-from stages.demo.patients import Admission, admissions
+from stages.demo.patients import OUTSIDE, Admission, admissions, is_procedure
 
+SEED = 2024
 COLUMNS = {
     "NOTEEVENTS": (
         "ROW_ID", "SUBJECT_ID", "HADM_ID", "CHARTDATE", "CHARTTIME", "STORETIME", "CATEGORY", "DESCRIPTION", "CGID",

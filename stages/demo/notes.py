@@ -16,8 +16,7 @@ from typing import NamedTuple
 
 import yaml
 
-from stages.demo.conditions import OUTSIDE, is_procedure
-from stages.demo.patients import Admission, expected_prevalence
+from stages.demo.patients import OUTSIDE, Admission, expected_prevalence, is_procedure
 
 WORDING = yaml.safe_load(Path(__file__).with_name("wording.yaml").read_text(encoding="utf-8"))
 IN_THE_POOL = 0.80  # of the mentions of a code; the others are by wordings that the pool does not have

@@ -79,6 +79,9 @@ def f1(counts: Counts) -> np.ndarray:
     return ratio(2 * counts.true_positives, 2 * counts.true_positives + counts.false_positives + counts.false_negatives)
 
 
+SHARES = {"precision": precision, "recall": recall, "f1": f1}
+
+
 def accuracy(counts: Counts) -> np.ndarray:
     """tp / (tp + fp + fn): Jaccard's index, called accuracy in the ICD coding literature."""
     return ratio(counts.true_positives, counts.true_positives + counts.false_positives + counts.false_negatives)

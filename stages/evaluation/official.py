@@ -4,14 +4,15 @@ Mean average precision of a ranking is the main figure of both tracks; precision
 distinct pairs of case and code (METHOD.md, section 14).
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
-from stages.evaluation.classification import Counts, f1, precision, ratio, recall
+from stages.evaluation import uncertainty
+from stages.evaluation.classification import SHARES, ratio
 from stages.evaluation.scored import Resampling
-from stages.evaluation.uncertainty import Statistic, document_mean, from_columns, intervals
+from stages.evaluation.uncertainty import Statistic, document_mean, pooled
 
 Lists = Mapping[str, Sequence[str]]  # case -> codes, for predictions from the best to the worst
 
@@ -19,11 +20,6 @@ Lists = Mapping[str, Sequence[str]]  # case -> codes, for predictions from the b
 def prepare(codes: Iterable[str]) -> list[str]:
     """Codes in lower case, each once, the first kept."""
     return list(dict.fromkeys(code.lower() for code in codes))
-
-
-def mean_average_precision(gold: Lists, ranked: Lists) -> float:
-    """The mean of the cases' average precision."""
-    return float(average_precisions(gold, ranked).mean()) if gold else 0.0
 
 
 def average_precisions(gold: Lists, ranked: Lists) -> np.ndarray:
@@ -38,44 +34,19 @@ def average_precisions(gold: Lists, ranked: Lists) -> np.ndarray:
     return values
 
 
-def micro(gold: Lists, assigned: Lists) -> dict[str, float]:
-    """Precision, recall and F1 over distinct pairs of case and code."""
-    true = {(case, code) for case, codes in gold.items() for code in prepare(codes)}
-    found = {(case, code) for case, codes in assigned.items() for code in prepare(codes)}
-    n_hits = len(true & found)
-    return {
-        "precision": float(ratio(n_hits, len(found))),
-        "recall": float(ratio(n_hits, len(true))),
-        "f1": float(ratio(2 * n_hits, len(true) + len(found))),
-    }
-
-
-def map_statistic(gold: Lists, ranked: Lists) -> Statistic:
-    """Mean average precision as a function of weights of the cases."""
-    return document_mean(average_precisions(gold, ranked))
-
-
 def micro_statistics(gold: Lists, assigned: Lists) -> dict[str, Statistic]:
-    """Precision, recall and F1 of `micro` as functions of weights of the cases with gold codes."""
+    """Precision, recall and F1, over distinct pairs of case and code, as functions of weights of the cases."""
     counts = np.zeros((len(gold), 3))
     for at, (case, codes) in enumerate(gold.items()):
         true, found = set(prepare(codes)), set(prepare(assigned.get(case, ())))
         counts[at] = len(true & found), len(found - true), len(true - found)
-
-    def pooled(metric: Callable[[Counts], np.ndarray]) -> Statistic:
-        return from_columns(counts, lambda sums: metric(Counts(*sums.T)))
-
-    return {"precision": pooled(precision), "recall": pooled(recall), "f1": pooled(f1)}
+    return {name: pooled(counts, metric) for name, metric in SHARES.items()}
 
 
 def figures(gold: Lists, ranked: Lists, assigned: Lists, resampling: Resampling) -> dict[str, Any]:
     """MAP of the ranked codes, precision, recall and F1 of the assigned ones, with intervals."""
-    statistics = {"map": map_statistic(gold, ranked)} | micro_statistics(gold, assigned)
-    return {
-        "map": mean_average_precision(gold, ranked),
-        **micro(gold, assigned),
-        "intervals": intervals(statistics, *resampling),
-    }
+    statistics = {"map": document_mean(average_precisions(gold, ranked))} | micro_statistics(gold, assigned)
+    return uncertainty.figures(statistics, resampling)
 
 
 def unreachable(gold: Lists, codes: Iterable[str]) -> float:

@@ -138,14 +138,12 @@ def figures(test: Predictions, thresholds: Thresholds, resampling: Resampling) -
         return uncertainty.from_columns(columns, lambda sums: ratio(sums[:, over], sums[:, under]))
 
     statistics = {name: share(*pair) for name, pair in shares.items()}
-    once = np.ones((1, len(targets)))
     return {
         "accept_above": thresholds.shared.accept,
         "leave_below": thresholds.shared.leave,
         "codes_of_their_own": len(thresholds.own),
-        **{name: float(statistic.at(once)[0]) for name, statistic in statistics.items()},
         "reviewed_per_document": float(columns[:, 4].mean()),
-        "intervals": uncertainty.intervals(statistics, *resampling),
+        **uncertainty.figures(statistics, resampling),
     }
 
 

@@ -6,6 +6,7 @@ together are a few matrix products. Documents of one patient are drawn, or excha
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import scipy.sparse as sp
@@ -63,11 +64,16 @@ def from_columns(columns: np.ndarray, value: Callable[[np.ndarray], np.ndarray])
     return Statistic(lambda weights: weights @ columns, value, columns.shape[1])
 
 
+def pooled(counts: np.ndarray, metric: Callable[[Counts], np.ndarray]) -> Statistic:
+    """A metric of true positives, false positives and false negatives, (N, 3) by document, that are summed first."""
+    return from_columns(counts.astype(float), lambda sums: metric(Counts(*sums.T)))
+
+
 def f1_micro(targets: sp.csr_array, decisions: np.ndarray) -> Statistic:
     """Micro-F1 of decisions (N, C)."""
     counts = classification.counts_by_document(targets, decisions)
-    columns = np.column_stack([counts.true_positives, counts.false_positives, counts.false_negatives]).astype(float)
-    return from_columns(columns, lambda sums: classification.f1(Counts(*sums.T)))
+    columns = np.column_stack([counts.true_positives, counts.false_positives, counts.false_negatives])
+    return pooled(columns, classification.f1)
 
 
 def by_code_counts(targets: sp.csr_array, decisions: np.ndarray, average: Callable[[Counts], np.ndarray]) -> Statistic:
@@ -241,6 +247,13 @@ def intervals(
         name: np.clip(spread(float(statistic.at(once)[0]), statistic.at(weights)), statistic.least, 1).tolist()
         for name, statistic in statistics.items()
     }
+
+
+def figures(statistics: Mapping[str, Statistic], resampling: Resampling) -> dict[str, Any]:
+    """The value of each statistic, and `intervals`, a list per name (which `dvc metrics diff` skips)."""
+    once = np.ones((1, len(resampling.patients)))
+    values = {name: float(statistic.at(once)[0]) for name, statistic in statistics.items()}
+    return values | {"intervals": intervals(statistics, *resampling)}
 
 
 def f1_micro_interval(targets: sp.csr_array, decisions: np.ndarray, resampling: Resampling) -> dict[str, float]:

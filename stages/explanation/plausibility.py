@@ -5,8 +5,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from stages.evaluation.classification import Counts, f1, precision, ratio, recall
-from stages.evaluation.uncertainty import Statistic, document_ratio, from_columns
+from stages.evaluation.classification import SHARES, Counts, f1, precision, ratio, recall
+from stages.evaluation.uncertainty import Statistic, document_ratio, from_columns, pooled
 
 CUTOFFS = np.linspace(0, 0.1, 101)
 TOP = (1, 5, 10, 50)
@@ -68,11 +68,7 @@ def statistics(pairs: Sequence[Pair], n_documents: int, cutoff: int) -> dict[str
     """Every figure of plausibility as a function of weights of the documents."""
     counts = counts_by_document(pairs, n_documents)
     at_cutoff = counts[:, :, cutoff]
-
-    def pooled(metric) -> Statistic:
-        return from_columns(at_cutoff, lambda sums: metric(Counts(*sums.T)))
-
-    figures = {"precision": pooled(precision), "recall": pooled(recall), "f1": pooled(f1)}
+    figures = {name: pooled(at_cutoff, metric) for name, metric in SHARES.items()}
     figures["auprc"] = from_columns(counts.reshape(n_documents, -1), lambda sums: area(sums.reshape(len(sums), 3, -1)))
     document = np.array([pair.document for pair in pairs], dtype=int)
     orders = [np.argsort(-pair.scores, kind="stable") for pair in pairs]

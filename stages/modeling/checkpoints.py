@@ -33,6 +33,7 @@ log = logging.getLogger(__name__)
 
 EXACT = 17  # significant digits that give a float back to the last bit
 LIBRARIES = ("accelerate", "numpy", "safetensors", "tokenizers", "torch", "transformers")  # what training computes with
+KEPT = 2  # 5.4 GB each at GatorTron's size (the paper keeps 20)
 FINISHED = "finished"  # in the folder of a run that has ended: the next training removes it
 
 
@@ -62,8 +63,8 @@ def open_run(
     stage: str, settings: Train, others: dict[str, Any], inputs: Iterable[Path], accelerator: Accelerator
 ) -> "CheckpointFolder":
     """The checkpoints of the run that `settings`, `others` and the content of `inputs` define; held by this process."""
-    defining = settings.model_dump(exclude={"keep_checkpoints", "start_from"}) | others | describe(accelerator)
-    folder = CheckpointFolder(shared_folder() / run_key(defining, inputs, stage), settings.keep_checkpoints)
+    defining = settings.model_dump(exclude={"start_from"}) | others | describe(accelerator)
+    folder = CheckpointFolder(shared_folder() / run_key(defining, inputs, stage))
     if accelerator.is_main_process:
         folder.hold(stage)
         folder.tidy()
@@ -71,11 +72,10 @@ def open_run(
 
 
 class CheckpointFolder:
-    """The checkpoints of one run, numbered by optimiser steps; the newest `keep` are kept."""
+    """The checkpoints of one run, numbered by optimiser steps; the newest `KEPT` are kept."""
 
-    def __init__(self, folder: Path, keep: int) -> None:
+    def __init__(self, folder: Path) -> None:
         self.folder = Path(folder)
-        self.keep = keep
         self.held: IO[bytes] | None = None
 
     def hold(self, stage: str) -> None:
@@ -106,7 +106,7 @@ class CheckpointFolder:
                 save_file(contiguous, partial / f"{name}.safetensors")
             checksums = {name: io.digest(partial / f"{name}.safetensors") for name in checkpoint.tensors}
             io.write_json(partial / "state.json", {"state": checkpoint.state, "checksums": checksums}, digits=EXACT)
-        for old in self._newest_first()[self.keep :]:
+        for old in self._newest_first()[KEPT:]:
             shutil.rmtree(old)
 
     def newest(self) -> Checkpoint | None:

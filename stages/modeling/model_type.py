@@ -98,7 +98,6 @@ NEVER = (
     "synonyms.solver",
     "synonyms.time_limit",
     "train.compile",
-    "train.keep_checkpoints",
 )
 
 

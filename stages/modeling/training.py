@@ -7,7 +7,7 @@ Dropout draws its masks pass by pass, as attention's own kernels do, so another 
 
 import logging
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import nullcontext
 from dataclasses import asdict, dataclass, field
 from typing import Any, NamedTuple, Protocol
@@ -15,8 +15,6 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 import torch
 from accelerate import Accelerator
-from dvclive import Live
-from scmrepo.exceptions import SCMError
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -121,8 +119,8 @@ class Training:
     """One run of training: `run` trains `model` (and what the objective has) and leaves the best epoch's weights.
 
     metrics: of validation logits (N, C) and targets (N, C), by name; `goal` names one of them. checkpoints: where
-    the run keeps and finds its state. on_epoch: called with the metrics of each epoch, also of those before a kill.
-    Raises InputError when the loss is no longer a number, or a GPU's memory is too small.
+    the run keeps and finds its state. Raises InputError when the loss is no longer a number, or a GPU's memory is too
+    small.
     """
 
     def __init__(
@@ -136,7 +134,6 @@ class Training:
         metrics: Metrics,
         accelerator: Accelerator,
         checkpoints: CheckpointFolder,
-        on_epoch: Callable[[dict[str, float]], None] = lambda row: None,
     ) -> None:
         self.settings = settings
         self.train = train
@@ -145,7 +142,6 @@ class Training:
         self.metrics = metrics
         self.accelerator = accelerator
         self.checkpoints = checkpoints
-        self.on_epoch = on_epoch
         self.device = accelerator.device
         self.learner = Learner(model, objective).to(self.device)
         if settings.compile:
@@ -310,7 +306,6 @@ class Training:
         progress.epoch, progress.steps = progress.epoch + 1, 0
         self.losses.zero_()
         log.info(", ".join(_format(name, value) for name, value in row.items()))
-        self.on_epoch(row)
 
     def _save_now_and_then(self) -> None:
         """Write a checkpoint within an epoch when enough time has gone by; all processes do so together."""
@@ -374,29 +369,7 @@ class Training:
         states = checkpoint.tensors["progress"]["objective"]
         if states.numel():
             self.learner.objective.restore(states[self.accelerator.process_index])
-        for row in self.progress.history:
-            self.on_epoch(row)
         log.info("going on from epoch %d, step %d", self.progress.epoch + 1, self.progress.steps)
-
-
-def live_curves(stage: str) -> Callable[[Mapping[str, float]], None]:
-    """Start the untracked curves of a running `stage`; what is returned adds the metrics of an epoch.
-
-    `dvc plots show dvclive/train_classifier/plots/metrics/*` shows them.
-    """
-    try:
-        live = Live(dir=f"dvclive/{stage}", dvcyaml=None, save_dvc_exp=False)
-    except SCMError:
-        log.info("no live curves: the git repository has no commit yet")
-        return lambda row: None
-
-    def add(row: Mapping[str, float]) -> None:
-        for name, value in row.items():
-            if name != "epoch":
-                live.log_metric(name, value)
-        live.next_step()
-
-    return add
 
 
 def micro_f1(logits: np.ndarray, targets: np.ndarray) -> float:

@@ -24,7 +24,6 @@ class Comparison:
     """What `compare` found."""
 
     metrics: dict[str, dict[str, dict[str, Any]]]  # val, test -> method -> ae, ae_shifted; on test rae too
-    by_band: pd.DataFrame  # method, band, codes, ae, rae: test, codes by training frequency
     by_size: pd.DataFrame  # method, documents (mean size in the band), samples, ae, rae: test, groups by size
     points: pd.DataFrame  # method, true, estimated: single groups and codes of test, drawn at random
 
@@ -34,24 +33,22 @@ def compare(
     val: Predictions,
     test: Predictions,
     *,
-    bands: Mapping[str, np.ndarray],
     n_groups: int,
     seed: int,
     intervals: bool = True,
 ) -> Comparison:
     """The errors of every quantifier in groups of validation and of test documents, on test with 95 % intervals.
 
-    `bands` are boolean masks (C,) of codes by training frequency. What the quantifiers know of the classifier they have
-    from the validation documents, so their figures on `val` are optimistic, those on `test` are not.
+    What the quantifiers know of the classifier they have from the validation documents, so their figures on `val` are
+    optimistic, those on `test` are not.
     """
     metrics: dict[str, dict[str, dict[str, Any]]] = {"val": {}, "test": {}}
-    by_band, by_size, points = [], [], []
+    by_size, points = [], []
     for draw, (name, part) in enumerate((("val", val), ("test", test))):
         uniform = uniform_groups(len(part.probabilities), n_groups, np.random.default_rng([seed, 2 + draw]))
         for method, true, estimated, sizes in _samples(known, part, uniform):
             metrics[name][method] = mean_errors(true, estimated, sizes)
             if name == "test":
-                by_band.append(_by_band(true, estimated, sizes, bands).assign(method=method))
                 by_size.append(_by_size(true, estimated, sizes).assign(method=method))
                 points.append(_points(true, estimated, sizes, seed).assign(method=method))
         shifted = shifted_groups(part.targets, n_groups, np.random.default_rng([seed, (7, 4)[draw]]))
@@ -67,7 +64,7 @@ def compare(
                     found.setdefault("intervals", {})[key] = errors.interval(found[key], values)
 
     metrics["val"] = {name: {key: found[key] for key in JUDGED} for name, found in metrics["val"].items()}
-    tables = (_method_first(tables) for tables in (by_band, by_size, points))
+    tables = (_method_first(tables) for tables in (by_size, points))
     return Comparison(metrics, *tables)
 
 
@@ -98,18 +95,6 @@ def _without_each_fold(
         means = (values.reshape(n_folds, n_groups).mean(axis=1) for values in sample_errors(*sample))
         errors_of[method] = dict(zip(("ae", "rae"), means, strict=True))
     return errors_of
-
-
-def _by_band(
-    true: np.ndarray, estimated: np.ndarray, sizes: np.ndarray, bands: Mapping[str, np.ndarray]
-) -> pd.DataFrame:
-    """AE and RAE of the codes of each frequency band; bands without codes are left out."""
-    rows = [
-        {"band": band, "codes": int(mask.sum()), **mean_errors(true[:, mask], estimated[:, mask], sizes)}
-        for band, mask in bands.items()
-        if mask.any()
-    ]
-    return pd.DataFrame(rows, columns=["band", "codes", "ae", "rae"])
 
 
 def _by_size(true: np.ndarray, estimated: np.ndarray, sizes: np.ndarray) -> pd.DataFrame:

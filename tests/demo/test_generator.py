@@ -19,7 +19,6 @@ from stages import synthesize
 from stages.common.io import InputError
 from stages.corpus import mimic
 from stages.corpus.corpora import CORPORA
-from stages.demo.conditions import OUTSIDE, is_procedure
 from stages.demo.generator import COLUMNS, read_phrases, write_corpus
 from stages.demo.notes import (
     TRAPS_A_SUMMARY,
@@ -30,7 +29,7 @@ from stages.demo.notes import (
     laid_out,
     write_phrases,
 )
-from stages.demo.patients import admissions
+from stages.demo.patients import OUTSIDE, admissions, is_procedure
 
 SUBSETS = CORPORA["mimic3"].subsets
 

@@ -20,7 +20,7 @@ def checkpoint(number: int) -> Checkpoint:
 
 
 def test_it_comes_back_exactly(tmp_path):
-    folder = CheckpointFolder(tmp_path / "run", keep=1)
+    folder = CheckpointFolder(tmp_path / "run")
     assert folder.newest() is None
     folder.save(3, checkpoint(3))
     found = folder.newest()
@@ -31,7 +31,7 @@ def test_it_comes_back_exactly(tmp_path):
 
 
 def test_the_newest_are_kept(tmp_path):
-    folder = CheckpointFolder(tmp_path, keep=2)
+    folder = CheckpointFolder(tmp_path)
     for step in (9, 10, 100):
         folder.save(step, checkpoint(step))
     assert sorted(path.name for path in tmp_path.iterdir()) == ["step-00000010", "step-00000100"]
@@ -40,7 +40,7 @@ def test_the_newest_are_kept(tmp_path):
 
 def test_a_checkpoint_is_written_anew(tmp_path):
     """A run that went on from an older checkpoint meets the damaged newer one again."""
-    folder = CheckpointFolder(tmp_path, keep=2)
+    folder = CheckpointFolder(tmp_path)
     folder.save(1, checkpoint(1))
     folder.save(1, checkpoint(2))
     assert folder.newest().state["value"] == 2.1
@@ -57,7 +57,7 @@ def test_a_checkpoint_is_written_anew(tmp_path):
     ],
 )
 def test_a_damaged_one_is_skipped(tmp_path, caplog, name, damage):
-    folder = CheckpointFolder(tmp_path, keep=2)
+    folder = CheckpointFolder(tmp_path)
     for step in (1, 2):
         folder.save(step, checkpoint(step))
     damage(tmp_path / "step-00000002" / name)
@@ -66,7 +66,7 @@ def test_a_damaged_one_is_skipped(tmp_path, caplog, name, damage):
 
 
 def test_what_was_being_written_is_no_checkpoint(tmp_path):
-    folder = CheckpointFolder(tmp_path, keep=2)
+    folder = CheckpointFolder(tmp_path)
     folder.save(1, checkpoint(1))
     (tmp_path / ".step-00000002.partial").mkdir()
     assert folder.newest().state["value"] == 1.1
@@ -92,9 +92,9 @@ def test_the_key_follows_the_stages_code_and_the_libraries(tmp_path, monkeypatch
 
 
 def test_other_runs_are_counted_and_ended_ones_removed(tmp_path, caplog):
-    folder = CheckpointFolder(tmp_path / "runs" / "own", keep=1)
+    folder = CheckpointFolder(tmp_path / "runs" / "own")
     folder.save(1, checkpoint(1))
-    ended = CheckpointFolder(tmp_path / "runs" / "ended", keep=2)
+    ended = CheckpointFolder(tmp_path / "runs" / "ended")
     for step in (1, 2):
         ended.save(step, checkpoint(step))
     (tmp_path / "output").mkdir()
@@ -110,12 +110,12 @@ def test_other_runs_are_counted_and_ended_ones_removed(tmp_path, caplog):
 
 
 def test_a_run_that_is_being_trained_is_left_alone(tmp_path, caplog):
-    other = CheckpointFolder(tmp_path / "other", keep=1)
+    other = CheckpointFolder(tmp_path / "other")
     other.save(1, checkpoint(1))
     other.hold("train_classifier")
     (other.folder / checkpoints.FINISHED).touch()
     with caplog.at_level("INFO"):
-        CheckpointFolder(tmp_path / "own", keep=1).tidy()
+        CheckpointFolder(tmp_path / "own").tidy()
     assert other.folder.exists()
     assert caplog.text == ""
 
@@ -125,23 +125,23 @@ def test_an_ended_run_counts_only_if_its_output_was_lost(tmp_path, monkeypatch, 
     monkeypatch.chdir(tmp_path)
     (tmp_path / "output").mkdir()
     (tmp_path / "output" / "file").write_text("a")
-    run = CheckpointFolder(tmp_path / "run", keep=1)
+    run = CheckpointFolder(tmp_path / "run")
     run.save(1, checkpoint(1))
     run.finish(tmp_path / "output")
     md5 = lock.md5_of_folder(tmp_path / "output") if recorded else "another.dir"
     Path("dvc.lock").write_text(
         json.dumps({"stages": {"train_classifier": {"outs": [{"path": "output", "md5": md5}]}}})
     )
-    again = CheckpointFolder(tmp_path / "run", keep=1)
+    again = CheckpointFolder(tmp_path / "run")
     again.hold("train_classifier")
     assert (again.newest() is None) == recorded
 
 
 def test_the_second_of_two_equal_runs_waits_for_the_first(tmp_path):
-    first = CheckpointFolder(tmp_path / "run", keep=1)
+    first = CheckpointFolder(tmp_path / "run")
     first.hold("train_classifier")
     with ThreadPoolExecutor(1) as pool:
-        second = pool.submit(CheckpointFolder(tmp_path / "run", keep=1).hold, "train_classifier")
+        second = pool.submit(CheckpointFolder(tmp_path / "run").hold, "train_classifier")
         with pytest.raises(TimeoutError):
             second.result(timeout=0.3)
         (tmp_path / "output").mkdir()

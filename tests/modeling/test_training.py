@@ -36,7 +36,6 @@ SETTINGS = {
     "batch_documents": 4,
     "chunk_budget": 8,
     "clip_norm": 1.0,
-    "keep_checkpoints": 2,
     "compile": False,
     "seed": 7,
 }
@@ -90,7 +89,7 @@ def new_training(folder, dropout=0.0, joint=False, **changes) -> Training:
         accelerator=devices.start(
             Compute(device="cpu", precision="float32", threads=1, portable=False, launch="python")
         ),
-        checkpoints=CheckpointFolder(folder, settings.keep_checkpoints),
+        checkpoints=CheckpointFolder(folder),
     )
 
 
@@ -308,7 +307,7 @@ def test_a_gpu_without_enough_memory_is_told_the_parameter(tmp_path):
 
 
 def test_checkpoints_kept_and_nothing_pickled(tmp_path):
-    trained(tmp_path, epochs=3, keep_checkpoints=2)
+    trained(tmp_path, epochs=3)
     assert [folder.name for folder in sorted(tmp_path.iterdir())] == ["step-00000014", "step-00000021"]
     assert {file.suffix for file in tmp_path.rglob("*") if file.is_file()} == {".json", ".safetensors"}
     state = json.loads((tmp_path / "step-00000021" / "state.json").read_text())["state"]

@@ -61,7 +61,7 @@ def folder(tmp_path, monkeypatch):
 
 
 def written() -> dict[str, bytes]:
-    names = (paths.SELECTED, paths.SELECTED_TABLE, paths.SELECTION, paths.DIVERSITY, paths.SYNONYM_STATISTICS)
+    names = (paths.SELECTED, paths.SELECTED_TABLE, paths.SELECTION, paths.SYNONYM_STATISTICS)
     return {str(name): name.read_bytes() for name in names}
 
 
@@ -103,10 +103,6 @@ def test_from_pools_to_selected_synonyms(folder, caplog):
     mean = statistics["mean_diversity"]
     assert mean["chosen"] > max(mean["rand"], mean["first"]) > 0
     assert f"428.0,{len(distances)},{best.objective:.6g}" in paths.SELECTION.read_text()
-    lines = paths.DIVERSITY.read_text().splitlines()
-    assert lines[0] == "M,method,diversity"
-    assert len(lines) == 1 + 4 * 3
-    assert f"4,MDP,{mean['chosen']}" in lines
     assert f"| 428.0 | CHF NOS | {' · '.join(selected['428.0'])} |" in paths.SELECTED_TABLE.read_text()
 
 
@@ -143,7 +139,6 @@ def test_random_synonyms(folder):
     assert set(selected["584.9"]) <= set(candidates["584.9"])
     statistics = json.loads(paths.SYNONYM_STATISTICS.read_text())
     assert statistics["share_proven"] is None
-    assert "6,MDP" not in paths.DIVERSITY.read_text()
 
 
 @pytest.mark.parametrize(

@@ -18,7 +18,7 @@ BASE = {
     "data.format": "mimic3",
     "data.subset": "top50",
     "data.raw_dir": "data/demo/mimic",
-    "demo.seed": 1,
+    "demo.admissions": 100,
 }
 
 
@@ -82,13 +82,13 @@ def test_rows_are_in_the_order_of_the_paper():
 
 def test_corpora_do_not_mix():
     other = experiment("b", data__subset="full")
-    groups = corpora([experiment("a"), other, experiment("same"), experiment("c", demo__seed=2)])
+    groups = corpora([experiment("a"), other, experiment("same"), experiment("c", demo__admissions=200)])
     assert [[one.name for one in group] for group in groups] == [["a", "same"], ["b"], ["c"]]
 
 
 def test_demo_parameters_do_not_matter_to_real_corpora():
     real = {"data__raw_dir": "/mimic"}
-    assert len(corpora([experiment(**real), experiment(**real, demo__seed=2, f1=0.6)])) == 1
+    assert len(corpora([experiment(**real), experiment(**real, demo__admissions=200, f1=0.6)])) == 1
 
 
 def grid():

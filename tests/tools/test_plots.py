@@ -20,11 +20,7 @@ def run(type_: str, f1: float, M: int = 4, **tables: pd.DataFrame) -> Experiment
 
 TRAINING = pd.DataFrame({"epoch": [1, 2], "val_f1_micro": [0.5, 0.6]})
 RELIABILITY = pd.DataFrame({"mean_probability": [0.1, 0.9], "observed_rate": [0.2, 0.8]})
-CODES = pd.DataFrame({"kind": ["diagnosis"], "training_documents": [12], "documents": [3], "f1": [0.7]})
 POINTS = pd.DataFrame({"method": ["pcc", "mlp"], "true": [0.1, 0.3], "estimated": [0.2, 0.3]})
-SIZES = pd.DataFrame({"method": ["pcc", "pcc"], "documents": [5, 50], "ae": [0.1, 0.01]})
-BANDS = pd.DataFrame({"method": ["pcc"] * 2, "band": ["1-10", "11-50"], "codes": [3, 4], "rae": [0.5, 0.2]})
-DIVERSITY = pd.DataFrame({"M": [2, 4], "method": ["MDP", "MDP"], "diversity": [0.3, 0.2]})
 SETTINGS = settings_of(
     [run("CE", 0.5, training=TRAINING, reliability=RELIABILITY), run("CE_MSAM", 0.6), run("CE_MSAM", 0.7, M=8)]
 )
@@ -32,13 +28,9 @@ DRAWN = {
     "f1_intervals": (lambda: plots.f1_intervals(SETTINGS), "CE_MSAM MDP 4"),
     "explanations": (lambda: plots.explanations(SETTINGS), "token F1"),
     "f1_against_M": (lambda: plots.f1_against_M(SETTINGS), "synonyms per code"),
-    "diversity_against_M": (lambda: plots.diversity_against_M(DIVERSITY), "mean cosine distance"),
     "training_curves": (lambda: plots.training_curves(SETTINGS), "micro-F1 on validation"),
     "reliability": (lambda: plots.reliability(SETTINGS), "perfect"),
-    "f1_against_frequency": (lambda: plots.f1_against_frequency(CODES, "CE"), "Which codes are hard: CE"),
     "true_and_estimated": (lambda: plots.true_and_estimated(POINTS, "CE"), "true prevalence in the group"),
-    "error_against_size": (lambda: plots.error_against_size(SIZES, "CE"), "documents in the group"),
-    "error_by_frequency": (lambda: plots.error_by_frequency(BANDS, "CE"), "11-50"),
 }
 
 
@@ -56,6 +48,5 @@ def test_nothing_is_drawn_without_data(draw):
     assert draw([]) is None
 
 
-@pytest.mark.parametrize("draw", [plots.true_and_estimated, plots.error_against_size, plots.f1_against_frequency])
-def test_nothing_is_drawn_without_a_table(draw):
-    assert draw(None, "") is None
+def test_no_group_is_drawn_without_a_table():
+    assert plots.true_and_estimated(None, "") is None

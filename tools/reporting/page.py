@@ -71,31 +71,21 @@ def section_of(
     counting = _best([setting for setting in main if setting.model.joint]) or coding
     codes, groups = (setting.experiments[0].plots if setting else {} for setting in (coding, counting))
     coder, counter = (setting.label if setting else "" for setting in (coding, counting))
-    selection = [setting.experiments[0].plots.get("diversity") for setting in settings if setting.M]
     parts = [
         _part(tables.main_table(settings, worse), plots.f1_intervals(settings), plots.training_curves(main)),
         _part(tables.difference_table(differences)),
         _part(tables.present_table(settings)),
         _part(tables.official_table(settings)),
         _part(tables.open_table(settings)),
-        _part(
-            tables.ablation_table(settings),
-            plots.f1_against_M(settings),
-            plots.diversity_against_M(next((table for table in selection if table is not None), None)),
-        ),
-        _part(tables.band_table(settings), plots.f1_against_frequency(codes.get("codes"), coder)),
+        _part(tables.ablation_table(settings), plots.f1_against_M(settings)),
+        _part(tables.band_table(settings)),
         _part(tables.length_table(settings)),
         _part(tables.threshold_table(settings)),
         _part(tables.calibration_table(settings), plots.reliability(main)),
         _part(tables.selective_table(settings)),
-        _part(
-            tables.quantification_table(settings),
-            plots.true_and_estimated(groups.get("prevalence"), counter),
-            plots.error_against_size(groups.get("quantification_sizes"), counter),
-            plots.error_by_frequency(groups.get("quantification_bands"), counter),
-        ),
+        _part(tables.quantification_table(settings), plots.true_and_estimated(groups.get("prevalence"), counter)),
+        _part(tables.explanation_table(settings), plots.explanations(main)),
     ]
-    parts.append(_part(tables.explanation_table(settings), plots.explanations(main)))
     counted = {id(run) for setting in settings for run in setting.experiments}
     runs = [experiment for experiment in experiments if id(experiment) in counted]
     names = ", ".join(experiment.name for experiment in runs)

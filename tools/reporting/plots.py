@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
+from matplotlib.ticker import MaxNLocator, NullFormatter
 
 from tools.reporting.experiments import Experiment, Setting
 from tools.reporting.metrics import ATTRIBUTIONS
@@ -24,17 +24,16 @@ from tools.reporting.metrics import QUANTIFIERS as METHODS
 BLUE, VERMILLION, GREEN, PURPLE, ORANGE, SKY = "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9"
 BLACK, GREY = "#000000", "#8A8A8A"
 TYPE_COLOURS = {"CE": BLUE, "CE_MSAM": VERMILLION, "LE": GREEN, "LE_MSAM": PURPLE}
-METHOD_LOOKS = {
-    "lazy": (GREY, "o"),
-    "cc": (BLUE, "s"),
-    "pcc": (SKY, "D"),
-    "acc": (GREEN, "^"),
-    "pacc": (ORANGE, "v"),
-    "emq": (PURPLE, "P"),
-    "mlp": (VERMILLION, "X"),
-    "clq": (BLACK, "*"),
+METHOD_COLOURS = {
+    "lazy": GREY,
+    "cc": BLUE,
+    "pcc": SKY,
+    "acc": GREEN,
+    "pacc": ORANGE,
+    "emq": PURPLE,
+    "mlp": VERMILLION,
+    "clq": BLACK,
 }
-SELECTION_LOOKS = {"MDP": (VERMILLION, "o"), "rand": (BLUE, "s"), "first": (GREY, "^")}
 STYLE = {
     "svg.hashsalt": "report",  # equal plots are equal bytes
     "font.family": "DejaVu Sans",
@@ -169,26 +168,6 @@ def f1_against_M(settings: Sequence[Setting]) -> Figure | None:
 
 
 @styled
-def diversity_against_M(table: pd.DataFrame | None) -> Figure | None:
-    """Mean distance between a code's synonyms against M: columns M, method (MDP, rand, first), diversity."""
-    if table is None or table.empty:
-        return None
-    figure = Figure(figsize=(5.2, 3.6))
-    axes = figure.subplots()
-    table = table[table["M"] > 1]
-    for selection, (colour, marker) in SELECTION_LOOKS.items():
-        part = table[table["method"] == selection]
-        axes.plot(part["M"], part["diversity"], marker=marker, color=colour, label=selection)
-    _doubling_axis(axes, sorted(set(table["M"])))
-    axes.set_ylim(bottom=0)
-    axes.set_xlabel("synonyms per code, M")
-    axes.set_ylabel("mean cosine distance of two synonyms")
-    axes.set_title("How diverse the selected synonyms are")
-    axes.legend()
-    return figure
-
-
-@styled
 def training_curves(settings: Sequence[Setting], metric: str = "val_f1_micro") -> Figure | None:
     """Validation micro-F1 by epoch, one line per run."""
     runs = [
@@ -241,27 +220,6 @@ def reliability(settings: Sequence[Setting]) -> Figure | None:
 
 
 @styled
-def f1_against_frequency(table: pd.DataFrame | None, label: str) -> Figure | None:
-    """Per-code F1 against training documents: columns training_documents, f1, kind, documents (on test)."""
-    if table is None or table.empty:
-        return None
-    table = table[(table["training_documents"] > 0) & (table["documents"] > 0)]
-    figure = Figure(figsize=(6, 3.8))
-    axes = figure.subplots()
-    kinds = table["kind"] if "kind" in table else pd.Series("code", index=table.index)
-    for (kind, part), (colour, marker) in zip(table.groupby(kinds), ((BLUE, "o"), (ORANGE, "s")), strict=False):
-        looks: dict[str, Any] = {"color": colour, "alpha": 0.6, "markersize": 4 if len(table) > 300 else 6}
-        axes.plot(part["training_documents"], 100 * part["f1"], marker, label=kind, **looks)
-    _log_axis(axes, "x")
-    axes.set_ylim(-2, 102)
-    axes.set_xlabel("training documents with the code (logarithmic)")
-    axes.set_ylabel("F1 on test, %")
-    axes.set_title(f"Which codes are hard: {label}")
-    axes.legend(loc="lower right")
-    return figure
-
-
-@styled
 def true_and_estimated(points: pd.DataFrame | None, label: str) -> Figure | None:
     """Estimated against true prevalence of single groups and codes, a panel per quantifier: method, true, estimated."""
     if points is None or points.empty:
@@ -275,7 +233,7 @@ def true_and_estimated(points: pd.DataFrame | None, label: str) -> Figure | None
     for panel, method in zip(panels.flat, methods, strict=False):
         part = points[points["method"] == method]
         panel.plot([0, most], [0, most], color=GREY, linewidth=1, linestyle="--")
-        panel.plot(part["true"], part["estimated"], "o", color=METHOD_LOOKS[method][0], markersize=2.5, alpha=0.45)
+        panel.plot(part["true"], part["estimated"], "o", color=METHOD_COLOURS[method], markersize=2.5, alpha=0.45)
         panel.set(xlim=(0, most), ylim=(0, most), aspect="equal")
         panel.set_title(METHODS[method], fontsize=10, fontweight="normal")
     for panel in panels.flat[len(methods) :]:
@@ -283,51 +241,6 @@ def true_and_estimated(points: pd.DataFrame | None, label: str) -> Figure | None
     figure.supxlabel("true prevalence in the group", fontsize=10)
     figure.supylabel("estimated prevalence", fontsize=10)
     figure.suptitle(f"True and estimated prevalence: {label}", x=0.01, ha="left", fontsize=11, fontweight="bold")
-    return figure
-
-
-@styled
-def error_against_size(table: pd.DataFrame | None, label: str) -> Figure | None:
-    """Absolute error against group size, one line per quantifier: method, documents, ae."""
-    if table is None or table.empty:
-        return None
-    figure = Figure(figsize=(6, 4))
-    axes = figure.subplots()
-    for method in METHODS:
-        part = table[table["method"] == method]
-        if len(part):
-            colour, marker = METHOD_LOOKS[method]
-            axes.plot(part["documents"], 100 * part["ae"], marker=marker, color=colour, label=METHODS[method])
-    _log_axis(axes, "x")
-    _log_axis(axes, "y")
-    axes.set_xlabel("documents in the group (logarithmic)")
-    axes.set_ylabel("absolute error, percentage points\n(logarithmic)")
-    axes.set_title(f"Larger groups are easier: {label}")
-    axes.legend(ncols=2)
-    return figure
-
-
-@styled
-def error_by_frequency(table: pd.DataFrame | None, label: str) -> Figure | None:
-    """Relative error by training frequency of the codes, one line per quantifier: method, band, codes, rae."""
-    if table is None or table["band"].nunique() < 2:
-        return None
-    bands = list(dict.fromkeys(table["band"]))
-    codes = table.drop_duplicates("band").set_index("band")["codes"]
-    figure = Figure(figsize=(6, 3.8))
-    axes = figure.subplots()
-    for method in METHODS:
-        part = table[table["method"] == method]
-        if len(part):
-            colour, marker = METHOD_LOOKS[method]
-            places = [bands.index(band) for band in part["band"]]
-            axes.plot(places, part["rae"], marker=marker, color=colour, label=METHODS[method])
-    axes.set_xticks(range(len(bands)), [f"{band}\n{codes[band]} codes" for band in bands])
-    axes.set_ylim(bottom=0)
-    axes.set_xlabel("training documents with the code")
-    axes.set_ylabel("relative error (RAE)")
-    axes.set_title(f"Which codes' prevalence is hard: {label}")
-    axes.legend(ncols=2)
     return figure
 
 
@@ -340,15 +253,6 @@ def looks_of(setting: Setting) -> dict[str, Any]:
     """Colour, marker and line of a setting: joint models have diamonds and dashed lines."""
     joint = setting.model.joint
     return {"color": colour_of(setting), "marker": "D" if joint else "o", "linestyle": "--" if joint else "-"}
-
-
-def _log_axis(axes: Axes, name: str) -> None:
-    """A logarithmic axis with plain figures at 1, 2, 5, 10, ..."""
-    axes.set(**{f"{name}scale": "log"})
-    axis = getattr(axes, f"{name}axis")
-    axis.set_major_locator(LogLocator(subs=(1, 2, 5)))
-    axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,g}"))
-    axis.set_minor_formatter(NullFormatter())
 
 
 def _doubling_axis(axes: Axes, ticks: Sequence[int]) -> None:
