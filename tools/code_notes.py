@@ -11,17 +11,17 @@ what is asked for.
 """
 
 import argparse
-import csv
-import json
 import logging
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
-from stages.common import io, outside
+from stages.common import outside
 from stages.common.io import InputError
 from stages.common.runner import run
 from stages.open_codes.phrases import ICD10CM, read_pool
+from tools import outputs
 from tools.notes import note_page, sources
 from tools.notes.note_page import CodedNote
 
@@ -45,31 +45,11 @@ def table(note: CodedNote) -> str:
     return "\n".join(lines) + "\n"
 
 
-def rows(notes: Sequence[CodedNote]) -> Iterator[dict[str, object]]:
+def rows(notes: Sequence[CodedNote]) -> Iterator[dict[str, Any]]:
     """A row per note and code."""
     for note in notes:
         for code in note.codes:
             yield {"note": note.name, **{name: getattr(code, name) for name in SHOWN}, "words": list(code.snippets)}
-
-
-def write_json(path: Path, notes: Sequence[CodedNote]) -> None:
-    with io.whole_file(path) as partial:
-        partial.write_text(json.dumps(list(rows(notes)), indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
-
-
-def write_csv(path: Path, notes: Sequence[CodedNote]) -> None:
-    with io.whole_file(path) as partial, partial.open("w", encoding="utf-8", newline="") as file:
-        writer: csv.DictWriter | None = None
-        for row in rows(notes):
-            writer = writer or csv.DictWriter(file, list(row))
-            if file.tell() == 0:
-                writer.writeheader()
-            writer.writerow(row | {"words": " | ".join(row["words"])})  # type: ignore[arg-type]
-
-
-def write_html(path: Path, notes: Sequence[CodedNote], about: str) -> None:
-    with io.whole_file(path) as partial:
-        partial.write_text(note_page.page(notes, about), encoding="utf-8")
 
 
 def at_least_one(text: str) -> int:
@@ -103,12 +83,9 @@ def main() -> None:
     from tools.notes.coding import code_notes  # takes seconds, so the inputs are looked at first
 
     coded, about = code_notes(notes, options.codes, options.model, options.revision, also)
-    for path, write in ((options.json, write_json), (options.csv, write_csv)):
-        if path is not None:
-            write(path, coded)
-    if options.html is not None:
-        write_html(options.html, coded, about)
-    if not any((options.json, options.csv, options.html)):
+    listed = list(rows(coded))
+    flat = [row | {"words": " | ".join(row["words"])} for row in listed]
+    if not outputs.write(options, listed, flat, lambda: note_page.page(coded, about)):
         sys.stdout.write("\n".join(map(table, coded)))
     log.info("%d notes, %d codes assigned", len(coded), sum(code.assigned for note in coded for code in note.codes))
 

@@ -12,17 +12,15 @@ that is refuted, a warning says so.
 """
 
 import argparse
-import csv
-import json
 import logging
 import sys
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
-from stages.common import io
 from stages.common.io import InputError
 from stages.common.runner import run
 from stages.corpus.document import SCORED
+from tools import outputs
 from tools.notes import sources
 
 if TYPE_CHECKING:
@@ -68,19 +66,7 @@ def main() -> None:
 
     counted, about = count_notes(notes, options.part, options.model, options.revision, options.method)
     rows = [asdict(count) for count in counted.codes]
-    if options.json:
-        with io.whole_file(options.json) as partial:
-            text = json.dumps(asdict(counted), indent=1, ensure_ascii=False)
-            partial.write_text(text + "\n", encoding="utf-8")
-    if options.csv:
-        with io.whole_file(options.csv) as partial, partial.open("w", encoding="utf-8", newline="") as file:
-            writer = csv.DictWriter(file, list(rows[0]))
-            writer.writeheader()
-            writer.writerows(rows)
-    if options.html:
-        with io.whole_file(options.html) as partial:
-            partial.write_text(counted.page(about), encoding="utf-8")
-    if not any((options.json, options.csv, options.html)):
+    if not outputs.write(options, asdict(counted), rows, lambda: counted.page(about)):
         sys.stdout.write(table(counted))
     for warning in counted.warnings:
         log.warning("%s", warning)

@@ -1,9 +1,13 @@
-"""Where a person asks a tool to write: refused before any work where something would be lost."""
+"""What a person asks a tool to write: refused before any work where something would be lost, then written whole."""
 
-from collections.abc import Sequence
+import argparse
+import csv
+import json
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
-from stages.common.io import InputError
+from stages.common.io import InputError, whole_file
 
 
 def check_files(outputs: Sequence[Path], inputs: Sequence[Path] = ()) -> None:
@@ -38,3 +42,21 @@ def check_parent(path: Path) -> None:
     """Raise InputError where a file stands in the place of a folder on the way to `path`."""
     if blocking := next((parent for parent in path.resolve().parents if parent.exists() and not parent.is_dir()), None):
         raise InputError(f"{path}: {blocking} is a file, not a folder")
+
+
+def write(
+    options: argparse.Namespace, value: Any, rows: Sequence[Mapping[str, object]], page: Callable[[], str]
+) -> bool:
+    """Write what `--json` (`value`), `--csv` (`rows`) and `--html` (`page`) ask for; whether any of them did."""
+    if options.json:
+        with whole_file(options.json) as partial:
+            partial.write_text(json.dumps(value, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    if options.csv:
+        with whole_file(options.csv) as partial, partial.open("w", encoding="utf-8", newline="") as file:
+            writer = csv.DictWriter(file, list(rows[0]))
+            writer.writeheader()
+            writer.writerows(rows)
+    if options.html:
+        with whole_file(options.html) as partial:
+            partial.write_text(page(), encoding="utf-8")
+    return any((options.json, options.csv, options.html))

@@ -15,8 +15,8 @@ ROOT = Path(__file__).parents[2]
 # Files that the project itself wrote or ships (JSON, DVC's own files, phrases), and a look before libraries load.
 OWN = {
     "stages/common/io.py", "stages/common/outside.py", "stages/common/workspace.py", "stages/common/lock.py",
-    "stages/common/threads.py", "stages/demo/generator.py", "stages/demo/notes.py", "tools/mend.py",
-    "tools/report.py",
+    "stages/common/threads.py", "stages/demo/generator.py", "stages/demo/notes.py", "stages/demo/patients.py",
+    "tools/mend.py", "tools/report.py",
 }  # fmt: skip
 
 

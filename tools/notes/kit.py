@@ -8,7 +8,7 @@ import json
 import math
 import shutil
 import tempfile
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +31,7 @@ from tools.revisions import open_revision
 
 KIT = "kit.json"
 OPEN, ENCODER = "open", "encoder"  # in an exported folder: what open codes take
+OF_FILES = ("model", "tokenizer", "counting", "open", "encoder")  # of a kit: what kit.json does not hold
 NEEDED = (paths.JOINT, paths.CLASSIFICATION, paths.CALIBRATION, paths.PAPER, paths.SELECTIVE, paths.COUNTING)
 CLEANERS: dict[str, Cleaner] = {
     "folded": text.fold_white_space,
@@ -93,18 +94,7 @@ class Kit:
 
     def describe(self) -> dict[str, Any]:
         """All but the model, as it stands in kit.json."""
-        return {
-            "codes": self.codes,
-            "titles": self.titles,
-            "kinds": self.kinds,
-            "threshold": self.threshold,
-            "temperature": self.temperature,
-            "accept": self.accept,
-            "leave": self.leave,
-            "by_code": self.by_code,
-            "cleaning": self.cleaning,
-            "about": self.about,
-        }
+        return {entry.name: getattr(self, entry.name) for entry in fields(self) if entry.name not in OF_FILES}
 
 
 def cleaning_of(corpus: dict[str, str]) -> str:
