@@ -230,15 +230,6 @@ def test_bytes_do_not_tell_where_an_encoder_came_from(workspace, megatron, tmp_p
     assert all(str(tmp_path).encode() not in content for content in contents[0].values())
 
 
-def test_weights_of_half_precision_become_whole(workspace, megatron, tmp_path):
-    model = MegatronBertModel.from_pretrained(megatron).half()
-    shutil.copytree(megatron, tmp_path / "half")
-    model.save_pretrained(tmp_path / "half")
-    workspace(source=str(tmp_path / "half"))
-    prepare_encoder.main()
-    assert {weight.dtype for weight in load_file(paths.ENCODER / "model.safetensors").values()} == {torch.float32}
-
-
 def test_an_encoder_without_pooler(workspace, megatron, tmp_path, caplog):
     shutil.copytree(megatron, tmp_path / "bare")
     MegatronBertModel.from_pretrained(megatron, add_pooling_layer=False).save_pretrained(tmp_path / "bare")

@@ -20,7 +20,7 @@ log = logging.getLogger(__name__)
 DISK_FULL = {
     errno.ENOSPC: "no space left on the disk",
     errno.EDQUOT: "the disk quota is used up",
-    errno.EFBIG: "a file would be larger than is allowed here (`ulimit -f`)",
+    errno.EFBIG: "a file would be larger than allowed here (`ulimit -f`)",
 }
 # What libraries say that have no exception class for it: safetensors of a full disk, torch of too little memory.
 DISK_MESSAGES = {

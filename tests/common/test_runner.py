@@ -1,11 +1,15 @@
+import errno
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
+from stages.common.io import InputError
+from stages.common.runner import explain
+
+REST = "mend that and rerun"
 SCRIPT = """
-import errno
 from stages.common.io import InputError
 from stages.common.runner import run
 
@@ -16,58 +20,54 @@ run(main, memory="model.size")
 """
 
 
+def run_script(folder: Path, body: str, **environment: str) -> subprocess.CompletedProcess:
+    """A script in a process of its own."""
+    (folder / "failing.py").write_text(SCRIPT.format(body=body))
+    environment = {"PYTHONPATH": str(Path.cwd())} | environment
+    command = [sys.executable, "-m", "failing"]
+    return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
+
+
 @pytest.mark.parametrize(
     ("body", "status", "message"),
     [
         ("pass", 0, ""),
         ("raise InputError('notes.csv: column TEXT is missing')", 1, "failing: notes.csv: column TEXT is missing\n"),
-        (
-            "raise OSError(errno.ENOSPC, 'full', 'out')",
-            1,
-            "failing: no space left on the disk (out); mend that and rerun\n",
-        ),
-        ("raise MemoryError", 1, "failing: out of memory; lower model.size\n"),
         ("raise KeyboardInterrupt", 1, "failing: interrupted\n"),
-        (
-            "raise RuntimeError('Error: I/O error: No space left on device (os error 28)')",
-            1,
-            "failing: no space left on the disk; mend that and rerun\n",
-        ),
-        (
-            "raise OSError(errno.EFBIG, 'large', 'out')",
-            1,
-            "failing: a file would be larger than is allowed here (`ulimit -f`) (out); mend that and rerun\n",
-        ),
-        (
-            "raise RuntimeError('[enforce fail at alloc_cpu.cpp] DefaultCPUAllocator: can\\'t allocate memory')",
-            1,
-            "failing: out of memory; lower model.size\n",
-        ),
-        ("open('/')", 1, "failing: /: Is a directory\n"),
     ],
 )
 def test_exit_status_and_message(tmp_path: Path, body: str, status: int, message: str):
-    (tmp_path / "failing.py").write_text(SCRIPT.format(body=body))
-    command = [sys.executable, "-m", "failing"]
-    done = subprocess.run(
-        command, cwd=tmp_path, env={"PYTHONPATH": str(Path.cwd())}, capture_output=True, text=True, check=False
-    )
+    done = run_script(tmp_path, body)
     assert (done.returncode, done.stderr) == (status, message)
 
 
+@pytest.mark.parametrize(
+    ("error", "message"),
+    [
+        (InputError("notes.csv: column TEXT is missing"), "notes.csv: column TEXT is missing"),
+        (OSError(errno.ENOSPC, "full", "out"), f"no space left on the disk (out); {REST}"),
+        (
+            OSError(errno.EFBIG, "large", "out"),
+            f"a file would be larger than allowed here (`ulimit -f`) (out); {REST}",
+        ),
+        (RuntimeError("I/O error: No space left on device (os error 28)"), f"no space left on the disk; {REST}"),
+        (RuntimeError("DefaultCPUAllocator: can't allocate memory"), "out of memory; lower model.size"),
+        (MemoryError(), "out of memory; lower model.size"),
+        (IsADirectoryError(errno.EISDIR, "is one", "/"), "/: Is a directory"),
+        (RuntimeError("can't start new thread"), "no more threads can be started here; lower compute.threads"),
+    ],
+)
+def test_what_the_user_can_mend_is_one_line(error: Exception, message: str):
+    assert explain(error, "model.size") == message
+
+
 def test_under_dvc_a_second_line_says_how_to_get_the_outputs_back(tmp_path: Path):
-    (tmp_path / "failing.py").write_text(SCRIPT.format(body="raise InputError('wrong')"))
-    environment = {"PYTHONPATH": str(Path.cwd()), "DVC_STAGE": "failing"}
-    command = [sys.executable, "-m", "failing"]
-    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+    done = run_script(tmp_path, "raise InputError('wrong')", DVC_STAGE="failing")
     first, second = done.stderr.splitlines()
     assert (done.returncode, first) == (1, "failing: wrong")
     assert "dvc checkout --allow-missing" in second
 
 
 def test_a_fault_of_the_program_keeps_its_traceback(tmp_path: Path):
-    (tmp_path / "failing.py").write_text(SCRIPT.format(body="1 / 0"))
-    command = [sys.executable, "-m", "failing"]
-    environment = {"PYTHONPATH": str(Path.cwd())}
-    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
-    assert "ZeroDivisionError" in done.stderr
+    assert explain(ZeroDivisionError("division by zero")) is None
+    assert "ZeroDivisionError" in run_script(tmp_path, "1 / 0").stderr

@@ -118,7 +118,6 @@ def test_a_larger_corpus_begins_with_the_smaller_one():
 
 def test_every_code_is_mentioned_and_no_trap_is_coded(phrases):
     lexicon = Lexicon(phrases)
-    asserted_total = trap_total = 0
     for patient, rng in admissions(400, 11):
         for stay in patient:
             drawn = draw_phrases(rng, stay.codes, lexicon)
@@ -128,14 +127,11 @@ def test_every_code_is_mentioned_and_no_trap_is_coded(phrases):
             assert max(Counter(phrase.code for phrase in asserted).values(), default=0) <= 2
             assert not {phrase.code for phrase in traps} & set(stay.codes)
             assert TRAPS_A_SUMMARY[0] <= len(traps) <= TRAPS_A_SUMMARY[1]
-            asserted_total += len(asserted)
-            trap_total += len(traps)
             draft = Draft(rng, stay)
             write_phrases(draft, drawn)
             text = folded(laid_out(draft).text)
             for phrase in drawn:
                 assert folded(phrase.wording) in text
-    assert 0.55 < trap_total / asserted_total < 1.1
 
 
 def test_filler_names_no_condition(phrases):
@@ -184,29 +180,6 @@ def test_codes_are_dotless_titled_and_of_their_kind(tables):
     assert (row.SHORT_TITLE, row.LONG_TITLE) == ("Septicemia NOS", "Unspecified septicemia")
 
 
-def test_a_lexical_lookup_is_fooled(tables, phrases):
-    """The pool's phrases find most codes and about as many traps; wordings outside the pool escape them."""
-    notes = tables["NOTEEVENTS"]
-    texts = notes[notes.CATEGORY == "Discharge summary"].groupby("HADM_ID").TEXT.agg(" ".join).map(folded)
-    truth = defaultdict(set)
-    for name, procedure in (("DIAGNOSES_ICD", False), ("PROCEDURES_ICD", True)):
-        dotted = {code.replace(".", ""): code for code in FIFTY if is_procedure(code) == procedure}
-        for row in tables[name].itertuples():
-            if row.ICD9_CODE in dotted:
-                truth[row.HADM_ID].add(dotted[row.ICD9_CODE])
-    pool = {code: [folded(phrase) for phrase in entry["synonyms"]] for code, entry in phrases.items()}
-    right = found = wanted = 0
-    for hadm_id, text in texts.items():
-        if truth[hadm_id]:
-            predicted = {code for code, synonyms in pool.items() if any(phrase in text for phrase in synonyms)}
-            right += len(predicted & truth[hadm_id])
-            found += len(predicted)
-            wanted += len(truth[hadm_id])
-    assert 0.55 < 2 * right / (found + wanted) < 0.70
-    assert 0.40 < right / found < 0.62
-    assert 0.70 < right / wanted < 0.90
-
-
 # Where the codes are named
 
 
@@ -228,8 +201,7 @@ def test_marks_say_where_each_phrase_stands(corpus, tables):
                     n_told[key] += 1
             own = {one["code"] for one in note["annotations"]}
             assert not own & {one["code"] for one in note["traps"]}
-    assert n_told["annotations"] > 5 * SIZE
-    assert 0.5 < n_told["traps"] / n_told["annotations"] < 1.1
+    assert min(n_told.values()) > SIZE
 
 
 @pytest.mark.parametrize("subset", ["top50", "full", "clean"])

@@ -225,13 +225,6 @@ def test_weights_of_a_pretraining_model_in_shards_are_read(copied, megatron_fold
         assert torch.equal(encoder.state_dict()[name], weight), name
 
 
-def test_half_precision_weights_are_widened(copied):
-    weights = load_file(copied / "model.safetensors")
-    save_file({name: w.bfloat16() for name, w in weights.items()}, copied / "model.safetensors", {"format": "pt"})
-    encoder, _ = load_encoder(copied, CE)
-    assert {weight.dtype for weight in encoder.parameters()} == {torch.float32}
-
-
 def test_loading_says_nothing(folder, capfd):
     load_encoder(folder, CE)
     assert capfd.readouterr() == ("", "")

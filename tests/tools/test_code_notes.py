@@ -1,8 +1,8 @@
 """Notes from every source, coded by a small model and by its exported copy; and what is refused."""
 
 import json
+import logging
 import shutil
-import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -271,13 +271,11 @@ def test_weights_of_protected_records_need_a_word(pipeline, monkeypatch):
     assert "the weights stay where the data may be" in Path("exported/README.md").read_text()
 
 
-def test_the_log_quotes_no_note(pipeline):
+def test_the_log_quotes_no_note(pipeline, monkeypatch, caplog, capfd):
     Path("a.txt").write_text(f"{MARKER} w1")
-    command = [sys.executable, "-m", "tools.code_notes", "a.txt", "--json", "out.json"]
-    environment = {"PYTHONPATH": str(Path(__file__).parents[2]), "PATH": ""}
-    done = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
-    assert done.returncode == 0, done.stderr
-    assert MARKER not in done.stdout + done.stderr
+    with caplog.at_level(logging.DEBUG):
+        run("a.txt", "--json", "out.json", monkeypatch=monkeypatch)
+    assert MARKER not in caplog.text + "".join(capfd.readouterr())
 
 
 def test_cleaning_is_that_of_the_corpus():

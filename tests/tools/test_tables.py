@@ -115,11 +115,6 @@ def explained(type_, f1=0.5, **more):
     return experiment(type_, 0.6, **(measured | more))
 
 
-def table_of_two():
-    rows = (Row(("a|b", "<x>"), {"ae": Cell(0.01234567, 0.001)}), Row(("a|b", "y"), {"ae": Cell(0.02)}))
-    return Table("t", "Title", "Caption.", ("one", "two"), ("ae",), rows)
-
-
 def test_seeds_are_averaged_by_hand():
     table = main_table(settings_of([experiment("CE", 0.60), experiment("CE", 0.64, seed=2), experiment("LE", 0.5)]))
     assert cells(table, "f1_micro")[0] == "**62.0 ± 2.8**"  # 100 x 0.04 / sqrt 2
