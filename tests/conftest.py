@@ -6,31 +6,11 @@ from pathlib import Path
 
 import pytest
 import torch
+import transformers
 from hypothesis import settings
 from torch.utils._python_dispatch import TorchDispatchMode
-from transformers import (
-    BertConfig,
-    BertModel,
-    BertTokenizerFast,
-    CamembertConfig,
-    CamembertModel,
-    ElectraConfig,
-    ElectraModel,
-    LongformerConfig,
-    LongformerForMaskedLM,
-    MegatronBertConfig,
-    MegatronBertModel,
-    ModernBertConfig,
-    ModernBertModel,
-    PreTrainedTokenizerFast,
-    RobertaConfig,
-    RobertaModel,
-    XLMRobertaConfig,
-    XLMRobertaModel,
-)
 
 from stages.common import threads
-from stages.encoder.pretrained import load_pretrained, save_pretrained
 
 # The same examples in every run; `--hypothesis-profile=default` draws others.
 settings.register_profile("fixed", derandomize=True, deadline=None)
@@ -83,87 +63,89 @@ def largest_tensor():
     return LargestTensor
 
 
-def written(folder, config, model_class):
+AS_ROBERTA = {
+    "max_position_embeddings": 34,
+    "pad_token_id": 1,
+    "type_vocab_size": 1,
+    "bos_token_id": 0,
+    "eos_token_id": 2,
+}
+
+
+def write_model(folder: Path, kind: str, model: str = "Model", **config) -> Path:
+    """A model with weights drawn at random, and a tokenizer that knows the words w0 to w59.
+
+    RoBERTa's kinds (`AS_ROBERTA`): padding is 1, texts begin at row 2 of 34, one token type.
+    """
     torch.manual_seed(7)
-    model_class(config).save_pretrained(folder)
-    BertTokenizerFast(vocab={token: index for index, token in enumerate(VOCABULARY)}).save_pretrained(folder)
+    sizes = getattr(transformers, f"{kind}Config")(**SIZES | config)
+    getattr(transformers, f"{kind}{model}")(sizes).save_pretrained(folder)
+    order = VOCABULARY
+    if config.get("pad_token_id"):
+        order = ["[CLS]", "[PAD]", "[SEP]", "[UNK]", "[MASK]", *VOCABULARY[5:]]
+    tokenizer = transformers.BertTokenizerFast(vocab={token: index for index, token in enumerate(order)})
+    if config.get("pad_token_id"):
+        special = {name: getattr(tokenizer, name) for name in ("cls_token", "sep_token", "pad_token", "unk_token")}
+        backend = tokenizer.backend_tokenizer
+        tokenizer = transformers.PreTrainedTokenizerFast(tokenizer_object=backend, mask_token="[MASK]", **special)
+    tokenizer.save_pretrained(folder)
     return folder
 
 
 @pytest.fixture(scope="session")
 def bert_folder(tmp_path_factory):
-    """A BERT with 32 positions and 16 hidden units whose tokenizer knows the words w0 to w59."""
-    return written(tmp_path_factory.mktemp("bert"), BertConfig(**SIZES), BertModel)
+    """A BERT with 32 positions and 16 hidden units."""
+    return write_model(tmp_path_factory.mktemp("bert"), "Bert")
 
 
 @pytest.fixture(scope="session")
 def megatron_folder(tmp_path_factory):
-    """The same as a MegatronBert."""
-    return written(tmp_path_factory.mktemp("megatron"), MegatronBertConfig(**SIZES), MegatronBertModel)
-
-
-def as_roberta(config_class):
-    """RoBERTa's ids and positions: padding is 1, texts begin at row 2 of 34, one token type."""
-    changed = {"max_position_embeddings": 34, "pad_token_id": 1, "type_vocab_size": 1}
-    return config_class(**(SIZES | changed), bos_token_id=0, eos_token_id=2)
-
-
-def written_roberta(folder, config, model_class):
-    torch.manual_seed(7)
-    model_class(config).save_pretrained(folder)
-    order = ["[CLS]", "[PAD]", "[SEP]", "[UNK]", "[MASK]", *VOCABULARY[5:]]
-    ids = {token: index for index, token in enumerate(order)}
-    tokenizer = BertTokenizerFast(vocab=ids)
-    special = {name: getattr(tokenizer, name) for name in ("cls_token", "sep_token", "pad_token", "unk_token")}
-    backend = tokenizer.backend_tokenizer
-    PreTrainedTokenizerFast(tokenizer_object=backend, mask_token="[MASK]", **special).save_pretrained(folder)
-    return folder
+    return write_model(tmp_path_factory.mktemp("megatron"), "MegatronBert")
 
 
 @pytest.fixture(scope="session")
 def roberta_folder(tmp_path_factory):
-    return written_roberta(tmp_path_factory.mktemp("roberta"), as_roberta(RobertaConfig), RobertaModel)
+    return write_model(tmp_path_factory.mktemp("roberta"), "Roberta", **AS_ROBERTA)
 
 
 @pytest.fixture(scope="session")
 def xlm_roberta_folder(tmp_path_factory):
-    return written_roberta(tmp_path_factory.mktemp("xlm"), as_roberta(XLMRobertaConfig), XLMRobertaModel)
+    return write_model(tmp_path_factory.mktemp("xlm"), "XLMRoberta", **AS_ROBERTA)
 
 
 @pytest.fixture(scope="session")
 def camembert_folder(tmp_path_factory):
-    return written_roberta(tmp_path_factory.mktemp("camembert"), as_roberta(CamembertConfig), CamembertModel)
-
-
-@pytest.fixture(scope="session")
-def longformer_source(tmp_path_factory):
-    """A Longformer of 128 positions and windows of 8 as the hub has it, with its head for masked words."""
-    config = as_roberta(LongformerConfig)
-    config.attention_window, config.max_position_embeddings = [8, 8], 130
-    return written_roberta(tmp_path_factory.mktemp("longformer"), config, LongformerForMaskedLM)
-
-
-@pytest.fixture(scope="session")
-def longformer_folder(longformer_source, tmp_path_factory):
-    """The same as prepare_encoder keeps it."""
-    folder = tmp_path_factory.mktemp("longformer_kept")
-    save_pretrained(*load_pretrained(str(longformer_source), None), folder)
-    return folder
+    return write_model(tmp_path_factory.mktemp("camembert"), "Camembert", **AS_ROBERTA)
 
 
 @pytest.fixture(scope="session")
 def electra_folder(tmp_path_factory):
     """Its word embeddings are narrower than its states; it has no pooler."""
-    config = ElectraConfig(**SIZES, embedding_size=8)
-    return written(tmp_path_factory.mktemp("electra"), config, ElectraModel)
+    return write_model(tmp_path_factory.mktemp("electra"), "Electra", embedding_size=8)
 
 
 @pytest.fixture(scope="session")
 def modernbert_folder(tmp_path_factory):
-    changed = {"max_position_embeddings": 128, "num_hidden_layers": 4, "local_attention": 8, "pad_token_id": 0}
+    sizes = {"max_position_embeddings": 128, "num_hidden_layers": 4, "local_attention": 8, "pad_token_id": 0}
     special = {"bos_token_id": 2, "eos_token_id": 3, "cls_token_id": 2, "sep_token_id": 3}
-    config = ModernBertConfig(**(SIZES | changed | special))
-    return written(tmp_path_factory.mktemp("modernbert"), config, ModernBertModel)
+    return write_model(tmp_path_factory.mktemp("modernbert"), "ModernBert", **sizes | special)
+
+
+@pytest.fixture(scope="session")
+def longformer_source(tmp_path_factory):
+    """A Longformer of 128 positions and windows of 8 as the hub has it, with its head for masked words."""
+    sizes = AS_ROBERTA | {"attention_window": [8, 8], "max_position_embeddings": 130}
+    return write_model(tmp_path_factory.mktemp("longformer"), "Longformer", "ForMaskedLM", **sizes)
+
+
+@pytest.fixture(scope="session")
+def longformer_folder(longformer_source, tmp_path_factory):
+    """The same as prepare_encoder keeps it."""
+    from stages.encoder.pretrained import load_pretrained, save_pretrained  # takes seconds
+
+    folder = tmp_path_factory.mktemp("longformer_kept")
+    save_pretrained(*load_pretrained(str(longformer_source), None), folder)
+    return folder
 
 
 @pytest.fixture(scope="session")

@@ -133,6 +133,7 @@ def test_row_groups_hold_all_documents(raw: Path, monkeypatch: pytest.MonkeyPatc
     pd.testing.assert_frame_equal(pd.read_parquet(paths.split("train")), whole)
 
 
+@pytest.mark.slow
 def test_same_bytes_for_any_hash_seed_and_plain_or_gzipped_tables(raw: Path):
     configure(subset="clean")
     seen = []

@@ -231,6 +231,7 @@ def test_every_span_still_reads_as_its_phrase_when_it_is_cleaned(corpus, tables,
 # The same bytes, whole or not at all
 
 
+@pytest.mark.slow
 def test_the_same_seed_gives_the_same_bytes_under_any_hash_seed(tmp_path):
     script = (
         "import sys; from pathlib import Path\n"
