@@ -25,7 +25,6 @@ INPUTS = [
 
 
 def metrics(logits: np.ndarray, targets: np.ndarray) -> dict[str, float]:
-    """What is looked at after every epoch."""
     return {"f1_micro": micro_f1(logits, targets)}
 
 

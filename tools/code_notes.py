@@ -31,7 +31,6 @@ SHOWN = ("code", "title", "kind", "probability", "calibrated", "assigned", "stat
 
 
 def table(note: CodedNote) -> str:
-    """A note's codes as text for a terminal."""
     lines = [outside.shown(note.name)]
     if note.n_read < note.n_tokens:
         lines.append(f"  the text is cut: the first {note.n_read} of {note.n_tokens} tokens were read")
@@ -46,7 +45,6 @@ def table(note: CodedNote) -> str:
 
 
 def rows(notes: Sequence[CodedNote]) -> Iterator[dict[str, Any]]:
-    """A row per note and code."""
     for note in notes:
         for code in note.codes:
             yield {"note": note.name, **{name: getattr(code, name) for name in SHOWN}, "words": list(code.snippets)}
@@ -60,7 +58,6 @@ def at_least_one(text: str) -> int:
 
 
 def parse_arguments() -> argparse.Namespace:
-    """Read the command line."""
     parser = argparse.ArgumentParser(
         prog="python -m tools.code_notes", description="Code notes, and show the words that made each code."
     )

@@ -30,7 +30,6 @@ log = logging.getLogger("tools.count_codes")
 
 
 def table(counted: "Counted") -> str:
-    """The counts as text for a terminal."""
     lines = [f"{'code':<9} {'number':>8}  {'95 % interval':<15} {'share':>6} {'trained':>8} {'assigned':>9}  title"]
     for count in counted.codes:
         known = "" if count.true is None else f"  (true: {count.true})"
@@ -42,7 +41,6 @@ def table(counted: "Counted") -> str:
 
 
 def parse_arguments() -> argparse.Namespace:
-    """Read the command line."""
     parser = argparse.ArgumentParser(
         prog="python -m tools.count_codes", description="How often each code occurs in a group of notes."
     )

@@ -97,7 +97,6 @@ def mend_head() -> bool:
 
 
 def put_aside(path: Path) -> bool:
-    """Move a broken file beside itself."""
     aside = path.with_name(f"{path.name}.broken")
     path.replace(aside)
     log.info("%s was cut; its bytes are in %s", path, aside)

@@ -75,7 +75,6 @@ def apply(text: str, changes: Iterable[tuple[tuple[str, ...], Any]]) -> str:
 
 
 def dump(yaml: YAML, content: Any) -> str:
-    """`content` as YAML text."""
     stream = StringIO()
     yaml.dump(content, stream)
     return stream.getvalue()

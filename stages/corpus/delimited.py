@@ -157,7 +157,6 @@ class _Whole(io.RawIOBase):
         return True
 
     def read(self, size: int = -1) -> bytes:
-        """The next bytes, watched."""
         block = self.file.read(size)
         self.last = block[-1:] or self.last
         watched = self.held + block

@@ -137,7 +137,6 @@ def _number(value: int | None) -> str:
 
 
 def quoted(text: str) -> str:
-    """A text as a CSV field."""
     return '"' + text.replace('"', '""') + '"'
 
 

@@ -182,11 +182,9 @@ class Draft:
         return joined((put.get(part, Marked(part)) for part in STAND_INS.split(sentence)), "")
 
     def say(self, section: str, template: str, phrases: Sequence[Phrase] = (), trap: Phrase | None = None) -> None:
-        """Add a sentence to a section."""
         self.sections.setdefault(section, []).append(self.filled(template, phrases, trap))
 
     def place(self, places: Mapping[str, float]) -> str:
-        """Draw a section."""
         return self.rng.choices(list(places), list(places.values()))[0]
 
 

@@ -142,7 +142,6 @@ def check_unknown(what: str, share: float, remedy: str) -> None:
 
 
 def first_sentence(error: Exception) -> str:
-    """The first sentence of a library's message."""
     return str(error).strip().split("\n")[0].split(". ")[0] or type(error).__name__
 
 

@@ -97,7 +97,6 @@ def band_table(
 
 
 def _row(counts: classification.Counts, table: pd.DataFrame) -> dict[str, float]:
-    """The metrics of some codes."""
     return {
         "codes": len(table),
         "documents": int(table.documents.sum()),

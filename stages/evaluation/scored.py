@@ -36,7 +36,6 @@ class Predictions:
         return replace(self, logits=recalibration(self.logits))
 
     def are_of_the_same_documents(self, other: "Predictions") -> bool:
-        """Whether both are of the same documents and codes."""
         return (
             self.targets.shape == other.targets.shape
             and np.array_equal(self.patients, other.patients)

@@ -39,7 +39,6 @@ class Attribution:
 
 
 def methods_for(model: CodingModel) -> tuple[str, ...]:
-    """The attributions that a model's head allows."""
     return MSAM_METHODS if isinstance(model.head, MsamHead) else PLAIN_METHODS
 
 

@@ -85,7 +85,6 @@ class GroupSums:
         return torch.cat([position, self.sums.flatten().double().cpu()])
 
     def restore(self, state: Tensor) -> None:
-        """Go on where `state` was taken."""
         self.epoch, self.group, self.seen = (int(value) for value in state[:3])
         self.sums = state[3:].reshape(2, -1).float()
         self.size = self._draw()
@@ -119,15 +118,12 @@ class JointLoss(nn.Module):
         return self.classification(logits, targets) + self.weight * huber.mean(dim=1)
 
     def begin_epoch(self, epoch: int) -> None:
-        """Drop the unfinished group."""
         self.groups.begin_epoch(epoch)
 
     def state(self) -> Tensor:
-        """What has to be kept to go on within an epoch."""
         return self.groups.state()
 
     def restore(self, state: Tensor) -> None:
-        """Go on where `state` was taken."""
         self.groups.restore(state)
 
     @torch.no_grad()

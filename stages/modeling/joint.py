@@ -24,7 +24,6 @@ INPUTS = [*map(paths.split, LEARNT), *map(paths.targets, LEARNT), paths.CLASSIFI
 
 
 def metrics(logits: np.ndarray, targets: np.ndarray) -> dict[str, float]:
-    """What is looked at after every epoch."""
     return {"f1_micro": micro_f1(logits, targets), "mece": mece(targets, expit(logits))}
 
 

@@ -140,7 +140,6 @@ def _synonym_vectors(
 
 
 def _empty_head(architecture: Architecture, Q: Tensor | None, hidden: int, n_codes: int) -> PlainHead | MsamHead:
-    """The head of an architecture, with new weights."""
     if architecture.head == "msam":
         return MsamHead(Q, architecture.initialisation)
     return PlainHead(hidden, n_codes, architecture.dropout, drop_states=architecture.encoder == "LE")

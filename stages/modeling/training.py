@@ -43,7 +43,6 @@ class Goal(NamedTuple):
     higher_is_better: bool
 
     def better(self, value: float, best: float | None) -> bool:
-        """Whether `value` beats the best so far."""
         return best is None or (value > best if self.higher_is_better else value < best)
 
 
@@ -183,7 +182,6 @@ class Training:
         return progress.epoch > 0 and progress.epoch - 1 - (progress.best_epoch or 0) >= self.settings.patience
 
     def train_epoch(self) -> None:
-        """Take the steps of the epoch that are still to take."""
         progress, settings = self.progress, self.settings
         steps = epoch_steps(self.train.n_tokens, settings.batch_documents, settings.seed, progress.epoch)
         if progress.steps == 0:
@@ -333,7 +331,6 @@ class Training:
         self.save_seconds = self.saved_at - began
 
     def _over_processes(self, values: Tensor) -> Tensor:
-        """The sum of `values` over all processes."""
         return self.accelerator.reduce(values, "sum")
 
     def _optimizer_tensors(self) -> dict[str, Tensor]:
@@ -342,7 +339,6 @@ class Training:
         return {f"{at}:{name}": value for at, quantities in state.items() for name, value in quantities.items()}
 
     def _scale(self) -> dict[str, Tensor]:
-        """What scaling the loss goes on from."""
         kept = () if self.scaler is None else ("scale", "_growth_tracker")
         return {name: torch.tensor(float(self.scaler.state_dict()[name])) for name in kept}  # type: ignore[union-attr]
 

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from stages.evaluation import calibration, classification, official, uncertainty
+from stages.evaluation import calibration, official, uncertainty
 from stages.evaluation.scored import Resampling
 from stages.open_codes.scoring import Pairs
 
@@ -45,15 +45,13 @@ def group_aucs(
     targets: np.ndarray, scores: np.ndarray, groups: Mapping[str, np.ndarray], resampling: Resampling
 ) -> dict[str, Any]:
     """The mean AUC of the codes of each group that some but not all documents carry, and its interval."""
-    aucs: dict[str, Any] = {}
     statistics = {}
     for name, members in groups.items():
-        occur = members & (targets.any(axis=0))
+        occur = members & targets.any(axis=0)
         if occur.any():
-            aucs[f"auc_{name}"] = classification.auc_macro(targets[:, occur], scores[:, occur])
             values = uncertainty.auc_macro_pseudo_values(targets[:, occur], scores[:, occur])
             statistics[f"auc_{name}"] = uncertainty.document_mean(values)
-    return aucs | {"intervals": uncertainty.intervals(statistics, *resampling)}
+    return uncertainty.figures(statistics, resampling)
 
 
 def calibration_figures(

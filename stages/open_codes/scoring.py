@@ -141,7 +141,6 @@ class Fitted:
     counts: Mapping[str, int]
 
     def write(self, folder: Path) -> None:
-        """Write mix.json into an existing folder."""
         content = {"mix": asdict(self.mix), "choice": self.choice and self.choice._asdict(), "trained": self.trained}
         io.write_json(folder / MIX, content | {"counts": self.counts}, digits=17)
 

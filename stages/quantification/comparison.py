@@ -21,8 +21,6 @@ POINTS = 300  # of the plot of true against estimated prevalence
 
 @dataclass(frozen=True)
 class Comparison:
-    """What `compare` found."""
-
     metrics: dict[str, dict[str, dict[str, Any]]]  # val, test -> method -> ae, ae_shifted; on test rae too
     by_size: pd.DataFrame  # method, documents (mean size in the band), samples, ae, rae: test, groups by size
     points: pd.DataFrame  # method, true, estimated: single groups and codes of test, drawn at random

@@ -93,7 +93,6 @@ class Counting:
         yield "emq", expectation_maximisation(groups, expit(logits * slopes + intercepts), self.prior)
 
     def save(self, path: Path) -> None:
-        """Write one safetensors file."""
         tensors = {name: torch.from_numpy(np.ascontiguousarray(getattr(self, name))) for name in ARRAYS}
         for name, network in self.networks.items():
             tensors |= {f"{name}.{key}": weight.cpu().contiguous() for key, weight in network.state_dict().items()}

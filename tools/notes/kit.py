@@ -88,7 +88,6 @@ class Kit:
 
     @property
     def type(self) -> str:
-        """The model's type."""
         architecture = self.model.architecture
         return ModelType(architecture.encoder, architecture.head == "msam", bool(self.about.get("joint"))).name
 

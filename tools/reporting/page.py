@@ -131,14 +131,12 @@ def _part(table: Table, *figures: Figure | None) -> Part | None:
 
 
 def _best(settings: Sequence[Setting]) -> Setting | None:
-    """The setting of best micro-F1 on test."""
     scored = [(setting.values("classification.test.f1_micro"), setting) for setting in settings]
     scored = [(values.mean(), setting) for values, setting in scored if values.size]
     return max(scored, key=lambda pair: pair[0])[1] if scored else None
 
 
 def markdown(sections: Iterable[Section]) -> str:
-    """All tables in markdown."""
     parts = ["# ICD coding: experiments compared\n"]
     for section in sections:
         parts += [f"## {section.title}\n", f"{section.introduction}\n", *(table.markdown() for table in section.tables)]
@@ -146,7 +144,6 @@ def markdown(sections: Iterable[Section]) -> str:
 
 
 def _code_table(table: pd.DataFrame) -> pd.DataFrame:
-    """Every code of one model, as text."""
     shown = table[[name for name in CODE_COLUMNS if name in table]].rename(columns=CODE_COLUMNS)
     return shown.map(lambda value: f"{value:.3f}" if isinstance(value, float) else value).replace("nan", "")
 

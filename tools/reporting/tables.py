@@ -121,7 +121,6 @@ class Table:
         return f"### {self.title}\n\n{body}\n\n{self.caption}{self.legend()}\n"
 
     def _text(self, row: Row, metric: str) -> str:
-        """A figure as it stands in markdown."""
         if (cell := row.cells.get(metric)) is None:
             return ""
         shown = METRICS[metric].format
