@@ -18,9 +18,9 @@ from stages.evaluation import classification
 from stages.evaluation.scored import Resampling
 from stages.modeling import devices
 from stages.open_codes import figures, mix
-from stages.open_codes.fitting import SIMILAR, Part, collect, gold_codes, prepare
 from stages.open_codes.mix import FEATURES
 from stages.open_codes.scoring import Fitted, Scorer, scorer_of
+from stages.score_open import SIMILAR, Part, collect, gold_codes, prepare
 from stages.synonyms import pools
 
 log = logging.getLogger("benchmarks.open_codes")

@@ -4,18 +4,93 @@ For other types there is nothing to do, and what is written says so.
 """
 
 import logging
+from shutil import copy2
+
+import numpy as np
+from safetensors.torch import save_file
+from scipy.special import expit
+from torch import nn
 
 from stages.common import io, params, paths
 from stages.common.runner import is_first_process, run
+from stages.corpus.document import LEARNT
+from stages.evaluation.calibration import mece
+from stages.modeling import devices
+from stages.modeling.checkpoints import open_run
+from stages.modeling.clq import GroupSums, JointLoss
+from stages.modeling.data import Documents, load_documents
+from stages.modeling.inference import predict_parts
+from stages.modeling.model import load_model, save_model
+from stages.modeling.predictions import write_predictions
+from stages.modeling.training import Goal, Training, micro_f1
+from stages.quantification.quantifiers import load_mlp
 
 log = logging.getLogger("stages.train_joint")
+
+INPUTS = [*map(paths.split, LEARNT), *map(paths.targets, LEARNT), paths.CLASSIFIER, paths.QUANTIFIER]
+
+
+def metrics(logits: np.ndarray, targets: np.ndarray) -> dict[str, float]:
+    return {"f1_micro": micro_f1(logits, targets), "mece": mece(targets, expit(logits))}
+
+
+def training_settings(settings: params.Params) -> params.Train:
+    """The settings of joint training: those of `clq`, and of `train` where `clq` says nothing."""
+    only_new_models = {"start_from": None, "warmup": 0.0, "output_learning_rate": None}
+    joint = settings.clq.model_dump(include={"learning_rate", "epochs", "patience", "seed"})
+    return settings.train.model_copy(update=only_new_models | joint)
+
+
+def train_both(settings: params.Params) -> None:
+    """Train both, write the better model, its quantifier and its predictions into models/joint."""
+    accelerator = devices.start(settings.compute)
+    training = training_settings(settings)
+    loss = settings.clq.model_dump(include={"lambda_", "delta", "memory"})
+    checkpoints = open_run("train_joint", training, loss, INPUTS, accelerator)
+    model, quantifier = load_model(paths.CLASSIFIER), load_mlp(paths.QUANTIFIER)
+    with accelerator.main_process_first():
+        train, val = (
+            load_documents(part, paths.CLASSIFIER, model.architecture, cache=checkpoints.folder / "tokens")
+            for part in LEARNT
+        )
+    history = Training(
+        model=model,
+        objective=joint_loss(quantifier, train, settings.clq, accelerator.process_index),
+        train=train,
+        val=val,
+        settings=training,
+        goal=Goal("mece", higher_is_better=False),
+        metrics=metrics,
+        accelerator=accelerator,
+        checkpoints=checkpoints,
+    ).run()
+
+    predictions = predict_parts(model, paths.CLASSIFIER, training.chunk_budget, accelerator)
+    if accelerator.is_main_process:
+        with io.whole_directory(paths.JOINT_MODEL) as partial:
+            io.write_json(partial / "joint.json", {"joint": True, "processes": accelerator.num_processes})
+            copy2(paths.CLASSIFIER / paths.PROVENANCE, partial)
+            save_model(model, partial)
+            save_file(
+                {name: weight.cpu() for name, weight in quantifier.state_dict().items()},
+                partial / "quantifier.safetensors",
+            )
+            write_predictions(partial, predictions)
+            io.write_json(partial / "history.json", history)
+        checkpoints.finish(paths.JOINT_MODEL)
+    devices.finish(accelerator)
+
+
+def joint_loss(quantifier: nn.Module, train: Documents, clq: params.Clq, process: int) -> JointLoss:
+    """The loss of joint training, with the running sums of one process's groups."""
+    assert train.targets is not None
+    groups = GroupSums(len(train), train.targets.shape[1], clq.seed, process)
+    return JointLoss(quantifier, groups, clq.lambda_, clq.delta, keep_sums=clq.memory == "original")
 
 
 def main() -> None:
     settings = params.load()
     if io.read_json(paths.JOINT)["joint"]:
-        from stages.modeling.joint import train_both  # loads transformers, which takes seconds
-
         train_both(settings)
     elif is_first_process():
         with io.whole_directory(paths.JOINT_MODEL) as partial:

@@ -79,7 +79,7 @@ def f1(counts: Counts) -> np.ndarray:
     return ratio(2 * counts.true_positives, 2 * counts.true_positives + counts.false_positives + counts.false_negatives)
 
 
-SHARES = {"precision": precision, "recall": recall, "f1": f1}
+PRECISION_RECALL_F1 = {"precision": precision, "recall": recall, "f1": f1}
 
 
 def accuracy(counts: Counts) -> np.ndarray:
@@ -109,7 +109,7 @@ def decision_metrics(targets: np.ndarray | sp.csr_array, decisions: np.ndarray |
     """
     counts = counts_by_code(targets, decisions)
     metrics = {}
-    for name, metric in (("precision", precision), ("recall", recall), ("f1", f1), ("accuracy", accuracy)):
+    for name, metric in (PRECISION_RECALL_F1 | {"accuracy": accuracy}).items():
         metrics[f"{name}_micro"] = float(metric(counts.pooled()))
         metrics[f"{name}_macro"] = mean(metric(counts))
     metrics["f1_macro_mullenbach"] = f1_macro_mullenbach(counts)

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from stages.evaluation import uncertainty
-from stages.evaluation.classification import SHARES, ratio
+from stages.evaluation.classification import PRECISION_RECALL_F1, ratio
 from stages.evaluation.scored import Resampling
 from stages.evaluation.uncertainty import Statistic, document_mean, pooled
 
@@ -39,7 +39,7 @@ def micro_statistics(gold: Lists, assigned: Lists) -> dict[str, Statistic]:
     for at, (case, codes) in enumerate(gold.items()):
         true, found = set(prepare(codes)), set(prepare(assigned.get(case, ())))
         counts[at] = len(true & found), len(found - true), len(true - found)
-    return {name: pooled(counts, metric) for name, metric in SHARES.items()}
+    return {name: pooled(counts, metric) for name, metric in PRECISION_RECALL_F1.items()}
 
 
 def figures(gold: Lists, ranked: Lists, assigned: Lists, resampling: Resampling) -> dict[str, Any]:
