@@ -18,6 +18,7 @@ Lists = Mapping[str, Sequence[str]]  # case -> codes, for predictions from the b
 
 
 def prepare(codes: Iterable[str]) -> list[str]:
+    """Codes in lower case, each once, the first kept."""
     return list(dict.fromkeys(code.lower() for code in codes))
 
 

@@ -62,8 +62,8 @@ def section_of(
     """The section of one corpus from its experiments.
 
     `differences`: tested pairs (question, with, without, metric -> difference); `worse`: label of a setting -> the
-    metrics in which it is worse than the best; `untested`: why there are no tests, if there are none. Plots of single
-    codes show the model of best micro-F1, those of single groups the best joint one, if there is one.
+    metrics in which it is worse than the best; `untested`: why there are no tests, if there are none. The table of
+    codes is of the model of best micro-F1, the plot of single groups of the best joint one, if there is one.
     """
     settings = settings_of(experiments)
     main = main_settings(settings)
