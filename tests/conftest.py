@@ -11,6 +11,7 @@ from hypothesis import settings
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from stages.common import threads
+from tests.project import Project
 
 # The same examples in every run; `--hypothesis-profile=default` draws others.
 settings.register_profile("fixed", derandomize=True, deadline=None)
@@ -21,8 +22,8 @@ threads.limit(1)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """The pipeline's one long run first, so that the other worker tests the rest beside it."""
-    items.sort(key=lambda item: item.path.name != "test_pipeline.py")
+    """The longest files first, so that the other worker tests the rest beside them."""
+    items.sort(key=lambda item: item.path.name not in ("test_pipeline.py", "test_reruns.py"))
 
 
 @pytest.fixture(autouse=True)
@@ -146,6 +147,22 @@ def longformer_folder(longformer_source, tmp_path_factory):
     folder = tmp_path_factory.mktemp("longformer_kept")
     save_pretrained(*load_pretrained(str(longformer_source), None), folder)
     return folder
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
+    """A small project after its cold run."""
+    project = Project(tmp_path_factory.mktemp("project"))
+    project.ran_cold = project.repro()
+    return project
+
+
+@pytest.fixture
+def base(project: Project) -> Iterator[Project]:
+    """The project in the state of its cold run, and back in it afterwards (from DVC's run cache)."""
+    yield project
+    project.configure()
+    project.repro()
 
 
 @pytest.fixture(scope="session")

@@ -1,15 +1,8 @@
-"""The whole pipeline at small size under DVC, and what it promises: what reruns when, and that bytes repeat."""
+"""The whole pipeline at small size under DVC: that bytes repeat, and that what a failure lost comes back."""
 
 import json
-import os
 import re
-import shlex
-import shutil
-import signal
-import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -17,104 +10,7 @@ import yaml
 
 from benchmarks.as_mimic4 import write_as_mimic4
 from stages.common import params, paths
-from tools import preset
-
-SMALL = (
-    "compute.device=cpu",
-    "compute.threads=1",
-    "compute.portable=false",
-    "demo.admissions=160",
-    "encoder.steps=4",
-    "train.epochs=1",
-    "clq.epochs=1",
-    "quantifier.epochs=2",
-    "quantifier.train_samples=40",
-    "quantifier.test_samples=20",
-    "evaluate.bootstrap=5",
-    "explain.documents=5",
-)
-AFTER_TRAINING = {"predict", "train_quantifier", "train_joint", "evaluate", "score_open", "explain"}
-TRAINING = {"labelize", "train_classifier"} | AFTER_TRAINING
-
-
-class Project:
-    """A copy of the repository in a folder of its own, with the settings of a run of seconds."""
-
-    def __init__(self, root: Path) -> None:
-        self.root = root
-        here = Path.cwd()
-        # The checkout may belong to another user.
-        listed = subprocess.run(
-            ["git", "-c", "safe.directory=*", "ls-files", "--cached", "--others", "--exclude-standard"],
-            capture_output=True,
-            text=True,
-            check=True,
-        )
-        for name in filter(None, listed.stdout.splitlines()):
-            if (here / name).is_file():
-                (root / name).parent.mkdir(parents=True, exist_ok=True)
-                shutil.copy(here / name, root / name)
-        self.base = preset.apply((root / paths.PARAMS).read_text(encoding="utf-8"), map(preset.override, SMALL))
-        self.configure()
-        self.run("git", "init", "-q")
-        author = ("-c", "user.name=tests", "-c", "user.email=tests@example.org")
-        self.run("git", *author, "commit", "-q", "--allow-empty", "-m", "start")
-
-    def configure(self, *overrides: str) -> None:
-        """Settings of the small run, with `overrides`."""
-        changed = preset.apply(self.base, map(preset.override, overrides))
-        (self.root / paths.PARAMS).write_text(changed, encoding="utf-8")
-
-    def run(self, *command: str, **environment: str) -> subprocess.CompletedProcess:
-        """A command in the project's folder, with this environment's programs first."""
-        programs = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-        environment = {**os.environ, "PATH": programs, "PYTHONPATH": "", **environment}
-        return subprocess.run(command, cwd=self.root, env=environment, capture_output=True, text=True, check=False)
-
-    def repro(self, *arguments: str, **environment: str) -> set[str]:
-        """The stages that `dvc repro` ran, without the check of the parameters, which runs on each change."""
-        done = self.run("dvc", "repro", *arguments, **environment)
-        assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]
-        ran = re.findall(r"Running stage '(?:[\w/]+dvc\.yaml:)?(\w+)'", done.stdout)
-        return set(ran) - {"check_params"}
-
-    def commit(self) -> None:
-        """Put everything that git does not ignore into a commit."""
-        author = ("-c", "user.name=tests", "-c", "user.email=tests@example.org")
-        self.run("git", "config", "user.name", "tests")
-        self.run("git", "config", "user.email", "tests@example.org")
-        self.run("git", "add", "-A")
-        self.run("git", *author, "commit", "-q", "-m", "state")
-
-    def start(self, *command: str) -> subprocess.Popen:
-        """A command in the project's folder, in a process group of its own, its output in a file."""
-        environment = {**os.environ, "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
-        with (self.root.parent / "said").open("w") as said:
-            return subprocess.Popen(
-                command, cwd=self.root, env=environment, stdout=said, stderr=said, start_new_session=True
-            )
-
-    def said(self) -> str:
-        """What the command that was started last has said."""
-        return (self.root.parent / "said").read_text()
-
-    def read(self, path: Path) -> dict:
-        return json.loads((self.root / path).read_text(encoding="utf-8"))
-
-
-@pytest.fixture(scope="module")
-def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
-    project = Project(tmp_path_factory.mktemp("project"))
-    project.ran_cold = project.repro()
-    return project
-
-
-@pytest.fixture
-def base(project: Project) -> Iterator[Project]:
-    """The project in the state of its cold run, and back in it afterwards (from DVC's run cache)."""
-    yield project
-    project.configure()
-    project.repro()
+from tests.project import Project
 
 
 def test_cold_run_runs_every_stage_and_ends_in_metrics_and_plots(project: Project):
@@ -137,47 +33,6 @@ def test_cold_run_runs_every_stage_and_ends_in_metrics_and_plots(project: Projec
 
 def test_nothing_to_do(project: Project):
     assert project.repro() == set()
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize(
-    ("before", "change", "expected"),
-    [
-        ((), ("synonyms.M=2",), {"select_synonyms"} | TRAINING),
-        ((), ("synonyms.criterion=rand",), {"select_synonyms"} | TRAINING),
-        (("model.type=CE",), ("synonyms.M=2",), {"select_synonyms", "labelize"}),
-        ((), ("model.type=CE_MSAM_CLQ",), {"labelize", "train_joint", "evaluate", "score_open", "explain"}),
-        (("model.type=CE",), ("model.type=LE",), TRAINING),
-        ((), ("clq.lambda=50",), {"train_joint"}),
-        ((), ("quantifier.seed=1",), {"train_quantifier", "train_joint", "evaluate"}),
-        ((), ("evaluate.bins=10",), {"evaluate", "score_open"}),
-        ((), ("evaluate.bootstrap=7",), {"baselines", "evaluate", "score_open", "explain"}),
-        ((), ("explain.documents=3",), {"explain"}),
-        ((), ("selective.recall=0.9",), {"evaluate"}),
-        ((), ("model.window=32",), {"labelize"}),
-        ((), ("compute.launch=torchrun --standalone --nproc-per-node 1",), set()),
-        ((), ("train.warmup=0.1",), {"train_classifier"} | AFTER_TRAINING),
-        (("model.type=CE_CLQ",), ("quantifier.test_samples=30",), {"evaluate"}),
-    ],
-    ids=lambda case: "+".join(case) if isinstance(case, tuple) else "",
-)
-def test_only_what_is_affected_reruns(base: Project, before: tuple, change: tuple, expected: set):
-    if before:
-        base.configure(*before)
-        base.repro()
-    changed = {key.partition("=")[0] for key in change}
-    base.configure(*(setting for setting in before if setting.partition("=")[0] not in changed), *change)
-    assert base.repro("--no-run-cache") == expected
-
-
-@pytest.mark.slow
-def test_an_earlier_experiment_comes_back_without_a_run(base: Project):
-    lock = (base.root / "dvc.lock").read_bytes()
-    base.configure("synonyms.M=1")
-    assert "train_classifier" in base.repro()
-    base.configure()
-    assert base.repro() <= {"evaluate"}
-    assert (base.root / "dvc.lock").read_bytes() == lock
 
 
 @pytest.mark.slow
@@ -270,56 +125,6 @@ def test_the_embedded_corpus_as_mimic4(project: Project, tmp_path: Path):
     assert 0 <= other.read(paths.PAPER)["f1_micro"] <= 100
 
 
-@pytest.fixture
-def committed(tmp_path: Path) -> Project:
-    """Another project with everything in git, after a cold run, so that experiments can be made from it."""
-    (tmp_path / "project").mkdir()
-    other = Project(tmp_path / "project")
-    other.repro()
-    other.commit()
-    return other
-
-
-@pytest.mark.slow
-def test_a_temporary_experiment_runs_only_what_is_affected_and_goes_on_after_a_kill(committed: Project):
-    """In a workspace that has only what git and DVC track, and from the checkpoint of one that is gone."""
-    done = committed.run("dvc", "exp", "run", "--temp", "-S", "model.type=CE")
-    assert done.returncode == 0, done.stderr[-2000:]
-    ran = set(re.findall(r"Running stage '(?:[\w/]+dvc\.yaml:)?(\w+)'", done.stdout))
-    assert ran == {"check_params"} | TRAINING
-
-    long = ("dvc", "exp", "run", "--temp", "-S", "train.epochs=400", "-S", "train.patience=399")
-    killed = committed.start(*long)
-    folder = committed.root / ".dvc" / "cache" / "checkpoints"
-    wait_for(lambda: any(not (step.parent / "finished").exists() for step in folder.glob("*/step-*")))
-    os.killpg(killed.pid, signal.SIGKILL)
-    killed.wait()
-    again = committed.start(*long)
-    try:
-        wait_for(lambda: "going on from epoch" in committed.said())
-    finally:
-        os.killpg(again.pid, signal.SIGKILL)
-        again.wait()
-
-
-def wait_for(condition: Callable[[], bool], tries: int = 3000) -> None:
-    """Look again and again, for ten minutes, as a busy machine may need."""
-    for _ in range(tries):
-        if condition():
-            return
-        time.sleep(0.2)
-    raise AssertionError("it never came")
-
-
-@pytest.mark.slow
-def test_the_readme_s_list_of_experiments_names_them(committed: Project):
-    [line] = re.findall(r"^ +dvc (exp show .*)$", (committed.root / "README.md").read_text(), re.MULTILINE)
-    shown = committed.run("dvc", *shlex.split(line)).stdout
-    for word in ("Experiment", "workspace", "CE_MSAM", "f1_micro", "mece", "synonyms.M"):
-        assert word in shown
-    assert max(map(len, shown.splitlines())) <= 120
-
-
 @pytest.mark.slow
 def test_an_earlier_revision_s_model_codes_notes(base: Project):
     """From DVC's cache, while the workspace has another model; and one without a model is told."""
@@ -345,22 +150,3 @@ def test_an_earlier_revision_s_model_codes_notes(base: Project):
     assert done.returncode == 1
     assert "HEAD~1: its model is not in git and DVC's cache" in done.stderr
     assert "Traceback" not in done.stderr
-
-
-@pytest.mark.slow
-def test_queued_experiments_run_in_a_clone_that_has_run_nothing(tmp_path: Path):
-    """Whose dvc.lock names outputs that no cache has; the second experiment finds the first one's in the run cache."""
-    project = Project(tmp_path)
-    project.commit()
-    assert project.run("dvc", "exp", "run", "--queue", "-S", "model.type=CE,LE").returncode == 0
-    done = project.run("dvc", "exp", "run", "--run-all")
-    assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]
-    listed = json.loads(project.run("dvc", "exp", "show", "--json").stdout)
-    experiments = [revision for one in listed for revision in one["experiments"] or []]
-    assert len(experiments) == 2
-    types = set()
-    for experiment in experiments:
-        [revision] = experiment["revs"]
-        assert revision["data"]["metrics"]["metrics/paper.json"]["data"]["f1_micro"] >= 0
-        types.add(revision["data"]["params"]["params.yaml"]["data"]["model"]["type"])
-    assert types == {"CE", "LE"}

@@ -11,7 +11,7 @@ import pytest
 
 from stages.common import paths
 from stages.modeling.model_type import TYPES
-from tests.test_pipeline import Project
+from tests.project import Project
 
 FOLDER = os.environ.get("PRETRAINED_DIR")
 pytestmark = [pytest.mark.slow, pytest.mark.skipif(FOLDER is None, reason="PRETRAINED_DIR names no encoder")]

@@ -11,7 +11,7 @@ import pytest
 
 from stages.common import paths
 from stages.corpus.document import PARTS
-from tests.test_pipeline import Project
+from tests.project import Project
 
 MARKER = "geheimniskrämer"
 FOLDER = "Akten – 病历 \u202e\u0301🩺 'a\"b"

@@ -86,7 +86,7 @@ def main() -> None:
         "--without-open-codes", action="store_true", help="leave out what `code_notes --also` and `--icd10cm` take"
     )
     options = parser.parse_args()
-    target = check_folder(options.folder, kits.KIT)
+    target = check_folder(options.folder, kits.exported_into(options.folder))
     kit = kits.from_pipeline()
     protected = kit.about.get("protected", True)
     if protected and not options.stays_where_the_data_may_be:
@@ -102,7 +102,7 @@ def main() -> None:
             log.info("for codes that training has not seen: %.0f MB (--without-open-codes leaves them out)", size / 1e6)
         kits.write_kit(kit, partial)
         text = card(kit, io.read_json(paths.PAPER), measured, protected)
-        (partial / "README.md").write_text(text, encoding="utf-8")
+        (partial / kits.CARD).write_text(text, encoding="utf-8")
     log.info("%s: model, tokenizer, %d codes, model card", options.folder, len(kit.codes))
 
 

@@ -3,7 +3,7 @@
 import argparse
 import csv
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,7 @@ from stages.common.io import InputError, whole_file
 
 def check_files(outputs: Sequence[Path], inputs: Sequence[Path] = ()) -> None:
     """Raise InputError for an output that is an input, another output, a folder or a device."""
-    taken = {path.resolve(): "is a note that is read" for path in inputs}
+    taken = {path.resolve(): "is read, and would be lost" for path in inputs}
     for path in outputs:
         target = path.resolve()
         if target in taken:
@@ -24,16 +24,16 @@ def check_files(outputs: Sequence[Path], inputs: Sequence[Path] = ()) -> None:
         check_parent(path)
 
 
-def check_folder(folder: Path, marker: str) -> Path:
+def check_folder(folder: Path, own: Collection[str]) -> Path:
     """The folder to write, links followed. Raises InputError for a file, or a folder of other things.
 
-    A folder that is empty, or has the file `marker`, is replaced: it is what the tool itself wrote.
+    `own`: the names of what the tool itself wrote there earlier, which is replaced.
     """
     target = folder.resolve()
     if target.exists() and not target.is_dir():
         raise InputError(f"{folder} is a file; give the name of a new folder")
-    if target.is_dir() and any(target.iterdir()) and not (target / marker).is_file():
-        raise InputError(f"{folder} has other files, which would be lost; give the name of a new folder")
+    if lost := [path.name for path in target.glob("*") if path.name not in own]:
+        raise InputError(f"{folder} has {len(lost)} other files, which would be lost; give the name of a new folder")
     check_parent(folder)
     return target
 

@@ -31,7 +31,7 @@ from stages.common.runner import progress_bar, run
 from stages.common.workspace import git
 from stages.evaluation import tuning, uncertainty
 from stages.evaluation.scored import Predictions
-from tools.outputs import check_parent
+from tools.outputs import check_folder
 from tools.reporting import page, tables
 from tools.reporting.experiments import (
     Experiment,
@@ -63,6 +63,7 @@ METRIC_FILES = (
 )
 NEEDED = paths.CLASSIFICATION  # an experiment without it has not been evaluated
 PLOTS = ("training", "reliability", "reliability_open", "codes", "bands", "lengths", "prevalence")
+TABLES = "tables.md"
 TESTED = ("f1_micro", "f1_macro", "mece")
 
 
@@ -253,7 +254,7 @@ def write(folder: Path, sections: Sequence[page.Section]) -> str:
     """Write the report's files into `folder`, and what `dvc plots show` draws with; returns the markdown."""
     text = page.markdown(sections)
     vega = vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed;")
-    contents = {"tables.md": text, "index.html": page.page(sections), "vega.js": vega}
+    contents = {TABLES: text, "index.html": page.page(sections), "vega.js": vega}
     for i, section in enumerate(sections):
         prefix = f"{i}_" if len(sections) > 1 else ""
         contents |= {f"{prefix}{table.name}.csv": table.csv() for table in section.tables}
@@ -285,7 +286,8 @@ def main() -> None:
     parser.add_argument("--resamples", type=int, default=2000, help="of the tests; 0: no tests (default: %(default)s)")
     parser.add_argument("--seed", type=int, default=888)
     arguments = parser.parse_args()
-    check_parent(arguments.folder / "index.html")
+    earlier = {path.name for path in arguments.folder.glob("*")} if (arguments.folder / TABLES).is_file() else set()
+    check_folder(arguments.folder, earlier)
     experiments = gather(arguments.revisions)
     say_other_bytes()
     sections = [build_section(group, arguments.resamples, arguments.seed) for group in corpora(experiments)]

@@ -166,7 +166,7 @@ def test_passes_do_not_change_what_is_learned(tmp_path, joint, chunk_budget):
 
 
 @pytest.mark.parametrize("joint", [False, True])
-@pytest.mark.parametrize("steps", [0, 3, 7, 9, 20])
+@pytest.mark.parametrize("steps", [0, 7, 20])
 def test_a_killed_run_ends_as_if_never_killed(tmp_path, monkeypatch, joint, steps):
     """Killed after some steps, then again before it has ended; the weights are the same bit for bit."""
     monkeypatch.setattr("stages.modeling.training.CHECKPOINT_SECONDS", 0)

@@ -107,7 +107,7 @@ def test_long_notes_are_said_to_be_unlike(pipeline, monkeypatch, caplog):
     [
         (["notes.csv", "--method", "magic"], "--method magic: this model has lazy, cc, pcc, mlp, acc, pacc, emq"),
         (["gone.csv"], "gone.csv does not exist"),
-        (["notes.csv", "--json", "notes.csv"], "is a note that is read"),
+        (["notes.csv", "--json", "notes.csv"], "is read, and would be lost"),
         (["--part", "test"], "test.safetensors does not exist"),
     ],
 )
@@ -254,7 +254,7 @@ def test_open_codes_that_the_model_cannot_score(pipeline, monkeypatch):
     Path("more.yaml").write_text("X1: w9 w30")
     with pytest.raises(InputError, match=r"set open\.codes or data\.withheld"):
         run("a.txt", "--also", "more.yaml", monkeypatch=monkeypatch)
-    with pytest.raises(InputError, match="is a note that is read"):
+    with pytest.raises(InputError, match="is read, and would be lost"):
         run("a.txt", "--also", "more.yaml", "--json", "more.yaml", monkeypatch=monkeypatch)
 
 
@@ -312,11 +312,39 @@ def test_an_exported_folder_that_changed_is_refused(pipeline, monkeypatch):
 
 
 def test_export_takes_no_folder_of_other_things(pipeline, monkeypatch):
-    Path("exported").mkdir()
-    Path("exported/thesis.txt").write_text("kept")
-    with pytest.raises(InputError, match="would be lost"):
-        exported(monkeypatch)
-    assert Path("exported/thesis.txt").read_text() == "kept"
+    """Neither a folder of the user's, nor an earlier export that the user has put something into."""
+    for earlier in (False, True):
+        if earlier:
+            exported(monkeypatch)
+            exported(monkeypatch)
+        Path("exported").mkdir(exist_ok=True)
+        Path("exported/thesis.txt").write_text("kept")
+        with pytest.raises(InputError, match="1 other files, which would be lost"):
+            exported(monkeypatch)
+        assert Path("exported/thesis.txt").read_text() == "kept"
+        Path("exported/thesis.txt").unlink()
+
+
+def test_no_output_takes_the_place_of_a_note_or_of_the_model(pipeline, monkeypatch):
+    Path("notes").mkdir()
+    Path("notes/a.txt").write_text("w1")
+    exported(monkeypatch)
+    for output in ("notes/a.txt", "exported/kit.json", "exported"):
+        with pytest.raises(InputError, match="is read, and would be lost"):
+            run("notes", "--model", "exported", "--json", output, monkeypatch=monkeypatch)
+    assert Path("notes/a.txt").read_text() == "w1"
+
+
+def test_what_a_folder_has_beside_notes_and_names_that_repeat_are_told(pipeline, monkeypatch, caplog):
+    for folder in ("one", "two/deeper"):
+        Path(folder).mkdir(parents=True)
+    for name in ("one/a.txt", "two/C.TXT", "two/a.txt", "two/scan.pdf", "two/.hidden", "two/deeper/b.txt"):
+        Path(name).write_text("w1")
+    with caplog.at_level(logging.INFO):
+        run("one", "two", "--json", "out.json", monkeypatch=monkeypatch)
+    assert "two: 2 files or folders that are no .txt are passed over" in caplog.text
+    assert "one: " not in caplog.text
+    assert "1 notes have the name of another one" in caplog.text
 
 
 @pytest.mark.parametrize("name", ["notes.json", "note.rtf", "page.html", "table.xlsx"])

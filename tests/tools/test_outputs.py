@@ -14,8 +14,8 @@ def test_files(tmp_path):
     (tmp_path / "link").symlink_to(note)
     check_files([out, tmp_path / "other"], [note])
     for outputs, wrong in (
-        ([note], "a note that is read"),
-        ([tmp_path / "link"], "a note that is read"),
+        ([note], "would be lost"),
+        ([tmp_path / "link"], "would be lost"),
         ([out, tmp_path / "x" / ".." / "out"], "two outputs"),
         ([tmp_path], "is a folder"),
         ([Path("/dev/null")], "is a device"),
@@ -32,9 +32,9 @@ def test_folders(tmp_path):
         folder.mkdir()
         (folder / name).write_text("kept")
     (tmp_path / "link").symlink_to(earlier)
-    assert check_folder(tmp_path / "new", "kit.json") == tmp_path / "new"
-    assert check_folder(tmp_path / "link", "kit.json") == earlier  # written through
+    assert check_folder(tmp_path / "new", ["kit.json"]) == tmp_path / "new"
+    assert check_folder(tmp_path / "link", ["kit.json"]) == earlier  # written through
     with pytest.raises(InputError, match="would be lost"):
-        check_folder(mine, "kit.json")
+        check_folder(mine, ["kit.json"])
     with pytest.raises(InputError, match="is a file"):
-        check_folder(mine / "thesis.txt", "kit.json")
+        check_folder(mine / "thesis.txt", ["kit.json"])

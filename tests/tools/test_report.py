@@ -97,6 +97,13 @@ def test_named_revisions_become_tables_tests_and_a_page(inside, monkeypatch, cap
     assert (tmp_path / "index.html").read_bytes() == again
 
 
+def test_a_page_of_the_users_is_left_alone(inside, monkeypatch, tmp_path):
+    (tmp_path / "index.html").write_text("mine")
+    with pytest.raises(InputError, match="1 other files, which would be lost"):
+        command(monkeypatch, "plain", "--folder", str(tmp_path))
+    assert (tmp_path / "index.html").read_text() == "mine"
+
+
 def test_only_a_test_makes_a_model_worse(inside):
     settings = report.settings_of(report.gather(["plain", "attending", "wide"]))
     worse = report.worse_than_best(settings, report.Tests(settings, 200, 1))

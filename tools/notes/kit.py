@@ -29,7 +29,7 @@ from stages.open_codes.scoring import Fitted
 from stages.quantification.counting import Counting
 from tools.revisions import open_revision
 
-KIT = "kit.json"
+KIT, CARD = "kit.json", "README.md"
 OPEN, ENCODER = "open", "encoder"  # in an exported folder: what open codes take
 OF_FILES = ("model", "tokenizer", "counting", "open", "encoder")  # of a kit: what kit.json does not hold
 NEEDED = (paths.JOINT, paths.CLASSIFICATION, paths.CALIBRATION, paths.PAPER, paths.SELECTIVE, paths.COUNTING)
@@ -184,6 +184,14 @@ def from_folder(folder: Path) -> Kit:
             raise InputError(f"{folder / name} is missing, or not as it was exported; export again")
     kit = _assemble(folder, described, folder / paths.COUNTING.name)
     return replace(kit, open=Fitted.read(folder / OPEN), encoder=folder / OPEN / ENCODER)
+
+
+def exported_into(folder: Path) -> set[str]:
+    """The names of what `tools.export` wrote into `folder`; none where it wrote nothing."""
+    if not (folder / KIT).is_file():
+        return set()
+    described = outside.parse_json(outside.read_text(folder / KIT), folder / KIT)
+    return {KIT, CARD, *described["files"]} if isinstance(described, dict) and "files" in described else set()
 
 
 def _checksum(described: dict[str, Any]) -> str:

@@ -1,6 +1,7 @@
 """Where a person's notes come from, and where what is made of them goes: what tools that read notes share."""
 
 import argparse
+import logging
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -9,6 +10,8 @@ from stages.common import outside
 from stages.common.io import InputError
 from stages.corpus import delimited
 from tools.outputs import check_files
+
+log = logging.getLogger(__name__)
 
 TABLES, JSON_LINES = (".csv", ".csv.gz", ".tsv", ".tsv.gz"), (".jsonl", ".ndjson")
 KINDS = (".txt", *TABLES, *JSON_LINES)
@@ -30,10 +33,19 @@ def add_arguments(parser: argparse.ArgumentParser, notes: str = "+") -> None:
 def read_all(options: argparse.Namespace, inputs: Sequence[Path] = ()) -> list[tuple[str, str]]:
     """The name and text of each note, once inputs and outputs were looked at. Raises InputError for a wrong one."""
     check_sources(options.notes)
-    read = [Path(source) for source in options.notes if source != "-"]
+    read = [file for source in options.notes for file in (*files_of(Path(source)), Path(source))]
+    model = (options.model, *options.model.rglob("*")) if options.model else ()
     outputs = [path for path in (options.json, options.csv, options.html) if path is not None]
-    check_files(outputs, [*read, *inputs])
-    return list(read_notes(options.notes))
+    check_files(outputs, [*read, *model, *inputs])
+    notes = list(read_notes(options.notes))
+    if repeated := len(notes) - len({name for name, _ in notes}):
+        log.warning("%d notes have the name of another one", repeated)
+    return notes
+
+
+def files_of(folder: Path) -> list[Path]:
+    """The notes in a folder."""
+    return sorted(file for file in folder.glob("*") if file.suffix.lower() == ".txt" and file.name[0] != ".")
 
 
 def read_notes(sources: Sequence[str]) -> Iterator[tuple[str, str]]:
@@ -43,9 +55,11 @@ def read_notes(sources: Sequence[str]) -> Iterator[tuple[str, str]]:
         if source == "-":
             yield "standard input", outside.decode(sys.stdin.buffer.read(), "standard input")
         elif path.is_dir():
-            files = sorted(file for file in path.iterdir() if file.suffix.lower() == ".txt" and file.name[0] != ".")
+            files = files_of(path)
             if not files:
                 raise InputError(f"{path} has no .txt file")
+            if others := len(list(path.glob("[!.]*"))) - len(files):
+                log.warning("%s: %d files or folders that are no .txt are passed over", path, others)
             yield from ((file.name, outside.read_text(file)) for file in files)
         elif path.name.lower().endswith(TABLES):
             yield from _read_table(path)
