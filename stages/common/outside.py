@@ -4,6 +4,7 @@ What is wrong becomes an InputError that names the file and the line, and never 
 """
 
 import json
+import math
 import unicodedata
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,6 +15,7 @@ import yaml
 from stages.common.io import InputError
 
 DIRECTIONS = "\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
+JSON_LINES = (".jsonl", ".ndjson")
 LFS = b"version https://git-lfs"
 
 
@@ -48,7 +50,7 @@ def lines(text: str) -> Iterator[tuple[int, str]]:
 def parse_json(text: str, where: Path | str) -> Any:
     """A JSON value, lone surrogates replaced. Raises InputError also for a key twice, NaN and Infinity."""
     try:
-        return _repaired(json.loads(text, object_pairs_hook=_unique, parse_constant=_not_finite))
+        return _repaired(json.loads(text, object_pairs_hook=_unique, parse_float=_finite, parse_constant=_finite))
     except RecursionError:
         raise InputError(f"{where} is nested too deep") from None
     except json.JSONDecodeError as error:
@@ -130,5 +132,7 @@ def _repaired(value: Any) -> Any:
     return [_repaired(item) for item in value] if isinstance(value, list) else value
 
 
-def _not_finite(name: str) -> None:
-    raise _Refused("holds a number that is not finite")
+def _finite(number: str) -> float:
+    if not math.isfinite(value := float(number)):
+        raise _Refused("holds a number that is not finite")
+    return value

@@ -7,6 +7,7 @@ write them, escaped by a backslash; which of the two, the beginning of the file 
 
 import csv as csv_module
 import io
+import logging
 import os
 import re
 import zlib
@@ -22,12 +23,15 @@ from pyarrow import csv
 
 from stages.common.io import InputError
 
+log = logging.getLogger(__name__)
+
 WHOLE_NUMBER = re.compile(r"[0-9]{1,15}(\.0+)?")
 ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._\-]{0,39}")  # what an id looks like; anything else may be text
 SHORT_ID = re.compile(r"[A-Za-z]{0,2}[0-9]{1,10}")
 NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,30}")  # what a column's name looks like
 BLOCK_BYTES = 4 << 20  # decompressed text parsed at once; a row, note text included, has to fit
 SNIFFED_BYTES = 8 << 20  # of the beginning, for the way in which quotation marks are escaped
+KINDS = (".csv", ".csv.gz", ".tsv", ".tsv.gz")  # how a table's file is named, in any case
 SEPARATORS = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "bars"}
 RECORD = "record"  # the column that `read` adds: the number of the record, counted from 1 behind the header
 ESCAPED = re.compile(rb'\\"[^",\r\n;\t|]')  # never in a table that doubles its quotation marks
@@ -45,11 +49,13 @@ class Dialect:
 
 
 def find(folder: Path, name: str, wanted: str = "data.raw_dir should be MIMIC-III's folder") -> Path:
-    """The table `name` in a folder: `name.csv.gz` or `name.csv`. Raises InputError when there is neither."""
-    for suffix in (".csv.gz", ".csv"):
-        if (path := folder / f"{name}{suffix}").is_file():
-            return path
-    raise InputError(f"{folder} has neither {name}.csv.gz nor {name}.csv; {wanted}")
+    """The table `name` in a folder: `name.csv.gz`, or `name.csv`. Raises InputError when there is neither."""
+    found = [path for suffix in (".csv.gz", ".csv") if (path := folder / f"{name}{suffix}").is_file()]
+    if not found:
+        raise InputError(f"{folder} has neither {name}.csv.gz nor {name}.csv; {wanted}")
+    if len(found) > 1:
+        log.warning("%s: %s is read, %s is not", folder, *(path.name for path in found))
+    return found[0]
 
 
 def read(path: Path, columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
@@ -138,7 +144,7 @@ def integers(path: Path, batch: pa.RecordBatch, column: str) -> list[int]:
 
 def _open(path: Path) -> IO[bytes]:
     """The file's bytes. Arrow unpacks a block at once, beside the rest of the program; Python does it 8 kB by 8 kB."""
-    if path.suffix != ".gz":
+    if path.suffix.lower() != ".gz":
         return path.open("rb")
     return cast(IO[bytes], pa.CompressedInputStream(pa.OSFile(str(path)), "gzip"))
 

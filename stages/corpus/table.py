@@ -19,7 +19,8 @@ log = logging.getLogger(__name__)
 
 COLUMNS = ("document_id", "subject_id", "text", "codes")
 PART = "part"
-SUFFIXES = (".parquet", ".csv", ".csv.gz", ".jsonl")
+PARQUET = ".parquet"
+KINDS = (PARQUET, *delimited.KINDS, *outside.JSON_LINES)
 SEPARATORS = re.compile(r"[;,\s]+")
 LIST = re.compile(r"""\[\s*(?:(?:'[^']*'|"[^"]*")[\s,]*)*\]""")  # what is written of a list of texts
 ITEM = re.compile(r"""'([^']*)'|"([^"]*)\"""")
@@ -43,7 +44,7 @@ def load(folder: Path, min_documents: int) -> tuple[Corpus, dict[str, str] | Non
             raise InputError(f"{path}, record {number}: the document_id {delimited.quoted(document_id)} is there twice")
         seen.add(document_id)
         if not isinstance(row["text"], str) or not row["text"].strip():
-            raise InputError(f"{path}, record {number}: the text is missing")
+            raise InputError(f"{path}, record {number}: the text is missing, or no text")
         codes = read_codes(path, number, row["codes"])
         if row.get(PART) not in (None, ""):
             if row[PART] not in PARTS:
@@ -59,6 +60,9 @@ def load(folder: Path, min_documents: int) -> tuple[Corpus, dict[str, str] | Non
         )
     documents.sort(key=lambda document: (document.subject_id, document.document_id))
     occurrences = Counter(code for document in documents for code in document.codes)
+    dotted = {icd.compact(code) for code in occurrences if "." in code}
+    if twice := [code for code in sorted(occurrences) if "." not in code and code in dotted]:
+        log.warning("%d codes are there with a dot and without, and count as two: %s", len(twice), ", ".join(twice[:5]))
     kept = {code for code, count in occurrences.items() if count >= min_documents}
     cut = (document._replace(codes=[code for code in document.codes if code in kept]) for document in documents)
     coded = [document for document in cut if document.codes]
@@ -73,25 +77,23 @@ def load(folder: Path, min_documents: int) -> tuple[Corpus, dict[str, str] | Non
 
 def find(folder: Path) -> Path:
     """The one table in a folder. Raises InputError where there is none, or several."""
-    found = [
-        path for path in sorted(folder.iterdir()) if path.name.endswith(SUFFIXES) and not path.name.startswith(".")
-    ]
+    found = [path for path in sorted(folder.glob("[!.]*")) if path.name.lower().endswith(KINDS)]
     if len(found) != 1:
         names = ", ".join(path.name for path in found[:3]) or "none"
-        raise InputError(f"{folder} should have one table ({', '.join(SUFFIXES)}); it has {len(found)}: {names}")
+        raise InputError(f"{folder} should have one table ({', '.join(KINDS)}); it has {len(found)}: {names}")
     return found[0]
 
 
 def rows(path: Path) -> Iterator[dict[str, Any]]:
     """The rows of a table by column name. Raises InputError for a missing column or a damaged file."""
-    if path.suffix == ".parquet":
+    if path.suffix.lower() == PARQUET:
         try:
             table = pq.read_table(path)
         except (OSError, pa.ArrowInvalid):
             raise InputError(f"{path} is no parquet file, or damaged") from None
         _check_columns(path, set(table.column_names))
         yield from table.to_pylist()
-    elif path.suffix == ".jsonl":
+    elif path.suffix.lower() in outside.JSON_LINES:
         for _, row in outside.json_lines(path, f"an object with {', '.join(COLUMNS)}"):
             _check_columns(path, set(row))
             yield row

@@ -41,13 +41,14 @@ def test_a_missing_value_is_an_empty_string(tmp_path: Path):
     ]
 
 
-def test_find_takes_either_form_and_names_what_it_looked_for(tmp_path: Path):
+def test_find_takes_either_form_and_names_what_it_looked_for(tmp_path: Path, caplog):
     with pytest.raises(InputError, match=r"neither NOTES\.csv\.gz nor NOTES\.csv"):
         delimited.find(tmp_path, "NOTES")
     plain = write(tmp_path / "NOTES.csv", HEADER)
     assert delimited.find(tmp_path, "NOTES") == plain
     zipped = write(tmp_path / "NOTES.csv.gz", HEADER)
     assert delimited.find(tmp_path, "NOTES") == zipped
+    assert "NOTES.csv.gz is read, NOTES.csv is not" in caplog.text
 
 
 @pytest.mark.parametrize(

@@ -19,17 +19,18 @@ ROWS = [
 
 
 def write(folder: Path, form: str, rows: list[dict]) -> Path:
-    if form == "parquet":
-        pd.DataFrame(rows).to_parquet(folder / "own.parquet")
-    elif form == "jsonl":
-        (folder / "own.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    if form.lower() == "parquet":
+        pd.DataFrame(rows).to_parquet(folder / f"own.{form}")
+    elif form.lower() in ("jsonl", "ndjson"):
+        (folder / f"own.{form}").write_text("".join(json.dumps(row) + "\n" for row in rows))
     else:
         joined = [{**row, "codes": "; ".join(row["codes"])} for row in rows]
-        pd.DataFrame(joined).to_csv(folder / f"own.{form}", index=False)
+        separator, zipped = "\t" if "tsv" in form else ",", "gzip" if form.endswith("gz") else None
+        pd.DataFrame(joined).to_csv(folder / f"own.{form}", sep=separator, index=False, compression=zipped)
     return folder
 
 
-@pytest.mark.parametrize("form", ["parquet", "jsonl", "csv", "csv.gz"])
+@pytest.mark.parametrize("form", ["parquet", "PARQUET", "jsonl", "NdJson", "csv", "CSV", "csv.gz", "tsv", "tsv.gz"])
 def test_every_form_gives_the_same(tmp_path: Path, form: str):
     corpus, parts = table.load(write(tmp_path, form, ROWS), 2)
     assert corpus.documents == [
@@ -40,6 +41,11 @@ def test_every_form_gives_the_same(tmp_path: Path, form: str):
     assert set(corpus.codes) == {"J18.9"}
     assert parts == {"d1": "val", "d2": "train", "d3": "test", "d4": "test"}
     assert corpus.counts == {"documents": 4, "documents_without_codes": 1, "documents_without_kept_code": 0}
+
+
+def test_a_code_in_two_spellings_is_warned_of(tmp_path: Path, caplog):
+    table.load(write(tmp_path, "jsonl", [ROWS[0] | {"codes": ["J189", "I10"]}, *ROWS[1:]]), 1)
+    assert "1 codes are there with a dot and without, and count as two: J189" in caplog.text
 
 
 @pytest.mark.parametrize("form", ["parquet", "jsonl", "csv"])

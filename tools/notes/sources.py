@@ -13,8 +13,7 @@ from tools.outputs import check_files
 
 log = logging.getLogger(__name__)
 
-TABLES, JSON_LINES = (".csv", ".csv.gz", ".tsv", ".tsv.gz"), (".jsonl", ".ndjson")
-KINDS = (".txt", *TABLES, *JSON_LINES)
+KINDS = (".txt", *delimited.KINDS, *outside.JSON_LINES)
 TEXT, ID = "text", "id"
 
 
@@ -61,9 +60,9 @@ def read_notes(sources: Sequence[str]) -> Iterator[tuple[str, str]]:
             if others := len(list(path.glob("[!.]*"))) - len(files):
                 log.warning("%s: %d files or folders that are no .txt are passed over", path, others)
             yield from ((file.name, outside.read_text(file)) for file in files)
-        elif path.name.lower().endswith(TABLES):
+        elif path.name.lower().endswith(delimited.KINDS):
             yield from _read_table(path)
-        elif path.suffix.lower() in JSON_LINES:
+        elif path.suffix.lower() in outside.JSON_LINES:
             yield from _read_lines(path)
         else:
             yield path.name, outside.read_text(path)

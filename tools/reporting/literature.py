@@ -17,7 +17,7 @@ FOLDER = Path("literature")
 class Block(BaseModel):
     """Rows of one source: model -> its figures in percent, null where the source has none."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
     format: str
     subset: str
