@@ -159,10 +159,12 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
 
 @pytest.fixture
 def base(project: Project) -> Iterator[Project]:
-    """The project in the state of its cold run, and back in it afterwards (from DVC's run cache)."""
+    """The project in the state of its cold run, which comes back afterwards without a run, from DVC's run cache."""
+    lock = (project.root / "dvc.lock").read_bytes()
     yield project
     project.configure()
-    project.repro()
+    assert project.repro() == set()
+    assert (project.root / "dvc.lock").read_bytes() == lock
 
 
 @pytest.fixture(scope="session")

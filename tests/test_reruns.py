@@ -11,7 +11,6 @@ pytestmark = pytest.mark.slow
     ("before", "change", "expected"),
     [
         ((), ("synonyms.M=2",), {"select_synonyms"} | TRAINING),
-        ((), ("synonyms.criterion=rand",), {"select_synonyms"} | TRAINING),
         (("model.type=CE",), ("synonyms.M=2",), {"select_synonyms", "labelize"}),
         ((), ("model.type=CE_MSAM_CLQ",), {"labelize", "train_joint", "evaluate", "score_open", "explain"}),
         (("model.type=CE",), ("model.type=LE",), TRAINING),
@@ -29,18 +28,10 @@ pytestmark = pytest.mark.slow
     ids=lambda case: "+".join(case) if isinstance(case, tuple) else "",
 )
 def test_only_what_is_affected_reruns(base: Project, before: tuple, change: tuple, expected: set):
+    """And the state of before comes back without a run (`base`)."""
     if before:
         base.configure(*before)
         base.repro()
     changed = {key.partition("=")[0] for key in change}
     base.configure(*(setting for setting in before if setting.partition("=")[0] not in changed), *change)
     assert base.repro("--no-run-cache") == expected
-
-
-def test_an_earlier_experiment_comes_back_without_a_run(base: Project):
-    lock = (base.root / "dvc.lock").read_bytes()
-    base.configure("synonyms.M=1")
-    assert "train_classifier" in base.repro()
-    base.configure()
-    assert base.repro() <= {"evaluate"}
-    assert (base.root / "dvc.lock").read_bytes() == lock
