@@ -7,6 +7,7 @@ its base; comments and all other settings of params.yaml stay as they are.
 import itertools
 import logging
 import sys
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, MutableMapping
 from io import StringIO
 from pathlib import Path
@@ -107,7 +108,10 @@ def main() -> None:
             "section.key=value"
         )
     presets = (item for name in names for item in settings_of(name).items())
-    changes = [*presets, *map(override, sys.argv[1 + len(names) :])]
+    overrides = list(map(override, sys.argv[1 + len(names) :]))
+    if twice := {key for key, n in Counter(key for key, _ in overrides).items() if n > 1}:
+        raise InputError(f"{', '.join(map('.'.join, sorted(twice)))} is set twice")
+    changes = [*presets, *overrides]
     try:
         text = paths.PARAMS.read_text(encoding="utf-8")
     except FileNotFoundError:

@@ -220,8 +220,7 @@ def _explain(kind: type[BaseModel], item: Mapping[str, Any]) -> str:
         case "value_error":
             return str(item["ctx"]["error"])
         case _:
-            expected = item["msg"].removeprefix("Input should be ")
-            return f"{key}: {item['input']!r} should be {expected}"
+            return f"{key}: {item['input']!r} {item['msg'].removeprefix('Input ').removeprefix('List ')}"
 
 
 def type_of(key: tuple[str, ...]) -> Any:

@@ -67,6 +67,8 @@ def test_a_text_is_taken_as_it_stands(argument: str, value: object):
         (PARAMS, ["demo", "synonyms.M=[1, 2]"], r"synonyms\.M: .*should be a valid integer"),
         (PARAMS, ["demo", "data=[1]"], "data"),
         (PARAMS, ["demo", "synonyms.M=[1"], "is not a valid value"),
+        (PARAMS, ["demo", "synonyms.M=1", "synonyms.M=2"], r"synonyms\.M is set twice"),
+        (PARAMS, ["demo", "synonyms.pools=[]"], r"synonyms\.pools: \[\] should have at least 1 item"),
         (PARAMS, ["nothing"], "name one of "),
         (PARAMS, ["field"], "name one of "),
     ],
