@@ -65,7 +65,7 @@ def test_the_projects_own_parameters_pass(repository: Path):
         ({"model__type": "LE", "model__window": 63}, "window: 63 is odd"),
         (
             {"model__type": "LE", "model__max_positions": 1000},
-            "max_positions: 1000 is no multiple of the window of 512",
+            "max_positions: 1000 is no multiple of the window of 1024",
         ),
         ({"model__chunk_length": 600, "model__max_tokens": 2000}, "600 is more than the 512 positions of the built-in"),
         ({"encoder__steps": 10**12}, "steps: 1000000000000 should be less than or equal to"),
