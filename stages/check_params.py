@@ -1,9 +1,9 @@
-"""Check every setting, and what the settings name outside the pipeline, before any work is done.
+"""Check every setting, and the files and folders that settings name, before any work is done.
 
-DVC runs this on every `dvc repro`, for what a parameter names may have changed or gone while params.yaml is as it was.
-The first stages depend on what it writes, so that nothing begins, and DVC takes no earlier output away, before all is
-checked. Of a local encoder, of `train.start_from` and of `data.evidence_dir` it writes a fingerprint, by which the
-stages that read them rerun.
+DVC runs this on every `dvc repro`, because files named by a parameter can change while params.yaml does not. The first
+stages depend on its outputs, so nothing starts, and DVC removes no earlier output, before everything is checked. It
+writes fingerprints of a local encoder, `train.start_from` and `data.evidence_dir`, so that the stages that read these
+rerun when they change.
 """
 
 import logging
@@ -43,7 +43,7 @@ def main() -> None:
 
 
 def summary(settings: params.Params) -> str:
-    """What is about to be computed, in a line."""
+    """One line about what will be computed."""
     data, synonyms = settings.data, settings.synonyms
     model: str = settings.model.type
     if ModelType.parse(model).msam:
@@ -52,7 +52,7 @@ def summary(settings: params.Params) -> str:
 
 
 def check_sizes(settings: params.Params) -> None:
-    """Raise InputError for sizes that do not go together, as far as they can be known without the encoder's weights."""
+    """Raise InputError for sizes that do not fit together, as far as known without the encoder's weights."""
     architecture = architecture_of(settings)
     hidden, positions, where = encoder_sizes(settings.encoder)
     if architecture.head == "msam" and hidden and hidden % settings.synonyms.M:
@@ -67,7 +67,7 @@ def check_sizes(settings: params.Params) -> None:
 
 
 def encoder_sizes(encoder: params.Encoder) -> tuple[int | None, int | None, str]:
-    """Hidden size and number of positions of the encoder where they can be known now, and its name for the user."""
+    """The encoder's hidden size and number of positions, if known by now, and its name for messages."""
     if encoder.source == BUILTIN:
         return HIDDEN, POSITIONS, "the built-in encoder"
     try:
@@ -75,11 +75,11 @@ def encoder_sizes(encoder: params.Encoder) -> tuple[int | None, int | None, str]
         config = outside.parse_json(outside.read_text(path), path)
         return config.get("hidden_size"), config.get("max_position_embeddings"), encoder.source
     except (InputError, AttributeError):
-        return None, None, encoder.source  # on the hub, or damaged: prepare_encoder says it
+        return None, None, encoder.source  # on the hub, or damaged, which prepare_encoder reports
 
 
 def check_inputs(settings: params.Params, raw_dir: str) -> None:
-    """Raise InputError unless every input that a parameter names can be had in every workspace.
+    """Raise InputError unless every input named by a parameter is available in every workspace.
 
     `raw_dir` says what data.raw_dir should be.
     """
@@ -112,7 +112,7 @@ def check_inputs(settings: params.Params, raw_dir: str) -> None:
 
 
 def encoder_fingerprint(encoder: params.Encoder) -> dict[str, str]:
-    """The content of a local encoder; nothing of the built-in one or one on the hub, which parameters say all of."""
+    """A fingerprint of a local encoder; empty for the built-in one and the hub's, which parameters fully define."""
     if (folder := folder_of(encoder.source)) is None:
         return {}
     log.info("encoder.source is a folder: taking the fingerprint of its files")
@@ -120,7 +120,7 @@ def encoder_fingerprint(encoder: params.Encoder) -> dict[str, str]:
 
 
 def evidence_fingerprint(data: params.Data) -> dict[str, str]:
-    """The content of the folder of gold spans, unless it is part of the corpus's own folder."""
+    """A fingerprint of the folder of gold spans, unless it is inside the corpus's folder."""
     folder = corpora.evidence_folder(data)
     if folder is None or Path(data.raw_dir) in folder.parents:
         return {}
@@ -128,7 +128,7 @@ def evidence_fingerprint(data: params.Data) -> dict[str, str]:
 
 
 def open_fingerprint(settings: params.Params) -> dict[str, str]:
-    """The content of a file of open codes. Raises InputError where it cannot be read, or nothing can be measured."""
+    """A fingerprint of a file of open codes. Raises InputError if it is unreadable or nothing could be measured."""
     source = settings.open.codes
     if source is None:
         return {}
@@ -146,7 +146,7 @@ def open_fingerprint(settings: params.Params) -> dict[str, str]:
 
 
 def start_fingerprint(start_from: str | None) -> dict[str, str]:
-    """The content of the folder to start training from, or the commit of a revision. Raises InputError for neither."""
+    """A fingerprint of the folder or revision to start training from. Raises InputError if it is neither."""
     if start_from is None:
         return {}
     if Path(start_from).is_dir():

@@ -10,7 +10,7 @@ from stages.synonyms import pools
 
 log = logging.getLogger("stages.collect_synonyms")
 
-SHARE_OF = 4  # the share of codes with so many candidates is logged; of the paper's M the usual one
+SHARE_OF = 4  # log the share of codes with at least this many candidates (the most common M in the paper)
 
 
 def main() -> None:

@@ -1,4 +1,4 @@
-"""Embed every candidate synonym once, whatever M and criterion choose of them later."""
+"""Embed every candidate synonym once, independently of M and the selection criterion."""
 
 import logging
 

@@ -1,4 +1,4 @@
-"""From predictions to metrics, and to the data of the plots."""
+"""Compute metrics and plot data from predictions."""
 
 import logging
 from dataclasses import replace
@@ -30,11 +30,11 @@ SHOWN_IN_PERCENT = (
 )
 
 Metrics = dict[str, Any]
-Plots = dict[str, pd.DataFrame]  # by the name of their file in metrics/plots
+Plots = dict[str, pd.DataFrame]  # by file name in metrics/plots
 
 
 class Given(NamedTuple):
-    """What all figures are computed from."""
+    """The inputs of all figures."""
 
     val: Predictions
     test: Predictions
@@ -45,7 +45,7 @@ class Given(NamedTuple):
 
 
 def main() -> None:
-    """Compute everything, then write metrics/*.json, metrics/plots/*.csv, and what counting takes."""
+    """Compute everything, then write metrics/*.json, metrics/plots/*.csv and models/counting.safetensors."""
     settings = params.load()
     threads.limit(settings.compute.threads)
     given = read(settings)
@@ -74,7 +74,7 @@ def main() -> None:
 
 
 def read(settings: params.Params) -> Given:
-    """Raises InputError where predictions are missing or do not fit."""
+    """Raises InputError if predictions are missing or do not fit."""
     codes = io.read_json(paths.LABEL_CODES)
     val, test = (load_part(part, predictions_folder(), len(codes)) for part in SCORED)
     resampling = Resampling(test.patients, settings.evaluate.bootstrap, settings.evaluate.seed)
@@ -82,7 +82,7 @@ def read(settings: params.Params) -> Given:
 
 
 def load_part(part: str, folder: Path, n_columns: int) -> Predictions:
-    """Targets and predictions of one part. Raises InputError where they are missing or do not fit."""
+    """Targets and predictions of one part. Raises InputError if they are missing or do not fit."""
     path = paths.predictions(folder, part)
     logits = read_logits(path)
     targets = io.read_csr(paths.targets(part))
@@ -97,7 +97,7 @@ def load_part(part: str, folder: Path, n_columns: int) -> Predictions:
 
 
 def classify(given: Given) -> tuple[Metrics, Plots]:
-    """Classification: at 0.5, at thresholds tuned on validation, over present codes, and broken down."""
+    """Classification at 0.5, at thresholds tuned on validation, over present codes, and by code, band and length."""
     val, test, resampling = given.val, given.test, given.resampling
     shared = tuning.shared_threshold(val.targets, val.probabilities)
     by_code = tuning.code_thresholds(val.targets, val.probabilities)
@@ -139,7 +139,7 @@ def classify(given: Given) -> tuple[Metrics, Plots]:
 
 
 def calibrate(given: Given, platt: np.ndarray) -> tuple[Metrics, Plots]:
-    """Calibration as predicted, after a temperature, and after Platt's slopes and intercepts (2, C)."""
+    """Calibration as predicted, with a temperature, and with Platt's slopes and intercepts (2, C)."""
     val, test, bins = given.val, given.test, given.settings.evaluate.bins
     temperature = tuning.fit_temperature(val.targets, val.logits)
 
@@ -159,9 +159,9 @@ def calibrate(given: Given, platt: np.ndarray) -> tuple[Metrics, Plots]:
 
 
 def select(given: Given) -> tuple[Metrics, Plots]:
-    """What may go without a person, by the probabilities as they are.
+    """Selective coding by the uncalibrated probabilities.
 
-    Maps fitted on the validation documents would keep their promises there alone.
+    Recalibration fitted on the same validation documents would keep its promises only there.
     """
     promised = given.settings.selective
     thresholds = selective.choose(given.val, promised.precision, promised.recall)
@@ -182,7 +182,7 @@ def select(given: Given) -> tuple[Metrics, Plots]:
 
 
 def quantify(given: Given, platt: np.ndarray) -> tuple[Metrics, Plots, Counting]:
-    """All quantifiers' errors, and what it takes to count by the best of them."""
+    """All quantifiers' errors, and what counting with the best of them needs."""
     settings = given.settings.quantifier
     networks = {"mlp": load_mlp(paths.QUANTIFIER)}
     if is_joint():
@@ -205,10 +205,10 @@ def quantify(given: Given, platt: np.ndarray) -> tuple[Metrics, Plots, Counting]
 
 
 def score_officially(given: Given, threshold: float) -> tuple[dict[str, Metrics], dict[str, str]]:
-    """CodiEsp's own evaluation by part, and its predictions in the form of its script, by file name.
+    """CodiEsp's official evaluation by part, and predictions in its script's format by file name.
 
-    The cases without a code of the label set count too. Intervals are over cases, each of which is a patient of its
-    own. Nothing where the corpus has no evaluation of its own.
+    Cases without any code of the label set count too. Intervals are over cases, each a different patient. Empty if the
+    corpus has no official evaluation.
     """
     figures, submission = {}, {}
     gold = io.read_json(paths.GOLD)
@@ -230,7 +230,7 @@ def score_officially(given: Given, threshold: float) -> tuple[dict[str, Metrics]
 
 
 def paper_metrics(classified: Metrics, calibrated: Metrics, quantified: Metrics) -> dict[str, float]:
-    """What the paper's tables have of test, in percent (RAE as it is); errors by the model's own quantifier."""
+    """The test figures of the paper's tables in percent (RAE unscaled), AE and RAE by the model's own quantifier."""
     figures = {name: classified[name] for name in SHOWN_IN_PERCENT}
     errors = quantified["clq" if "clq" in quantified else "mlp"]
     figures |= {"mece": calibrated["mece"], "ae": errors["ae"]}

@@ -1,8 +1,8 @@
-"""Which words made the codes, whether they are those that humans annotated, and whether the model needs them.
+"""Which words led to each code, whether they match human annotation, and whether the model needs them.
 
-Plausibility takes gold spans (data/splits/evidence.parquet), faithfulness takes none; both are of test documents.
-A model of MIMIC-IV is scored by MDACE's charts, which are texts of another corpus. Scores drawn at random stand beside
-every attribution as the floor. Nothing of a text is written.
+Plausibility needs gold spans (data/splits/evidence.parquet), faithfulness does not; both are for test documents.
+Models of MIMIC-IV are scored on MDACE's charts, which are texts of another corpus. Random scores serve as the floor for
+every attribution. No text is written.
 """
 
 import logging
@@ -38,7 +38,7 @@ RANDOM = "random"
 
 @dataclass(frozen=True)
 class Explainer:
-    """A model with what its attributions need."""
+    """A model and everything its attributions need."""
 
     model: CodingModel
     tokenizer: Any
@@ -47,19 +47,19 @@ class Explainer:
     rng: np.random.Generator
 
     def token_scores(self, words: Words, codes: Sequence[int]) -> Iterator[tuple[str, np.ndarray]]:
-        """Each method's scores (K, n) of the tokens of a document, 0 for special and unread ones; random ones last."""
+        """Each method's scores (K, n) of a document's tokens, 0 for special and unread ones; random ones last."""
         real = words.word >= 0
         for method in self.methods:
             scores = attribute(self.model, words.ids, self.special, codes, method).scores
             yield method, np.where(real, scores, 0)
-        by_word = self.rng.random((len(codes), len(words.spans) + 1))  # one draw a word, whatever its pieces
+        by_word = self.rng.random((len(codes), len(words.spans) + 1))  # one draw per word, however many tokens it has
         yield RANDOM, by_word[:, words.word] * real
 
 
 def collect_pairs(
     explainer: Explainer, texts: Mapping[str, str], spans: pd.DataFrame, codes: Sequence[str]
 ) -> dict[str, list[Pair]]:
-    """Method -> the pairs of a document, numbered as `texts` are, and a code that has spans there."""
+    """Method -> the pairs of a document (numbered as in `texts`) and a code with gold spans in it."""
     column = {code: i for i, code in enumerate(codes)}
     pairs: dict[str, list[Pair]] = {}
     bar = progress_bar(texts.items(), desc="annotated documents", unit="document")
@@ -79,7 +79,7 @@ def collect_pairs(
 def collect_cases(
     explainer: Explainer, texts: Mapping[str, str], predicted: Mapping[str, np.ndarray]
 ) -> dict[str, list[tuple[int, Case]]]:
-    """Method -> document's number and case, of every code that is predicted for one of the documents."""
+    """Method -> (document number, case) for every code predicted for one of the documents."""
     cases: dict[str, list[tuple[int, Case]]] = {}
     bar = progress_bar(texts.items(), desc="assigned codes", unit="document")
     for number, (document_id, text) in enumerate(bar):
@@ -94,22 +94,22 @@ def collect_cases(
 
 
 def sample_documents(texts: pd.Series, at_most: int, seed: int) -> dict[str, str]:
-    """At most so many of the texts (by document id), in their order."""
+    """At most `at_most` of the texts, by document id and in their order."""
     chosen = np.random.default_rng(seed).permutation(len(texts))[:at_most]
     return texts.iloc[np.sort(chosen)].to_dict()
 
 
 def resample(patients: pd.Series, settings: params.Evaluate) -> Resampling:
-    """By what the intervals of figures over these patients' documents are drawn."""
+    """The resampling for intervals of figures over these patients' documents."""
     return Resampling(patients.to_numpy(), settings.bootstrap, settings.seed)
 
 
 def measure_plausibility(
     explainer: Explainer, texts: dict[str, pd.Series], spans: pd.DataFrame, codes: list[str], settings: params.Params
 ) -> tuple[dict[str, Any], int]:
-    """The plausibility of each method on test documents, cut off where it is best on validation ones; their number.
+    """Each method's plausibility on test documents, at the best cut-off on validation, and their number.
 
-    Without annotated validation documents there is no cut-off, and no figure that needs one.
+    Without annotated validation documents there is no cut-off and no figure that needs one.
     """
     pairs: dict[str, dict[str, list[Pair]]] = {}
     chosen: dict[str, dict[str, str]] = {}
@@ -124,7 +124,7 @@ def measure_plausibility(
         chosen_on = pairs["val"].get(method)
         cutoff = plausibility.best_cutoff(chosen_on) if chosen_on else 0
         statistics = plausibility.statistics(test_pairs, len(chosen["test"]), cutoff)
-        if not chosen_on:  # a cut-off chosen on test documents would flatter
+        if not chosen_on:  # a cut-off chosen on test would be optimistic
             statistics = {name: it for name, it in statistics.items() if name not in plausibility.AT_CUTOFF}
         measured[method] = uncertainty.figures(statistics, resampling)
         if chosen_on:
@@ -139,7 +139,7 @@ def measure_faithfulness(
     settings: params.Params,
     accelerator: Accelerator,
 ) -> tuple[dict[str, Any], int]:
-    """The faithfulness of each method on test documents, and how many there are."""
+    """Each method's faithfulness on test documents, and their number."""
     test = texts["all"].loc[texts["all"].index.isin(predicted)]
     chosen = sample_documents(test, settings.explain.documents, settings.evaluate.seed)
     resampling = resample(texts["patients"].loc[list(chosen)], settings.evaluate)
@@ -164,7 +164,7 @@ def measure_faithfulness(
 
 
 def count_traps(spans: pd.DataFrame, predicted: Mapping[str, np.ndarray], codes: list[str]) -> dict[str, int]:
-    """How many codes test documents name without having them, and how many of those the model assigns."""
+    """How many codes test documents mention without having them, and how many of those the model assigns."""
     in_test = spans[spans["trap"] & spans["document_id"].isin(predicted)]
     named = in_test[["document_id", "code"]].drop_duplicates()
     assigned = [

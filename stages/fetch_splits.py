@@ -1,7 +1,7 @@
 """Fetch the published split files that data.subset needs, from the web or from where the user put them.
 
-They are checked and copied into an output of their own, so that a later run, an experiment in a queue for one, needs
-neither the network nor what lies outside git and DVC. For other splits there is nothing to fetch.
+They are checked and copied to an output, so that later runs, such as queued experiments, need neither the network nor
+untracked files. Other splits need no files.
 """
 
 import logging

@@ -1,7 +1,7 @@
-"""Turn code lists into targets, and `model.type` into what each later stage reads of it.
+"""Turn code lists into targets, and `model.type` into small files for each later stage.
 
-Later stages depend on small files of data/labels, never on `model.type` itself, so a change of type or of
-the synonyms reruns only the stages for which something is different.
+Later stages depend on these files in data/labels, never on `model.type` itself, so a change of type or synonyms reruns
+only the stages it affects.
 """
 
 import logging
@@ -21,9 +21,9 @@ log = logging.getLogger("stages.labelize")
 
 
 def one_hot(code_lists: list[list[str]], codes: list[str]) -> sp.csr_array:
-    """Targets of documents, (N, C) uint8: 1 where a document carries a code.
+    """Targets of documents, (N, C) uint8: 1 if a document has a code.
 
-    `codes` is the label set, one column each. Raises InputError for a code that is not in it.
+    `codes` is the label set, in column order. Raises InputError for a code outside it.
     """
     column = {code: index for index, code in enumerate(codes)}
     try:
@@ -36,7 +36,7 @@ def one_hot(code_lists: list[list[str]], codes: list[str]) -> sp.csr_array:
 
 
 def draw_withheld(codes: list[str], number: int, seed: int) -> set[str]:
-    """So many of the codes, at random. Raises InputError where none would be left to train."""
+    """`number` random codes. Raises InputError if none would be left to train on."""
     if number >= len(codes):
         raise InputError(f"data.withheld: {number} leaves none of the {len(codes)} codes to train")
     return set(random.Random(f"{seed} withheld").sample(codes, number))

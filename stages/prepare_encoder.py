@@ -1,4 +1,4 @@
-"""The encoder: the small built-in one, pre-trained on the training documents, or one from the hub or a folder."""
+"""Prepare the encoder: pre-train the small built-in one on the training documents, or take one from hub or folder."""
 
 import copy
 import logging
@@ -14,11 +14,11 @@ from stages.encoder.pretrained import load_pretrained, save_pretrained
 
 log = logging.getLogger("stages.prepare_encoder")
 
-TRIED = 50  # training documents that a tokenizer is tried on
+TRIED = 50  # training documents to try the tokenizer on
 
 
 def train_builtin(encoder: params.Encoder) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
-    """The built-in encoder, from the training documents and the candidate synonyms."""
+    """The built-in encoder, pre-trained on the training documents and the candidate synonyms."""
     recipe = Recipe(steps=encoder.steps)
     texts = pd.read_parquet(paths.split("train"), columns=["text"])["text"]
     synonyms = io.read_json(paths.CANDIDATES)
@@ -30,7 +30,7 @@ def train_builtin(encoder: params.Encoder) -> tuple[PreTrainedModel, PreTrainedT
 
 
 def try_tokenizer(tokenizer: PreTrainedTokenizerBase, encoder: params.Encoder) -> None:
-    """Log how many tokens of phrases and training documents are unknown. Raises InputError where they are many."""
+    """Log the share of unknown tokens in phrases and training documents. Raises InputError if it is too high."""
     phrases = sorted({phrase for candidates in io.read_json(paths.CANDIDATES).values() for phrase in candidates})
     share = tokenizers.unknown_share(tokenizer, phrases)
     tokenizers.check_unknown("the candidate synonyms", share, "take another encoder.source")

@@ -1,4 +1,4 @@
-"""Read the corpus, deal its documents to train, val and test, and describe the parts."""
+"""Read the corpus, split its documents into train, val and test, and describe the parts."""
 
 import gc
 import logging
@@ -52,13 +52,13 @@ def main() -> None:
 
 
 def load(data: params.Data) -> tuple[Subset, Corpus, dict[str, str]]:
-    """The subset, its corpus, and the part of each of its documents by document id."""
+    """The subset, its corpus, and the part of each document by document id."""
     description, subset = corpora.describe(data)
     if not Path(data.raw_dir).is_dir():
         raise InputError(f"data.raw_dir: {data.raw_dir} is not a folder; it should be {description.folder}")
     if data.evidence_dir is not None and corpora.evidence_folder(data) is None:
         log.warning("data.evidence_dir is the embedded corpus's, and this is another corpus: it is left out")
-    # The split files are read first: they are small, and may be wrong.
+    # Split files first: they are small and fail fast.
     published = split_files.load(paths.SPLIT_FILES, subset.split_files) if data.split == "published" else None
     if subset.codes_file is not None:
         subset = replace(subset, fixed=split_files.read_codes(paths.SPLIT_FILES / subset.codes_file))
@@ -73,9 +73,9 @@ def load(data: params.Data) -> tuple[Subset, Corpus, dict[str, str]]:
 
 
 def split_by_admission(split: dict[str, str], corpus: Corpus) -> dict[str, str]:
-    """The part of each document by that of its admission, and of each admission that has none here.
+    """The part of each document by its admission, and of each admission without a document here.
 
-    Raises InputError for a split of other admissions.
+    Raises InputError if the split is of other admissions.
     """
     ids = {one.document_id: corpus.admission_of.get(one.document_id, one.document_id) for one in corpus.documents}
     part_of = {document_id: split[admission] for document_id, admission in ids.items() if admission in split}
@@ -89,7 +89,7 @@ def split_by_admission(split: dict[str, str], corpus: Corpus) -> dict[str, str]:
 
 
 def keep_codes(corpus: Corpus, kept: set[str]) -> Corpus:
-    """The corpus with some of its codes alone, and without the documents that have none of them."""
+    """The corpus reduced to the codes `kept` and the documents that have one of them."""
     cut = (one._replace(codes=[code for code in one.codes if code in kept]) for one in corpus.documents)
     documents = [document for document in cut if document.codes]
     n_without = corpus.counts["documents_without_kept_code"] + len(corpus.documents) - len(documents)
@@ -99,7 +99,7 @@ def keep_codes(corpus: Corpus, kept: set[str]) -> Corpus:
 
 
 def split_documents(corpus: Corpus, part_of: dict[str, str]) -> dict[str, list[Document]]:
-    """The documents of each part, each code once."""
+    """The documents of each part, without repeated codes."""
     return {
         part: [
             document._replace(codes=sorted(set(document.codes)))
@@ -111,7 +111,7 @@ def split_documents(corpus: Corpus, part_of: dict[str, str]) -> dict[str, list[D
 
 
 def stratify_documents(documents: list[Document], seed: int) -> dict[str, str]:
-    """Document -> part, by stratification over subjects, so that no subject is in two parts."""
+    """Document -> part, stratified by subject so that no subject is in two parts."""
     subjects: dict[str, list[str]] = {}
     for document in documents:
         subjects.setdefault(document.subject_id, []).extend(document.codes)
@@ -120,7 +120,7 @@ def stratify_documents(documents: list[Document], seed: int) -> dict[str, str]:
 
 
 def describe(parts: dict[str, list[Document]], counts: dict[str, int], subset: Subset, split: str) -> dict[str, Any]:
-    """The statistics of all parts; for a published split, the published sizes beside them."""
+    """The statistics of all parts, with the published sizes for a published split."""
     whole = statistics.code_counts(document for documents in parts.values() for document in documents)
     n_codes = len(subset.fixed or ()) if subset.codes_file else len(whole)
     metrics: dict[str, Any] = {"codes": n_codes, "counts": counts}
@@ -141,10 +141,10 @@ def describe(parts: dict[str, list[Document]], counts: dict[str, int], subset: S
 
 
 def check_words(documents: list[Document], form: str) -> None:
-    """Say how many documents have next to no words.
+    """Report how many documents have almost no words.
 
-    Raises InputError where they are many: the columns may be exchanged. Not for a table, whose user names the column of
-    the text, and not for so few documents that a share says little.
+    Raises InputError if they are many, as columns may be swapped; except for a custom table, whose user names the text
+    column, and for too few documents to judge.
     """
     n_short = sum(len(document.text.split(maxsplit=FEW_WORDS)) < FEW_WORDS for document in documents)
     if form != "table" and n_short > SHORT_SHARE * len(documents) and len(documents) >= FEW_DOCUMENTS:
@@ -169,7 +169,7 @@ def _compare(what: str, found: int, expected: int) -> None:
 def write(
     parts: dict[str, list[Document]], corpus: Corpus, origin: dict[str, Any], listed: frozenset[str] | None = None
 ) -> None:
-    """Write the parts and the label set (the codes that their documents carry, or those `listed`), all or nothing."""
+    """Write the parts and the label set (the codes of their documents, or those `listed`), all or nothing."""
     carried = listed or {code for documents in parts.values() for document in documents for code in document.codes}
     with io.whole_directory(paths.SPLITS) as folder:
         for part, documents in (parts | {UNCODED: corpus.uncoded, CHARTS: corpus.charts}).items():
@@ -184,9 +184,9 @@ def write(
 
 
 def evidence_table(corpus: Corpus, parts: dict[str, list[Document]]) -> pd.DataFrame:
-    """Where the codes of the label set are named in which documents, and the part that each counts for.
+    """The gold spans of codes in the label set, with the part that each counts for.
 
-    A training document counts for none but train, whatever a list says: a model knows it.
+    A training document only counts for train, whatever a list says, because the model has seen it.
     """
     own = {document.document_id: part for part, documents in parts.items() for document in documents}
     own |= dict.fromkeys((chart.document_id for chart in corpus.charts), CHARTS)
@@ -207,12 +207,12 @@ def evidence_table(corpus: Corpus, parts: dict[str, list[Document]]) -> pd.DataF
 
 
 def _batches(documents: list[Document]) -> Iterator[pa.RecordBatch]:
-    """The documents as table rows, some at once, so that the texts are never in memory twice."""
+    """The documents as table rows in batches, so that the texts are never in memory twice."""
     for start in range(0, len(documents), ROWS_AT_ONCE):
         rows = [document._asdict() for document in documents[start : start + ROWS_AT_ONCE]]
         yield pa.RecordBatch.from_pylist(rows, schema=SCHEMA)
 
 
 if __name__ == "__main__":
-    gc.disable()  # none of the millions of small objects is in a cycle; looking for one takes a tenth of the time
+    gc.disable()  # millions of small objects, no cycles: the collector would take a tenth of the time
     run(main)

@@ -1,8 +1,8 @@
-"""Score open codes, those that training has not seen, by their words, and measure what that is worth.
+"""Score open codes, which training has not seen, by their phrases, and measure how well that works.
 
-The mix of what is known of a document and a code is fitted on validation documents, and measured on test ones, over
-the trained codes and all open ones whose truth is known: those of `open.codes` and those that `data.withheld` keeps
-from training (METHOD.md, section 15).
+The mix of features of a document and a code is fitted on validation documents and measured on test ones, over the
+trained codes and all open ones with known truth: those of `open.codes` and those that `data.withheld` keeps from
+training (METHOD.md, section 15).
 """
 
 import logging
@@ -34,10 +34,10 @@ from stages.synonyms.selection import UNKNOWN
 
 log = logging.getLogger("stages.score_open")
 
-MOST_DOCUMENTS = 500  # validation and test documents each, drawn at random from more
+MOST_DOCUMENTS = 500  # of validation and of test documents, sampled if there are more
 SIMILAR = [place for place, name in enumerate(FEATURES) if name.startswith("similarity")]
 COUNT, OVERLAP = FEATURES.index("count"), FEATURES.index("overlap")
-LOWEST = -1e6  # the score of what is not scored
+LOWEST = -1e6  # the score of pairs that are not scored
 LOGITS = [FEATURES.index("logit_trained"), FEATURES.index("logit_open")]
 
 
@@ -70,7 +70,7 @@ def main() -> None:
 def prepare(
     source: str | None, labels: dict[str, Any], truth: Mapping[str, Mapping[str, Sequence[str]]], device: Device
 ) -> tuple[Scorer, Pool, Mapping[str, int]]:
-    """The scorer of the model that was trained last, the phrases of its codes, and the counts of training documents."""
+    """The latest model's scorer, the phrases of its codes, and the counts of training documents by code."""
     codes, candidates, withheld = io.read_json(paths.LABEL_CODES), io.read_json(paths.CANDIDATES), labels["withheld"]
     trained = {code: candidates[code] or [UNKNOWN] for code in codes}
     open_codes = {code: candidates[code] for code in withheld if candidates[code]}
@@ -85,7 +85,7 @@ def prepare(
 
 
 def gold_codes() -> dict[str, dict[str, list[str]]]:
-    """Part -> document -> all its codes: of an official evaluation, or as the splits have them."""
+    """Part -> document -> all its codes, from the official evaluation if there is one, or from the splits."""
     if gold := io.read_json(paths.GOLD):
         return gold
     tables = {part: pd.read_parquet(paths.split(part), columns=["document_id", "codes"]) for part in ("train", *SCORED)}
@@ -97,7 +97,7 @@ def gold_codes() -> dict[str, dict[str, list[str]]]:
 
 @dataclass(frozen=True)
 class Part:
-    """Documents of one part: their gold codes, texts and pairs, and which of all codes each carries (N, C)."""
+    """Documents of one part: their gold codes, texts and pairs, and which of all codes each one has (N, C)."""
 
     gold: dict[str, Sequence[str]]
     texts: list[str]
@@ -105,12 +105,12 @@ class Part:
     targets: np.ndarray
 
     def true_pairs(self) -> np.ndarray:
-        """Whether each of the pairs, one document after the other, is true."""
+        """Whether each pair is true, document by document."""
         return np.concatenate([row[pair.codes] for row, pair in zip(self.targets, self.pairs, strict=True)])
 
 
 def collect(scorer: Scorer, part: str, gold: Mapping[str, Sequence[str]], seed: int) -> Part:
-    """The documents of a part and the uncoded cases that belong to it, or so many of them, with their pairs."""
+    """The documents of a part and its uncoded cases, or a sample of them, with their pairs."""
     places: dict[str, Any] = {}
     for source in (part, UNCODED):
         documents = load_documents(source, model_folder(), scorer.model.architecture, targets=False)
@@ -129,7 +129,7 @@ def collect(scorer: Scorer, part: str, gold: Mapping[str, Sequence[str]], seed: 
 
 
 def scores_by(fitted: Mix) -> dict[str, Callable[[np.ndarray], np.ndarray]]:
-    """Name -> the score of pairs from their features (n, F): of the mix, and of what goes into it by itself."""
+    """Name -> a score of pairs from their features (n, F): the mix, and its components on their own."""
     return {
         "mix": fitted.probabilities,
         "trained_codes": lambda f: np.where(f[:, FEATURES.index("trained")] == 1, f[:, LOGITS[0]], LOWEST),
@@ -140,7 +140,7 @@ def scores_by(fitted: Mix) -> dict[str, Callable[[np.ndarray], np.ndarray]]:
 
 
 def shuffle(pair: Pairs, counts: np.ndarray, n_trained: int, seed: int) -> Pairs:
-    """The pairs as if each open code had the phrases of another one: the floor of what phrases are worth."""
+    """The pairs as if each open code had another one's phrases: the floor for what phrases contribute."""
     names = np.arange(len(counts))
     names[n_trained:] = n_trained + np.random.default_rng(seed).permutation(len(counts) - n_trained)
     features = pair.features.copy()
@@ -151,9 +151,9 @@ def shuffle(pair: Pairs, counts: np.ndarray, n_trained: int, seed: int) -> Pairs
 def measure(
     scorer: Scorer, fitted: Mix, parts: Mapping[str, Part], evaluation: params.Evaluate
 ) -> tuple[dict[str, Any], pd.DataFrame]:
-    """The figures of the mix, of its parts, of a lookup of phrases and of shuffled phrases, on test documents.
+    """The test figures of the mix, its components, a phrase lookup and shuffled phrases.
 
-    Also the mix's reliability diagram, of trained and of open codes.
+    Also the mix's reliability diagram for trained and for open codes.
     """
     index, n_trained, val, test = scorer.index, scorer.n_trained, parts["val"], parts["test"]
     groups = figures.groups_of(scorer.counts, n_trained)

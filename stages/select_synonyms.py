@@ -20,7 +20,7 @@ log = logging.getLogger("stages.select_synonyms")
 def main() -> None:
     settings = params.load()
     synonyms, n_workers = settings.synonyms, settings.compute.threads
-    threads.limit(1)  # processes, not threads, share the work
+    threads.limit(1)  # parallelism is by processes
     candidates = io.read_json(paths.CANDIDATES)
     titles = {code: next(iter(entry["titles"]), "") for code, entry in io.read_json(paths.CODES).items()}
     problems = distances(candidates, load_file(paths.EMBEDDINGS)["embeddings"])
@@ -45,7 +45,7 @@ def main() -> None:
 
 
 def distances(candidates: dict[str, list[str]], embeddings: np.ndarray) -> selection.Problems:
-    """The distances among the candidates of every code that has some, from embeddings (sum of candidates, d)."""
+    """The distances among the candidates of every code that has any, from all candidates' embeddings (n, d)."""
     stops = np.cumsum([len(candidates[code]) for code in sorted(candidates)])
     if len(embeddings) != stops[-1]:
         raise InputError(f"{paths.EMBEDDINGS} has {len(embeddings)} rows for {stops[-1]} candidates; run `dvc repro`")
@@ -56,7 +56,7 @@ def distances(candidates: dict[str, list[str]], embeddings: np.ndarray) -> selec
 
 
 def report(solutions: dict[str, mdp.Solution]) -> None:
-    """Log how many answers are proven, and which are not."""
+    """Log how many solutions are proven, and which are not."""
     unproven = sorted(code for code, solution in solutions.items() if not solution.proven)
     log.info("%d of %d answers are proven optimal", len(solutions) - len(unproven), len(solutions))
     if unproven:
@@ -71,7 +71,7 @@ def statistics(
     M: int,
     sizes: dict[str, int],
 ) -> dict:
-    """What metrics/synonyms.json says. What is said of proofs is null where there was nothing to prove (rand)."""
+    """The content of metrics/synonyms.json; entries on proofs are null if there was nothing to prove (rand)."""
     proofs = solutions.values()
     return {
         "codes": len(sizes),
@@ -88,7 +88,7 @@ SOLUTION = ("objective", "bound", "gap", "proven", "method")
 
 
 def solution_rows(solutions: dict[str, mdp.Solution], sizes: dict[str, int]) -> Iterable[tuple]:
-    """What is known of every answer."""
+    """One row per solution."""
     return (
         (code, sizes[code], *(getattr(solution, name) for name in SOLUTION))
         for code, solution in sorted(solutions.items())
@@ -96,7 +96,7 @@ def solution_rows(solutions: dict[str, mdp.Solution], sizes: dict[str, int]) -> 
 
 
 def write_table(path: Path, selected: dict[str, list[str]], titles: dict[str, str]) -> None:
-    """Write what was chosen as a table to be read."""
+    """Write the selection as a table for people to read."""
     lines = ["| code | title | synonyms |", "|---|---|---|"]
     lines += [f"| {code} | {titles[code]} | {' · '.join(selected[code])} |" for code in sorted(selected)]
     with io.whole_file(path) as partial:

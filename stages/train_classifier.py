@@ -29,7 +29,7 @@ def metrics(logits: np.ndarray, targets: np.ndarray) -> dict[str, float]:
 
 
 def initial_model(architecture: Architecture, seed: int, device: torch.device | str) -> CodingModel:
-    """The model that training begins with, on models/encoder, for the codes and synonyms in data/labels."""
+    """The initial model, built on models/encoder for the codes and synonyms in data/labels."""
     codes, synonyms = io.read_json(paths.LABEL_CODES), io.read_json(paths.HEAD_SYNONYMS)
     phrases = [synonyms[code] for code in codes] if architecture.head == "msam" else None
     torch.manual_seed(seed)

@@ -1,6 +1,6 @@
-"""Go on training the classifier together with the quantifier (CLQ), each from where it ended on its own.
+"""Continue training the classifier and the quantifier jointly (CLQ).
 
-For other types there is nothing to do, and what is written says so.
+For other types there is nothing to do, and the output says so.
 """
 
 import logging
@@ -35,14 +35,14 @@ def metrics(logits: np.ndarray, targets: np.ndarray) -> dict[str, float]:
 
 
 def training_settings(settings: params.Params) -> params.Train:
-    """The settings of joint training: those of `clq`, and of `train` where `clq` says nothing."""
+    """The settings of joint training: those of `clq`, and otherwise those of `train`."""
     only_new_models = {"start_from": None, "warmup": 0.0, "output_learning_rate": None}
     joint = settings.clq.model_dump(include={"learning_rate", "epochs", "patience", "seed"})
     return settings.train.model_copy(update=only_new_models | joint)
 
 
 def train_both(settings: params.Params) -> None:
-    """Train both, write the better model, its quantifier and its predictions into models/joint."""
+    """Train both and write the best model, its quantifier and its predictions to models/joint."""
     accelerator = devices.start(settings.compute)
     training = training_settings(settings)
     loss = settings.clq.model_dump(include={"lambda_", "delta", "memory"})
@@ -82,7 +82,7 @@ def train_both(settings: params.Params) -> None:
 
 
 def joint_loss(quantifier: nn.Module, train: Documents, clq: params.Clq, process: int) -> JointLoss:
-    """The loss of joint training, with the running sums of one process's groups."""
+    """The joint loss, with the running sums of this process's groups."""
     assert train.targets is not None
     groups = GroupSums(len(train), train.targets.shape[1], clq.seed, process)
     return JointLoss(quantifier, groups, clq.lambda_, clq.delta, keep_sums=clq.memory == "original")

@@ -1,4 +1,4 @@
-"""Train the network that turns the mean probabilities of a group of documents into the prevalence of every code."""
+"""Train the network that maps a group's mean probabilities to the prevalence of every code."""
 
 import logging
 
@@ -17,13 +17,13 @@ from stages.quantification.sampling import group_means, training_groups
 
 log = logging.getLogger("stages.train_quantifier")
 
-SHARED_WEIGHTS = 500_000  # a layer of fewer weights costs several threads more in waiting than it saves
+SHARED_WEIGHTS = 500_000  # below this many weights in a layer, one thread is faster than several
 
 
 def train(
     probabilities: np.ndarray, targets: sp.csr_array, settings: params.Quantifier, device: torch.device | str = "cpu"
 ) -> tuple[PrevalenceMLP, list[dict[str, float]]]:
-    """The network and its losses by epoch, from validation probabilities (N, C) and targets (N, C)."""
+    """The network and its losses by epoch, trained on validation probabilities (N, C) and targets (N, C)."""
     n_documents, n_codes = targets.shape
     groups = training_groups(n_documents, settings.train_samples, settings.seed)
     pcc, prevalence = group_means(groups, probabilities), group_means(groups, targets)

@@ -1,13 +1,12 @@
-"""Code notes of your own, and show the words that made each code: `python -m tools.code_notes NOTE.txt ...`.
+"""Code your own notes and show the words behind each code: `python -m tools.code_notes NOTE.txt ...`.
 
-    python -m tools.code_notes note.txt folder/                   a table per note on the terminal
-    python -m tools.code_notes notes.csv --html coded.html         also .jsonl, each with a column `text`
+    python -m tools.code_notes note.txt folder/                   a table per note in the terminal
+    python -m tools.code_notes notes.csv --html coded.html         also .jsonl, with a column `text`
     python -m tools.code_notes note.txt --icd10cm                  also codes that training has not seen, by their words
     cat note.txt | python -m tools.code_notes - --json coded.json
 
-The model is what the pipeline made last, an experiment's (`--revision`), or a folder that `python -m tools.export`
-wrote (`--model`). A note goes through the cleaning of the corpus that the model learned from. Nothing is written but
-what is asked for.
+The model is the pipeline's latest, an experiment's (`--revision`), or a folder written by `python -m tools.export`
+(`--model`). Notes are cleaned like the corpus that the model was trained on. Only the requested outputs are written.
 """
 
 import argparse
@@ -51,7 +50,7 @@ def rows(notes: Sequence[CodedNote]) -> Iterator[dict[str, Any]]:
 
 
 def at_least_one(text: str) -> int:
-    """A number of codes from the command line."""
+    """A positive number from the command line."""
     if not text.isdecimal() or not int(text):
         raise argparse.ArgumentTypeError(f"{text} should be 1 or more")
     return int(text)
@@ -77,7 +76,7 @@ def main() -> None:
         read_pool(options.also)
     if not notes:
         raise InputError("there is no note")
-    from tools.notes.coding import code_notes  # takes seconds, so the inputs are looked at first
+    from tools.notes.coding import code_notes  # takes seconds, so check the inputs first
 
     coded, about = code_notes(notes, options.codes, options.model, options.revision, also)
     listed = list(rows(coded))

@@ -1,14 +1,14 @@
-"""How often each code occurs in a group of notes, with 95 % intervals: `python -m tools.count_codes FOLDER ...`.
+"""Count the codes in a group of notes, with 95 % intervals: `python -m tools.count_codes FOLDER ...`.
 
     python -m tools.count_codes folder/ --html counts.html         also .csv, .jsonl, - and files, as tools.code_notes
-    python -m tools.count_codes --part test                        a part of the corpus, whose true numbers are shown
+    python -m tools.count_codes --part test                        a part of the corpus, with its true counts
     python -m tools.count_codes notes.csv --model FOLDER --json counts.json
 
-By the quantifier that had the lowest error in groups of validation documents (`--method` takes another), beside the
-number of notes that are assigned the code one by one. The interval is of the number of notes in this group that carry
-the code. It covers what validation leaves open of the classifier's rates, and chance; it takes notes for independent,
-and for notes that differ from the validation documents in how often a code occurs, not in how it is written. Where
-that is refuted, a warning says so.
+Counts are by the quantifier with the lowest error on groups of validation documents (or `--method`), shown with the
+number of notes that are assigned the code individually. The interval is for the number of notes in this group that have
+the code. It covers chance and the uncertainty about the classifier's rates after validation. It assumes that notes are
+independent and differ from the validation documents only in how often codes occur, not in how they are written; if a
+test rejects this, a warning says so.
 """
 
 import argparse
@@ -60,7 +60,7 @@ def main() -> None:
     notes = sources.read_all(options)
     if not notes and not options.part:
         raise InputError("there is no note")
-    from tools.notes.counted import count_notes  # takes seconds, so the inputs are looked at first
+    from tools.notes.counted import count_notes  # takes seconds, so check the inputs first
 
     counted, about = count_notes(notes, options.part, options.model, options.revision, options.method)
     rows = [asdict(count) for count in counted.codes]

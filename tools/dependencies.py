@@ -1,7 +1,7 @@
 """Write the code of each stage into the `deps:` of dvc.yaml: `python -m tools.dependencies`.
 
-A stage reruns when a file that it depends on changes, so the lists hold exactly the code that it imports. All other
-lines of dvc.yaml stay as they are.
+A stage reruns when a file that it depends on changes, so these lists hold exactly the code it imports. All other lines
+of dvc.yaml are left unchanged.
 """
 
 import logging

@@ -1,7 +1,7 @@
-"""Write the model as a folder that stands alone: `python -m tools.export FOLDER`.
+"""Export the model as a self-contained folder: `python -m tools.export FOLDER`.
 
-Weights, tokenizer, codes and titles, threshold, temperature and cleaning rule, and a model card made from the metrics
-in the form of the Hugging Face hub. `python -m tools.code_notes --model FOLDER` codes notes with it, anywhere.
+It has weights, tokenizer, codes and titles, threshold, temperature and cleaning rule, and a model card in the Hugging
+Face hub's format with the metrics. `python -m tools.code_notes --model FOLDER` codes notes with it, anywhere.
 """
 
 import argparse
@@ -21,7 +21,7 @@ log = logging.getLogger("tools.export")
 
 
 def card(kit: Kit, figures: dict[str, float], intervals: dict[str, Any], protected: bool) -> str:
-    """The model card: what it was trained on, how good it is, what it is for and what not."""
+    """The model card: training data, figures, intended use and limits."""
     corpus = f"{kit.about['format']} {kit.about['subset']}"
     shown = "\n".join(
         f"| {name} | {value:.2f} | {_interval(intervals.get(name))} |" for name, value in sorted(figures.items())
@@ -58,7 +58,7 @@ Use: `python -m tools.code_notes --model THIS_FOLDER note.txt`, in the repositor
 
 
 def promise(kit: Kit) -> str:
-    """What is promised of codes that no person looks at, and on what."""
+    """What is promised for codes accepted without review, and on which data."""
     if all(accept is None for accept in (kit.accept, *(accept for accept, _ in kit.by_code.values()))):
         return "No code may go without a person: validation has too few documents to promise a precision."
     found = io.read_json(paths.SELECTIVE)["test"]

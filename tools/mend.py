@@ -1,8 +1,8 @@
-"""Mend what a kill left broken in git's and DVC's own files: `python -m tools.mend`.
+"""Repair git's and DVC's own files after a kill: `python -m tools.mend`.
 
-A kill inside a stage loses nothing. One that meets DVC while it writes a file of its own may cut that file, and one
-that ends `dvc exp run` in the workspace leaves git's HEAD on a temporary commit of DVC's. Each is recognised by its
-content, what is put aside keeps its bytes beside the file, and what is whole is left alone.
+A kill inside a stage loses nothing. A kill while DVC writes one of its own files may truncate that file, and one that
+ends `dvc exp run` in the workspace leaves git's HEAD on a temporary commit of DVC's. Each case is recognised by its
+content; damaged files are set aside, not deleted, and intact ones left alone.
 """
 
 import json
@@ -23,8 +23,8 @@ from stages.common.workspace import git
 log = logging.getLogger("tools.mend")
 
 RWLOCK = Path(".dvc/tmp/rwlock")
-EXPERIMENT_BEGAN = "refs/exps/exec/EXEC_HEAD"  # what DVC notes of HEAD when it begins an experiment
-DVC_COMMIT = "dvc: commit experiment"  # how the message of its own commit begins
+EXPERIMENT_BEGAN = "refs/exps/exec/EXEC_HEAD"  # where DVC records HEAD at the start of an experiment
+DVC_COMMIT = "dvc: commit experiment"  # prefix of the message of DVC's own commits
 
 
 def main() -> None:
@@ -37,7 +37,7 @@ def main() -> None:
 
 
 def running() -> list[int]:
-    """The processes of DVC that work in this folder, this one's own parents left out."""
+    """The DVC processes that work in this folder, except this process's parents."""
     found = []
     for folder in Path("/proc").glob("[0-9]*"):
         try:
@@ -55,7 +55,7 @@ def running() -> list[int]:
 
 
 def mend_rwlock() -> bool:
-    """Put a cut list of DVC's locks aside: no process holds one now."""
+    """Set aside a truncated list of DVC's locks; no process holds one now."""
     if not RWLOCK.is_file():
         return False
     try:
@@ -66,7 +66,7 @@ def mend_rwlock() -> bool:
 
 
 def mend_lock(path: Path) -> bool:
-    """Bring back the committed form of a cut lock file; what had been computed since comes from the run cache."""
+    """Restore the committed version of a truncated lock file; later results come from the run cache."""
     if not path.is_file():
         return False
     try:
@@ -80,7 +80,7 @@ def mend_lock(path: Path) -> bool:
 
 
 def mend_head() -> bool:
-    """Go back to the branch where a killed `dvc exp run` left git's HEAD on none; the files stay as they are."""
+    """Return to the branch after a killed `dvc exp run` detached git's HEAD; files are left unchanged."""
     if git("symbolic-ref", "--quiet", "HEAD") is not None:
         return False
     begun, head = (git("rev-parse", "--verify", "--quiet", ref) for ref in (EXPERIMENT_BEGAN, "HEAD"))

@@ -1,4 +1,4 @@
-"""What a person asks a tool to write: refused before any work where something would be lost, then written whole."""
+"""Outputs of tools: refused before any work if something would be lost, and written atomically."""
 
 import argparse
 import csv
@@ -11,8 +11,8 @@ from stages.common.io import InputError, whole_file
 
 
 def check_files(outputs: Sequence[Path], inputs: Sequence[Path] = ()) -> None:
-    """Raise InputError for an output that is an input, another output, a folder or a device."""
-    taken = {path.resolve(): "is read, and would be lost" for path in inputs}
+    """Raise InputError for an output that is also an input or another output, or a folder or device."""
+    taken = {path.resolve(): "is an input and would be overwritten" for path in inputs}
     for path in outputs:
         target = path.resolve()
         if target in taken:
@@ -25,9 +25,9 @@ def check_files(outputs: Sequence[Path], inputs: Sequence[Path] = ()) -> None:
 
 
 def check_folder(folder: Path, own: Collection[str]) -> Path:
-    """The folder to write, links followed. Raises InputError for a file, or a folder of other things.
+    """The folder to write, with links resolved. Raises InputError for a file, or a folder with other content.
 
-    `own`: the names of what the tool itself wrote there earlier, which is replaced.
+    `own`: the names of what the tool itself wrote there earlier, which may be replaced.
     """
     target = folder.resolve()
     if target.exists() and not target.is_dir():
@@ -39,7 +39,7 @@ def check_folder(folder: Path, own: Collection[str]) -> Path:
 
 
 def check_parent(path: Path) -> None:
-    """Raise InputError where a file stands in the place of a folder on the way to `path`."""
+    """Raise InputError if one of the parents of `path` is a file."""
     if blocking := next((parent for parent in path.resolve().parents if parent.exists() and not parent.is_dir()), None):
         raise InputError(f"{path}: {blocking} is a file, not a folder")
 
@@ -47,7 +47,7 @@ def check_parent(path: Path) -> None:
 def write(
     options: argparse.Namespace, value: Any, rows: Sequence[Mapping[str, object]], page: Callable[[], str]
 ) -> bool:
-    """Write what `--json` (`value`), `--csv` (`rows`) and `--html` (`page`) ask for; whether any of them did."""
+    """Write the outputs requested by `--json` (`value`), `--csv` (`rows`) and `--html` (`page`), if any."""
     if options.json:
         with whole_file(options.json) as partial:
             partial.write_text(json.dumps(value, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")

@@ -1,7 +1,7 @@
 """Switch params.yaml to another corpus: `python -m tools.preset NAME [SETUP ...] [section.key=value ...]`.
 
-A preset (presets/NAME.yaml) holds the settings that differ between corpora, most of them in the preset that it names as
-its base; comments and all other settings of params.yaml stay as they are.
+A preset (presets/NAME.yaml) holds the settings that differ between corpora, many of them in the preset named as its
+base. Comments and all other settings of params.yaml are kept.
 """
 
 import itertools
@@ -36,19 +36,19 @@ def leaves(tree: Mapping[str, Any], prefix: tuple[str, ...] = ()) -> Iterator[tu
 
 
 def available() -> list[str]:
-    """The presets that name a corpus; the others are what they build on."""
+    """The presets that name a corpus; the others are bases."""
     return sorted(path.stem for path in PRESETS.glob("*.yaml") if "\ndata:" in path.read_text(encoding="utf-8"))
 
 
 def settings_of(name: str) -> dict[tuple[str, ...], Any]:
-    """The settings of a preset by key path: those of its `base`, where it names one, changed by its own."""
+    """The settings of a preset by key path: those of its `base`, if any, overridden by its own."""
     preset = params.parse((PRESETS / f"{name}.yaml").read_text(encoding="utf-8"))
     base = preset.pop("base", None)
     return (settings_of(base) if base else {}) | dict(leaves(preset))
 
 
 def apply(text: str, changes: Iterable[tuple[tuple[str, ...], Any]]) -> str:
-    """`text` of a params.yaml with the settings changed and its comments kept. Raises InputError for an unknown key."""
+    """The text of a params.yaml with changed settings and its comments. Raises InputError for an unknown key."""
     yaml = YAML()
     yaml.width = 1000
     yaml.representer.add_representer(type(None), lambda dumper, _: dumper.represent_scalar(NULL, "null"))
@@ -82,7 +82,7 @@ def dump(yaml: YAML, content: Any) -> str:
 
 
 def override(argument: str) -> tuple[tuple[str, ...], Any]:
-    """`section.key=value` as (key path, value). Raises InputError where it has another form.
+    """`section.key=value` as (key path, value). Raises InputError for any other form.
 
     The value is used verbatim for string parameters and parsed as YAML otherwise.
     """

@@ -1,9 +1,9 @@
-"""Gather experiments into the paper's tables and plots: report/tables.md, report/*.csv and report/index.html.
+"""Compile experiments into the paper's tables and plots: report/tables.md, report/*.csv and report/index.html.
 
     python -m tools.report                       the workspace and all experiments of the current commit
     python -m tools.report main exp-a exp-b      these revisions: experiments, branches, commits, `workspace`
 
-Metrics and plot data come from git; the predictions behind the tests from DVC's cache, where they are still there.
+Metrics and plot data come from git, and the predictions for the tests from DVC's cache as far as it has them.
 """
 
 import argparse
@@ -61,7 +61,7 @@ METRIC_FILES = (
     paths.OPEN_CODES,
     paths.EXPLANATIONS,
 )
-NEEDED = paths.CLASSIFICATION  # an experiment without it has not been evaluated
+NEEDED = paths.CLASSIFICATION  # without it, an experiment has not been evaluated
 PLOTS = ("training", "reliability", "reliability_open", "codes", "bands", "lengths", "prevalence")
 TABLES = "tables.md"
 TESTED = ("f1_micro", "f1_macro", "mece")
@@ -69,7 +69,7 @@ TESTED = ("f1_micro", "f1_macro", "mece")
 
 def revisions() -> list[str]:
     """The current commit, its finished experiments and the workspace, latest last."""
-    git("rev-parse")  # which says why, where it refuses the repository
+    git("rev-parse")  # reports it if git refuses the repository
     try:
         rows = dvc.api.exp_show()
     except (DvcException, SCMError) as error:
@@ -82,9 +82,9 @@ def revisions() -> list[str]:
 
 
 def read_experiment(revision: str) -> Experiment | None:
-    """What a revision holds; None if it was never evaluated. Raises InputError for what cannot be read.
+    """The experiment of a revision; None if it was never evaluated. Raises InputError for unreadable files.
 
-    The settings are those that its dvc.lock records, and a figure counts only if that records its file too.
+    Settings are those recorded in its dvc.lock, and figures are only used if that records their files too.
     """
     files = open_revision(revision)
     params, measured = read(files, paths.PARAMS), read(files, NEEDED)
@@ -116,7 +116,7 @@ def read_experiment(revision: str) -> Experiment | None:
 
 
 def _parsed(content: bytes, path: Path, revision: str) -> Any:
-    """A file of metrics (an object) or of plot data (a table). Raises InputError where it is damaged."""
+    """The content of a file of metrics (an object) or plot data (a table). Raises InputError if it is damaged."""
     try:
         if path.suffix == ".csv":
             return pd.read_csv(BytesIO(content), dtype=dict.fromkeys(("code", "band", "kind"), str))
@@ -129,7 +129,7 @@ def _parsed(content: bytes, path: Path, revision: str) -> Any:
 
 
 def gather(names: Sequence[str]) -> list[Experiment]:
-    """The experiments of these revisions, or of all that can be found if none is named. Raises InputError."""
+    """The experiments of the named revisions, or all available ones. Raises InputError."""
     experiments = []
     for name in progress_bar(names or revisions(), desc="experiments", unit="revision"):
         experiment = read_experiment(name)
@@ -145,7 +145,7 @@ def gather(names: Sequence[str]) -> list[Experiment]:
 
 
 def statistics(predictions: Predictions, bins: int) -> dict[str, uncertainty.Statistic]:
-    """What is tested, as functions of weighted documents."""
+    """The tested statistics."""
     decisions = predictions.probabilities > tuning.PAPER
     return {
         "f1_micro": uncertainty.f1_micro(predictions.targets, decisions),
@@ -155,7 +155,7 @@ def statistics(predictions: Predictions, bins: int) -> dict[str, uncertainty.Sta
 
 
 def read_predictions(experiment: Experiment) -> Predictions | None:
-    """The test predictions behind an experiment's metrics; None where DVC's cache no longer has all of them."""
+    """The test predictions behind an experiment's metrics; None if DVC's cache does not have all of them."""
     files = open_revision(experiment.name)
     folder = paths.JOINT_MODEL if experiment.model.joint else paths.PREDICTIONS
     needed = (paths.predictions(folder, "test"), paths.targets("test"), paths.LABEL_DOCUMENTS)
@@ -168,7 +168,7 @@ def read_predictions(experiment: Experiment) -> Predictions | None:
 
 
 class Tests:
-    """Paired tests between settings, by runs of equal seeds; predictions are read once."""
+    """Paired tests between settings, on runs with equal seeds; predictions are read once."""
 
     def __init__(self, settings: Iterable[Setting], resamples: int, seed: int) -> None:
         self.resamples, self.seed = resamples, seed
@@ -178,7 +178,7 @@ class Tests:
         self.lacking = {setting.label for setting in settings if not self.load(setting.experiments[0])}
 
     def load(self, run: Experiment) -> Predictions | None:
-        """A run's predictions, read once; None where they are no longer at hand."""
+        """A run's predictions, read once; None if unavailable."""
         if run.name not in self.predictions:
             self.predictions[run.name] = found = read_predictions(run)
             if found:
@@ -186,12 +186,12 @@ class Tests:
         return self.predictions[run.name]
 
     def possible(self, one: Setting, two: Setting) -> bool:
-        """Whether the predictions of both settings' runs that are compared are at hand, on the same documents."""
+        """Whether the predictions of all compared runs are available and on the same documents."""
         first, *others = (self.load(run) for pair in comparable(one, two) for run in pair)
         return first is not None and all(part and first.are_of_the_same_documents(part) for part in others)
 
     def pairs(self, pairs: Sequence[tuple[Setting, Setting]]) -> list[dict[str, Difference]]:
-        """The tested differences of pairs, p corrected for the number of pairs."""
+        """The tested differences of pairs, with p-values corrected for the number of pairs."""
         compared = [self.compared(comparable(one, two)) for one, two in pairs]
         corrected = {metric: uncertainty.holm([found[metric]["p"] for found in compared]) for metric in TESTED}
         return [
@@ -200,12 +200,12 @@ class Tests:
         ]
 
     def compared(self, runs: Sequence[tuple[Experiment, Experiment]]) -> dict[str, dict]:
-        """What is known of the difference of two settings, by their runs of equal seeds; compared once."""
+        """The comparison of two settings by their runs with equal seeds, computed once."""
         one, two = runs[0]
         if (one.name, two.name) not in self.known:
             log.info("testing %s (%s) against %s (%s), %d runs each", one.type, one.name, two.type, two.name, len(runs))
             predictions = self.load(one)
-            assert predictions is not None  # `possible` has been asked
+            assert predictions is not None  # `possible` has been checked
             pairs = [(self.statistics[first.name], self.statistics[second.name]) for first, second in runs]
             found = uncertainty.compare(pairs, predictions.patients, self.resamples, self.seed)
             self.known[one.name, two.name] = found
@@ -218,7 +218,7 @@ def _difference(found: dict, p: float) -> Difference:
 
 
 def build_section(experiments: Sequence[Experiment], resamples: int, seed: int) -> page.Section:
-    """The section of one corpus, with tests as far as predictions are at hand."""
+    """The section of one corpus, with tests as far as predictions are available."""
     settings = settings_of(experiments)
     if not resamples or len(settings) < 2:
         return page.section_of(experiments)
@@ -234,7 +234,7 @@ def build_section(experiments: Sequence[Experiment], resamples: int, seed: int) 
 
 
 def worse_than_best(settings: Sequence[Setting], tests: Tests) -> dict[str, set[str]]:
-    """The settings of the main table -> the metrics in which they are worse than the best one, by a test."""
+    """Label of a setting in the main table -> the metrics in which a test finds it worse than the best."""
     main = main_settings(settings)
     worse: dict[str, set[str]] = {}
     for metric, key in ((metric, MAIN[metric]) for metric in TESTED):
@@ -251,7 +251,7 @@ def worse_than_best(settings: Sequence[Setting], tests: Tests) -> dict[str, set[
 
 
 def write(folder: Path, sections: Sequence[page.Section]) -> str:
-    """Write the report's files into `folder`, and what `dvc plots show` draws with; returns the markdown."""
+    """Write the report to `folder`, with the JavaScript for `dvc plots show`; returns the markdown."""
     text = page.markdown(sections)
     vega = vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed;")
     contents = {TABLES: text, "index.html": page.page(sections), "vega.js": vega}
@@ -265,7 +265,7 @@ def write(folder: Path, sections: Sequence[page.Section]) -> str:
 
 
 def say_other_bytes() -> None:
-    """Say where the workspace's outputs differ from the committed ones although nothing that decides them does."""
+    """Warn about outputs that differ from the committed ones although all their inputs are equal."""
     try:
         committed = open_revision("HEAD")
     except InputError:

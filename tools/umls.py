@@ -1,9 +1,9 @@
-"""Make the pool `umls` from the Metathesaurus itself: `python -m tools.umls META/MRCONSO.RRF [--folder data/pools]`.
+"""Make the pool `umls` from the Metathesaurus: `python -m tools.umls META/MRCONSO.RRF [--folder data/pools]`.
 
-Of every concept that has a code of ICD-9-CM, ICD-10-CM or ICD-10-PCS, the English names of all sources that are not
-suppressed, in lower case, each once, in the order of the file. Written are umls_icd9.json and umls_icd10.json, which
-collect_synonyms takes where the published files are not there; where they are, both are compared. The file stays under
-the UMLS licence, and so do these: never commit them or pass them on.
+For every concept with a code in ICD-9-CM, ICD-10-CM or ICD-10-PCS, it collects the distinct English names of all
+sources, in lower case and file order, except suppressed ones. It writes umls_icd9.json and umls_icd10.json, which
+collect_synonyms uses if the published files are missing; if they exist, both are compared. The outputs are under the
+UMLS licence like their source: never commit them or pass them on.
 """
 
 import argparse
@@ -25,7 +25,7 @@ from tools.outputs import check_files
 
 log = logging.getLogger("tools.umls")
 
-# Every row ends with a bar, so there is one field more.
+# Every row ends with a bar, hence an extra field.
 # fmt: off
 FIELDS = [
     "CUI", "LAT", "TS", "LUI", "STT", "SUI", "ISPREF", "AUI", "SAUI", "SCUI", "SDUI", "SAB", "TTY", "CODE", "STR",
@@ -37,7 +37,7 @@ BLOCK = 16 << 20  # bytes read at once
 
 
 def rows(path: Path, columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
-    """The rows that are not suppressed, some at a time. Raises InputError for a file of another form."""
+    """The rows that are not suppressed, in batches. Raises InputError for a malformed file."""
     try:
         reader = csv.open_csv(
             path,
@@ -58,7 +58,7 @@ def rows(path: Path, columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
 
 
 def read_concepts(path: Path) -> dict[int, dict[str, list[str]]]:
-    """Revision -> code -> the concepts that it names, in the order of the file."""
+    """Revision -> code -> its concepts, in file order."""
     revision_of = {source: revision for revision, sources in SOURCES.items() for source in sources}
     concepts: dict[int, dict[str, list[str]]] = {revision: {} for revision in SOURCES}
     known = pa.array(list(revision_of))
@@ -86,7 +86,7 @@ def read_terms(path: Path, concepts: set[str]) -> dict[str, list[str]]:
 
 
 def pools_of(path: Path) -> dict[int, Pool]:
-    """Revision -> code -> names. Raises InputError where the file names no code of any revision."""
+    """Revision -> code -> names. Raises InputError if the file has no ICD codes."""
     concepts = read_concepts(path)
     if not any(concepts.values()):
         raise InputError(f"{path} has no code of {', '.join(sum(SOURCES.values(), ()))}; were these sources left out?")

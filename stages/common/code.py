@@ -19,9 +19,9 @@ def code_of_stage(stage: str) -> list[Path]:
 
 
 def code_of(path: Path) -> list[Path]:
-    """The project's files that running `path` needs, itself included, sorted and relative to the root.
+    """The project's files that running `path` needs, including itself, sorted and relative to the root.
 
-    Left out are `NEUTRAL` modules, what only they import, and empty modules.
+    `NEUTRAL` modules, their private imports and empty modules are left out.
     """
     reached: set[Path] = set()
     open_files = [path]
@@ -34,7 +34,7 @@ def code_of(path: Path) -> list[Path]:
 
 
 def meaning_of(path: Path) -> str:
-    """A hash of what a file of code does: its syntax tree, in which comments, docstrings and layout do not count."""
+    """A hash of a source file's syntax tree, so that comments, docstrings and layout do not count."""
     tree = ast.parse((ROOT / path).read_text(encoding="utf-8"))
     for node in ast.walk(tree):
         body = getattr(node, "body", None)
@@ -50,7 +50,7 @@ def meaning_of(path: Path) -> str:
 
 @cache
 def imports(path: Path) -> frozenset[Path]:
-    """The project's files that a file imports, anywhere in it."""
+    """The project's files that a file imports at any level."""
     files: set[Path] = set()
     for node in ast.walk(ast.parse((ROOT / path).read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):
@@ -64,6 +64,6 @@ def imports(path: Path) -> frozenset[Path]:
 
 
 def _files(module: str) -> list[Path]:
-    """The file of a module of this project, if it is one."""
+    """The file of a module, if it belongs to this project."""
     path = Path(*module.split("."))
     return [file for file in (path.with_suffix(".py"), path / "__init__.py") if (ROOT / file).exists()]

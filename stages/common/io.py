@@ -1,7 +1,7 @@
-"""Files written whole or not at all, in one form: equal content gives equal bytes under every release of Python.
+"""Atomic writes in one canonical form: equal content gives equal bytes under every Python release.
 
-Reads raise InputError where a file is missing or malformed. What stands here decides the bytes of outputs, so every
-stage depends on it.
+Reads raise InputError when a file is missing or malformed. This module decides the bytes of outputs, so every stage
+depends on it.
 """
 
 import hashlib
@@ -30,9 +30,9 @@ class InputError(Exception):
 
 @contextmanager
 def whole_file(path: Path) -> Iterator[Path]:
-    """Yield a temporary path beside `path`; rename it to `path` when the block ends well.
+    """Yield a temporary path next to `path`, renamed to `path` when the block succeeds.
 
-    If the block raises, the temporary file is removed and an earlier `path` stays as it was.
+    If the block raises, the temporary file is removed and any earlier `path` is left untouched.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -46,9 +46,9 @@ def whole_file(path: Path) -> Iterator[Path]:
 
 @contextmanager
 def whole_directory(path: Path) -> Iterator[Path]:
-    """Yield an empty temporary directory beside `path`; put it in the place of `path` when the block ends well.
+    """Yield an empty temporary directory next to `path`, which replaces `path` when the block succeeds.
 
-    If the block or the renaming raises, the temporary directory is removed and an earlier `path` stays as it was.
+    If the block or the renaming raises, the temporary directory is removed and any earlier `path` is left untouched.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -67,7 +67,7 @@ def whole_directory(path: Path) -> Iterator[Path]:
 
 
 def _replace(path: Path, partial: Path, replaced: Path) -> None:
-    """Put `partial` in the place of `path`, which goes to `replaced`, or comes back where that fails."""
+    """Move `path` to `replaced` and `partial` to `path`; undo the first move if the second fails."""
     if not path.exists():
         partial.rename(path)
         return
@@ -80,7 +80,7 @@ def _replace(path: Path, partial: Path, replaced: Path) -> None:
 
 
 def digest(path: Path) -> str:
-    """The SHA-256 of a file, or of a folder's files with their names."""
+    """The SHA-256 of a file, or of a folder's file names and contents."""
     path = Path(path)
     if path.is_dir():
         total = hashlib.sha256()
@@ -115,11 +115,11 @@ def write_json(path: Path, value: Any, digits: int = 6) -> None:
 
 
 class _NotFinite(ValueError):
-    """A figure that is no number has no JSON form."""
+    """NaN and infinity have no JSON form."""
 
 
 def _stable(value: Any, digits: int) -> Any:
-    """`value` with every float rounded to `digits` significant digits and NumPy scalars made plain."""
+    """`value` with floats rounded to `digits` significant digits and NumPy scalars converted to Python ones."""
     if isinstance(value, dict):
         return {str(key): _stable(item, digits) for key, item in value.items()}
     if isinstance(value, list | tuple):
@@ -148,7 +148,7 @@ def write_csv(path: Path, table: pd.DataFrame) -> None:
 def write_csr(path: Path, matrix: sp.csr_array) -> None:
     """Write a sparse matrix as `.npz`, with sorted indices and without pickle.
 
-    The archive that scipy makes is packed again, since releases of Python write its headers differently.
+    scipy's archive is repacked because Python releases write different zip headers.
     """
     matrix = sp.csr_array(matrix)
     matrix.sort_indices()

@@ -1,7 +1,7 @@
-"""What a dvc.lock records of a run: the settings of its stages, and the checksums of what they read and made.
+"""What dvc.lock records about a run: the settings of its stages, and the checksums of their inputs and outputs.
 
-params.yaml and metrics/ may be of different runs (a setting changed and nothing run, a stage that failed). What a
-figure or a model is described by is therefore read from here.
+params.yaml and metrics/ can belong to different runs (a setting was changed but nothing rerun, or a stage failed), so
+the description of a figure or a model is read from here.
 """
 
 import hashlib
@@ -17,7 +17,7 @@ from stages.common.io import InputError
 
 
 class Record:
-    """The stages that lock files record; none where a revision has no lock file."""
+    """The stages recorded in lock files; empty if a revision has no lock file."""
 
     def __init__(self, stages: dict[str, dict]) -> None:
         self.stages = stages
@@ -30,7 +30,7 @@ class Record:
 
     @classmethod
     def read(cls, read: Callable[[Path], bytes | None], where: str) -> "Record":
-        """The record of the lock files that `read` gives. Raises InputError for one that is no lock file."""
+        """The record in the lock files that `read` returns. Raises InputError for a file that is not a lock file."""
         stages: dict[str, dict] = {}
         for path in paths.LOCKS:
             try:
@@ -42,7 +42,7 @@ class Record:
     def settings(self) -> dict[str, Any]:
         """The settings that the stages ran with, in the form of params.yaml.
 
-        Where two stages ran with different ones (and the first gave the same bytes), those of the later one count.
+        If two stages ran with different values (and the first produced the same bytes), the later stage wins.
         """
         settings: dict[str, Any] = {}
         needed = {name for stage in self.stages for name in self._upstream(stage)[1:]}
@@ -53,11 +53,11 @@ class Record:
         return settings
 
     def has(self, stage: str, md5: str) -> bool:
-        """Whether an output of this md5 is recorded for a stage."""
+        """Whether the stage has a recorded output with this md5."""
         return any(out.get("md5") == md5 for out in self.stages.get(stage, {}).get("outs", ()))
 
     def other_bytes(self, other: "Record") -> list[str]:
-        """The stages that made other bytes here and there although their command, inputs and settings are equal."""
+        """The stages whose outputs differ between two records with the same command, inputs and settings."""
 
         def differs(here: dict, there: dict) -> bool:
             same = "deps" in here and all(here.get(key) == there.get(key) for key in ("cmd", "deps", "params"))
@@ -67,7 +67,7 @@ class Record:
         return [name for name in self.stages if name in other.stages and differs(self.stages[name], other.stages[name])]
 
     def doubt(self, path: Path, md5: str) -> str | None:
-        """Why a file or folder with this md5 is not known to be what `settings` made; None where it is."""
+        """Why a file or folder with this md5 cannot be attributed to `settings`; None if it can."""
         if not self.stages:
             return None
         stage = self.maker.get(path.as_posix())
@@ -81,7 +81,7 @@ class Record:
         return None
 
     def _parameters(self, stages: Any) -> Iterator[tuple[str, Any]]:
-        """The parameters of some stages, each with its dotted name."""
+        """The dotted names and values of the parameters of some stages."""
         for name in stages:
             for key, value in (self.stages[name].get("params") or {}).get(str(paths.PARAMS), {}).items():
                 yield from _leaves(key, value)
@@ -90,7 +90,7 @@ class Record:
         return next((out.get("md5") for out in self.stages[stage]["outs"] if out["path"] == path), None)
 
     def _upstream(self, stage: str) -> list[str]:
-        """A stage and all whose outputs it needs, directly or not."""
+        """A stage and all its direct and indirect dependencies."""
         reached: list[str] = []
         waiting = [stage]
         while waiting:
@@ -102,12 +102,12 @@ class Record:
 
 
 def md5_of(content: bytes) -> str:
-    """The md5 by which dvc.lock knows a file."""
+    """A file's md5 as dvc.lock records it."""
     return hashlib.md5(content, usedforsecurity=False).hexdigest()
 
 
 def md5_of_folder(folder: Path) -> str:
-    """The md5 by which dvc.lock knows a folder: of the list of its files with theirs."""
+    """A folder's md5 as dvc.lock records it: that of the list of its files with their md5s."""
     files = (path for path in folder.rglob("*") if path.is_file())
     entries = [{"md5": md5_of(path.read_bytes()), "relpath": path.relative_to(folder).as_posix()} for path in files]
     entries.sort(key=lambda entry: entry["relpath"])

@@ -1,6 +1,6 @@
-"""Text, lines, JSON and YAML that come from outside the pipeline: read in one way, by every reader.
+"""The one reader of text, lines, JSON and YAML that come from outside the pipeline.
 
-What is wrong becomes an InputError that names the file and the line, and never quotes what stands there.
+Errors are InputErrors that name the file and the line and never quote the content.
 """
 
 import json
@@ -20,7 +20,7 @@ LFS = b"version https://git-lfs"
 
 
 def decode(content: bytes, where: Path | str) -> str:
-    """UTF-8 text without a byte order mark. Raises InputError for another encoding, and for what is no text."""
+    """UTF-8 text without a byte order mark. Raises InputError for another encoding or binary content."""
     if b"\0" in content:
         raise InputError(f"{where} is no text")
     try:
@@ -30,7 +30,7 @@ def decode(content: bytes, where: Path | str) -> str:
 
 
 def read_text(path: Path) -> str:
-    """The text of a file. Raises InputError where it cannot be read, or is not UTF-8."""
+    """The text of a file. Raises InputError if it cannot be read or is not UTF-8."""
     try:
         content = path.read_bytes()
     except OSError as error:
@@ -41,14 +41,14 @@ def read_text(path: Path) -> str:
 
 
 def lines(text: str) -> Iterator[tuple[int, str]]:
-    """The lines that are not blank, with their number; a line ends at a line feed alone, as in JSON lines."""
+    """The non-blank lines with their numbers; only a line feed ends a line, as in JSON Lines."""
     for number, line in enumerate(text.split("\n"), start=1):
         if line.strip():
             yield number, line.removesuffix("\r")
 
 
 def parse_json(text: str, where: Path | str) -> Any:
-    """A JSON value, lone surrogates replaced. Raises InputError also for a key twice, NaN and Infinity."""
+    """A JSON value with lone surrogates replaced. Duplicate keys, NaN and Infinity raise InputError too."""
     try:
         return _repaired(json.loads(text, object_pairs_hook=_unique, parse_float=_finite, parse_constant=_finite))
     except RecursionError:
@@ -63,7 +63,7 @@ def parse_json(text: str, where: Path | str) -> Any:
 
 
 def json_lines(path: Path, wanted: str) -> Iterator[tuple[int, dict[str, Any]]]:
-    """The objects of a file of JSON lines, with the numbers of their lines. Raises InputError for anything else."""
+    """The objects of a JSON Lines file with their line numbers. Raises InputError for anything else."""
     for number, line in lines(read_text(path)):
         try:
             row = parse_json(line, "it")
@@ -75,7 +75,7 @@ def json_lines(path: Path, wanted: str) -> Iterator[tuple[int, dict[str, Any]]]:
 
 
 def parse_yaml(text: str, where: Path | str) -> Any:
-    """A YAML value. Raises InputError also for a key that is there twice."""
+    """A YAML value. Duplicate keys raise InputError too."""
     try:
         return yaml.load(text, _UniqueKeys)
     except RecursionError:
@@ -91,12 +91,12 @@ def parse_yaml(text: str, where: Path | str) -> Any:
 
 
 def without_surrogates(text: str) -> str:
-    """`text` with halves of characters (a text that was cut in UTF-16) replaced by the sign for what is lost."""
+    """`text` with lone surrogates (from text that was cut in UTF-16) replaced by U+FFFD."""
     return text if text.isascii() else text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
 
 
 def shown(text: str) -> str:
-    """`text` for a terminal or a page: control characters, and those that turn its direction, become a sign."""
+    """`text` made safe for a terminal or a page: control and bidirectional characters become U+FFFD."""
     return "".join("\N{REPLACEMENT CHARACTER}" if _steers(character) else character for character in text)
 
 
@@ -105,14 +105,14 @@ def _steers(character: str) -> bool:
 
 
 class _Refused(ValueError):
-    """What is not taken, though the library would."""
+    """Content that the library accepts but this project does not."""
 
 
 class _UniqueKeys(yaml.SafeLoader):
-    """YAML in which a key twice is an error, not the last value."""
+    """A YAML loader for which a duplicate key is an error."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict:
-        """A mapping of unique keys."""
+        """Build a mapping, refusing duplicate keys."""
         keys = [(key.tag, key.value) for key, _ in node.value if isinstance(key, yaml.ScalarNode)]
         if len(keys) != len(set(keys)):
             raise _Refused(f"has a key twice in the mapping of line {node.start_mark.line + 1}")

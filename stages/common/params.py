@@ -1,6 +1,6 @@
-"""The parameters of the pipeline: typed, checked once, with an error that names the key, the value and the choices.
+"""The pipeline's parameters: typed and checked once, with errors that name the key, the value and the choices.
 
-Only types and ranges: no stage depends on this module, so nothing in it may decide a byte of an output.
+Types and ranges only: no stage depends on this module, so nothing here may affect a byte of any output.
 """
 
 from collections.abc import Mapping
@@ -14,7 +14,7 @@ from stages.common import paths
 from stages.common.io import InputError
 
 Positive = Annotated[int, Field(gt=0, le=10**9)]
-Size = Annotated[int, Field(gt=0, le=2**16)]  # of a layer, a chunk: more would fit into no machine
+Size = Annotated[int, Field(gt=0, le=2**16)]  # of a layer or a chunk; no machine holds more
 Tokens = Annotated[int, Field(ge=8, le=2**20)]
 NotNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Rate = Annotated[float, Field(gt=0, allow_inf_nan=False)]
@@ -26,7 +26,7 @@ LAUNCHERS = ("python", "accelerate launch", "torchrun", "srun")
 
 
 class Section(BaseModel):
-    """A section of params.yaml: every key is required, an unknown one is an error."""
+    """A section of params.yaml: every key is required and unknown keys are errors."""
 
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True, populate_by_name=True)
 
@@ -152,7 +152,7 @@ class Compute(Section):
 
 
 class Params(Section):
-    """params.yaml, section by section; what each key means stands there beside it."""
+    """params.yaml, section by section; comments there explain each key."""
 
     data: Data
     demo: Demo
@@ -171,7 +171,7 @@ class Params(Section):
 
 
 def load(path: Path = paths.PARAMS) -> Params:
-    """Read and check params.yaml. Raises InputError naming key, value and what would be right."""
+    """Read and check params.yaml. Raises InputError that names the key, the value and the valid choices."""
     try:
         content = parse(path.read_text(encoding="utf-8"), str(path))
     except FileNotFoundError:
@@ -182,7 +182,7 @@ def load(path: Path = paths.PARAMS) -> Params:
 
 
 def parse(text: str, source: str = str(paths.PARAMS)) -> Any:
-    """The content of a YAML text; by YAML 1.2, where `2e-05`, as DVC writes it, is a number. Raises InputError."""
+    """Parse YAML 1.2, in which `2e-05` (as DVC writes it) is a number. Raises InputError."""
     try:
         return YAML(typ="safe", pure=True).load(text)
     except YAMLError as error:
@@ -194,12 +194,12 @@ def parse(text: str, source: str = str(paths.PARAMS)) -> Any:
 
 
 def check(content: object, source: str) -> Params:
-    """Check the content of a parameter file that came from `source`. Raises InputError."""
+    """Check the content of a parameter file read from `source`. Raises InputError."""
     return validate(Params, content, source)
 
 
 def validate(kind: type[Validated], content: object, source: str) -> Validated:
-    """`content` as a model of `kind`. Raises InputError for what is wrong with what came from `source`."""
+    """`content`, read from `source`, as a `kind`. Raises InputError that lists every problem."""
     try:
         return kind.model_validate(content)
     except ValidationError as error:
@@ -207,7 +207,7 @@ def validate(kind: type[Validated], content: object, source: str) -> Validated:
 
 
 def _explain(kind: type[BaseModel], item: Mapping[str, Any]) -> str:
-    """One problem that pydantic found, as `key: value ... what would be right`."""
+    """One of pydantic's errors as `key: value` and what would be valid."""
     key = ".".join(str(step) for step in item["loc"] if step != "constrained-str")
     match item["type"]:
         case "extra_forbidden":
@@ -224,7 +224,7 @@ def _explain(kind: type[BaseModel], item: Mapping[str, Any]) -> str:
 
 
 def type_of(key: tuple[str, ...]) -> Any:
-    """The type of a parameter by its path, such as `str`; None where there is no such parameter."""
+    """The type of a parameter given its path, such as `str`; None if there is no such parameter."""
     kind: Any = Params
     for step in key:
         fields = getattr(kind, "model_fields", {})
@@ -236,7 +236,7 @@ def type_of(key: tuple[str, ...]) -> Any:
 
 
 def _known_keys(model: Any, section: tuple) -> list[str]:
-    """The keys of a section, as they stand in the file."""
+    """The keys of a section as written in the file."""
     for step in section:
         model = model.model_fields[step].annotation
     return [field.alias or name for name, field in model.model_fields.items()]

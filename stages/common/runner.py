@@ -1,4 +1,4 @@
-"""How a script runs: its processes, its log, progress bars, and one line for what the user can mend."""
+"""How a script runs: processes, logging, progress bars, and one-line messages for errors the user can fix."""
 
 import errno
 import logging
@@ -22,11 +22,11 @@ DISK_FULL = {
     errno.EDQUOT: "the disk quota is used up",
     errno.EFBIG: "a file would be larger than allowed here (`ulimit -f`)",
 }
-# What libraries say that have no exception class for it: safetensors of a full disk, torch of too little memory.
+# Messages of libraries that have no exception class: safetensors on a full disk, torch out of memory.
 DISK_MESSAGES = {
     "(os error 28)": errno.ENOSPC,
     "No space left": errno.ENOSPC,
-    " requested and ": errno.ENOSPC,  # numpy, of bytes that were not written
+    " requested and ": errno.ENOSPC,  # numpy, after a short write
     "(os error 122)": errno.EDQUOT,
     "(os error 27)": errno.EFBIG,
     "File too large": errno.EFBIG,
@@ -39,36 +39,36 @@ EARLIER_OUTPUTS = (
     "DVC took the earlier outputs of this stage away when it started it; `dvc checkout --allow-missing` and "
     "`git checkout metrics` bring them back"
 )
-LAUNCHED = "ICD_CODING_LAUNCHED"  # set for the processes that compute.launch started
+LAUNCHED = "ICD_CODING_LAUNCHED"  # set in processes started by compute.launch
 OF_LAUNCHERS = ("RANK", "LOCAL_RANK", "WORLD_SIZE", "LOCAL_WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT", "GROUP_RANK")
 
 
 def is_first_process() -> bool:
-    """Whether this is the only process of a stage, or the first of those that torchrun or accelerate started."""
+    """Whether this is the only process of a stage or the first of those started by torchrun or accelerate."""
     return os.environ.get("RANK", "0") == "0"
 
 
 def start_logging() -> None:
-    """Send the project's log to standard error, one short line per record; only the first process logs progress."""
+    """Log to standard error, one short line per record; only the first process logs progress."""
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(message)s", datefmt="%H:%M:%S")
     for package in ("stages", "tools"):
         logging.getLogger(package).setLevel(logging.INFO if is_first_process() else logging.WARNING)
     logging.captureWarnings(True)
-    for stream in (sys.__stdout__, sys.__stderr__):  # not what a library put before them
+    for stream in (sys.__stdout__, sys.__stderr__):  # not a library's wrapper around them
         if isinstance(stream, TextIOWrapper):
-            stream.reconfigure(errors="replace")  # a terminal need not be UTF-8
+            stream.reconfigure(errors="replace")  # the terminal may not be UTF-8
 
 
 def progress_bar(iterable: Any = None, *, silent: bool = False, **named: Any) -> tqdm:
-    """tqdm's bar with its arguments, drawn on a terminal only; `silent`: nowhere."""
+    """A tqdm bar, drawn only on a terminal, and not at all if `silent`."""
     return tqdm(iterable, disable=True if silent else None, mininterval=1, **named)
 
 
 def run(main: Callable[[], None], memory: str = "", launch: bool = False) -> NoReturn:
-    """Run a script's `main` and exit: 0 when it ends well, 1 with a one-line message for what the user can mend.
+    """Run a script's `main` and exit with 0, or with 1 and a one-line message for an error the user can fix.
 
-    `memory` names the parameters to lower where memory does not suffice. `launch`: in the processes that
-    `compute.launch` asks for. Where DVC runs the script, a second line says how to get back what it took away.
+    `memory` names the parameters to lower when memory runs out. `launch`: run in the processes that `compute.launch`
+    asks for. Under DVC, a second line says how to restore the outputs that DVC removed.
     """
     spec = sys.modules["__main__"].__spec__
     name = spec.name.rpartition(".")[2] if spec else "stages"
@@ -88,18 +88,18 @@ def run(main: Callable[[], None], memory: str = "", launch: bool = False) -> NoR
 
 
 def is_launched(launch: bool) -> bool:
-    """Whether this process is one of a launcher's: one that `start_processes` called, or torchrun called by hand.
+    """Whether a launcher started this process: through `start_processes`, or torchrun called by hand.
 
-    Under DVC `compute.launch` alone decides: clusters leave the variables of other launchers in the environment.
+    Under DVC only `compute.launch` decides, because clusters leave other launchers' variables in the environment.
     """
     by_hand = launch and "RANK" in os.environ and "DVC_STAGE" not in os.environ
     return os.environ.pop(LAUNCHED, None) is not None or by_hand
 
 
 def start_processes(launch: str) -> None:
-    """Hand this process over to a launcher; one that is `python` stays, whatever an earlier launcher left behind.
+    """Replace this process by a launcher; with `python`, keep it and clear what earlier launchers left behind.
 
-    Raises InputError where the launcher is not installed.
+    Raises InputError if the launcher is not installed.
     """
     for variable in OF_LAUNCHERS:
         os.environ.pop(variable, None)
@@ -115,13 +115,13 @@ def start_processes(launch: str) -> None:
 
 
 def fail(message: str) -> NoReturn:
-    """Print a message, and under DVC how to get the earlier outputs back, and exit with status 1."""
+    """Print a message (under DVC also how to restore earlier outputs) and exit with status 1."""
     stage = os.environ.get("DVC_STAGE", NOTHING_LOST)
     sys.exit(message if stage == NOTHING_LOST else f"{message}\n{EARLIER_OUTPUTS}")
 
 
 def explain(error: Exception, memory: str = "") -> str | None:
-    """What to tell the user of an error; None where it is a fault of the program, whose traceback is needed."""
+    """The message for an error the user can fix; None for a bug, which needs its traceback."""
     if isinstance(error, InputError):
         return str(error)
     message = str(error)

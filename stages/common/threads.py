@@ -1,7 +1,7 @@
-"""The threads and the kernels that libraries compute with: those that are asked for, whatever the machine has.
+"""The threads and kernels that libraries compute with: those requested, whatever the machine offers.
 
-The last bit of a matrix product can depend on both. Kernels are chosen before a library loads, threads by every stage
-that computes, before it begins.
+The last bit of a matrix product can depend on both. Kernels are chosen before a library loads; threads are set by
+each computing stage before it starts.
 """
 
 import os
@@ -12,10 +12,9 @@ from typing import Any
 import yaml
 from threadpoolctl import threadpool_limits
 
-# The kernels that every x86-64 processor with AVX2 has, and that each library takes when it is told so: oneMKL's only
-# setting that also holds on other makes than Intel's; torch's own loops and oneDNN's; OpenBLAS's; numpy's loops.
-# Under it oneMKL's square root begins with an approximation that each make rounds differently, so no stage takes it:
-# torch.optim's fused AdamW has torch's own.
+# Kernels that every x86-64 processor with AVX2 has: oneMKL's only setting that also holds on non-Intel processors,
+# torch's own loops, oneDNN's, OpenBLAS's and numpy's. With it, oneMKL's square root starts from an approximation that
+# Intel and AMD round differently, so no stage may use it: torch.optim's fused AdamW has torch's own.
 PORTABLE = {
     "MKL_CBWR": "COMPATIBLE",
     "ATEN_CPU_CAPABILITY": "avx2",
@@ -26,13 +25,13 @@ PORTABLE = {
 
 
 def choose_kernels(params: Path) -> None:
-    """Hold all libraries that load from now on to `PORTABLE` where the file `params` has compute.portable: true."""
+    """Restrict libraries that load from now on to `PORTABLE` if the file `params` sets compute.portable: true."""
     try:
         compute = yaml.safe_load(params.read_text(encoding="utf-8"))["compute"]
         if compute["portable"]:
             os.environ.update(PORTABLE)
     except (OSError, ValueError, yaml.YAMLError, LookupError, TypeError, RecursionError):
-        return  # a file that cannot be read as parameters: what reads them says what is wrong
+        return  # unreadable parameters: whoever loads them reports it
 
 
 def are_portable() -> bool:
@@ -41,7 +40,7 @@ def are_portable() -> bool:
 
 
 def limit(n_threads: int) -> None:
-    """Let numpy's, scipy's and torch's routines use `n_threads` threads from now on, as far as they are loaded."""
+    """Let those of numpy, scipy and torch that are loaded use `n_threads` threads from now on."""
     os.environ["MKL_DYNAMIC"] = os.environ["OMP_DYNAMIC"] = "FALSE"
     threadpool_limits(n_threads)
     if torch := sys.modules.get("torch"):
@@ -53,8 +52,8 @@ def limit(n_threads: int) -> None:
 def call_vector_functions(torch: Any) -> None:
     """Call each vector function of oneMKL once, from one thread.
 
-    The first call chooses the function's form for the processor, and two threads at once may get a wrong one, silently
-    (oneMKL 2024.2: 11 of 240 processes).
+    The first call picks the function's variant for the processor, and two threads that race for it may silently get
+    a wrong one (oneMKL 2024.2: 11 of 240 processes).
     """
     for function in (torch.tanh, torch.exp, torch.erf, torch.log, torch.log1p, torch.expm1, torch.sin, torch.cos):
         for kind in (torch.float32, torch.float64):

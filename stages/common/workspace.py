@@ -1,7 +1,7 @@
-"""What lies in the workspace and who knows of it: git, DVC, or nobody.
+"""Which files of the workspace git and DVC track.
 
-`dvc exp run --temp` and `--queue` work in a copy of the repository that has what git and DVC track and nothing else. An
-input that the user placed must therefore be tracked, or lie at an absolute path.
+`dvc exp run --temp` and `--queue` work in a copy of the repository that holds only tracked files, so any input that
+the user provides must be tracked or have an absolute path.
 """
 
 import subprocess
@@ -13,13 +13,13 @@ import yaml
 from stages.common import paths
 from stages.common.io import InputError
 
-PINNED = Path("data/published")  # what lies here is decided by the checksums in its pins.yaml, whoever placed it
+PINNED = Path("data/published")  # its pins.yaml fixes the content of this folder, whoever put it there
 
 
 def check_input(key: str, value: str, wanted: str) -> None:
-    """Raise InputError unless the file or folder that the parameter `key` names is there in every workspace.
+    """Raise InputError unless the file or folder named by the parameter `key` exists in every workspace.
 
-    `wanted` says what it should be. The output of a stage need not be there yet.
+    `wanted` says what it should be. A stage's output need not exist yet.
     """
     if value.startswith("~"):
         raise InputError(f"{key}: {value}: `~` is not expanded here; write {Path(value).expanduser()}")
@@ -37,7 +37,7 @@ def check_input(key: str, value: str, wanted: str) -> None:
 
 
 def remedy(path: Path, strangers: list[Path]) -> str:
-    """What to type so that every workspace sees `path`."""
+    """The command that makes `path` visible in every workspace."""
     if Path("..") in (path, *path.parents):
         return f"give the absolute path, {path.resolve()}"
     wanted = [strangers[0]] if path.is_dir() and tracked(path) else [path]
@@ -60,8 +60,8 @@ def outputs() -> list[Path]:
 def untracked(path: Path) -> list[Path]:
     """The files at or below `path` that neither git nor DVC tracks, sorted.
 
-    None in a folder whose params.yaml git does not track: there are no experiments there. Files whose name begins with
-    a dot (a Mac's .DS_Store) do not count: DVC is told to pass over them.
+    Empty if git does not track params.yaml, since there are no experiments then. Dotfiles (such as .DS_Store) do not
+    count: DVC ignores them.
     """
     listed = git("ls-files", "--others", "-z", "--", str(path))
     if listed is None or not tracked(paths.PARAMS):
@@ -83,7 +83,7 @@ def tracked(path: Path) -> bool:
 
 
 def dvc_added() -> Iterator[Path]:
-    """What `dvc add` tracks by a .dvc file that git knows."""
+    """What `dvc add` tracks through .dvc files known to git."""
     for name in filter(None, (git("ls-files", "-z", "--", "*.dvc") or "").split("\0")):
         try:
             content = yaml.safe_load(Path(name).read_text(encoding="utf-8")) or {}
@@ -94,7 +94,7 @@ def dvc_added() -> Iterator[Path]:
 
 
 def shared_folder() -> Path:
-    """Where all workspaces of a repository have their checkpoints: in DVC's cache; models/checkpoints without DVC."""
+    """Where all workspaces of a repository keep checkpoints: in DVC's cache, or models/checkpoints without DVC."""
     from dvc.config import Config, ConfigError  # takes half a second
     from dvc.exceptions import NotDvcRepoError
     from dvc.repo import Repo
@@ -108,7 +108,7 @@ def shared_folder() -> Path:
 
 
 def git(*arguments: str) -> str | None:
-    """What git answers; None where it has no answer. Raises InputError where it refuses the repository."""
+    """git's output; None if the command fails. Raises InputError if git refuses the repository."""
     try:
         done = subprocess.run(["git", *arguments], capture_output=True, text=True, check=False)
     except OSError:

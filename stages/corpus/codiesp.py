@@ -13,14 +13,14 @@ from stages.corpus.icd import NotACode
 FOLDERS = {"train": "train", "val": "dev", "test": "test"}
 CODE_FILES: dict[Kind, str] = {"diagnosis": "D", "procedure": "P"}
 SOURCE = "download CodiEsp from Zenodo, DOI 10.5281/zenodo.3625746"
-NOT_THE_CORPUS = ("__MACOSX",)  # beside files that begin with a dot: what a Mac adds to an archive
+NOT_THE_CORPUS = ("__MACOSX",)  # added to archives by macOS, as are dotfiles
 
 
 def load(folder: Path, subset: Subset, min_documents: int) -> tuple[Corpus, dict[str, str]]:
-    """The documents of a subset, and the part of each by the official split.
+    """The documents of a subset and their parts in the official split.
 
-    Codes are upper-case. Kept are those of at least `min_documents` training documents. Raises InputError where the
-    files are at fault.
+    Codes are upper-case; those with fewer than `min_documents` training documents are dropped. Raises InputError if
+    the files are malformed.
     """
     folder = root(folder)
     documents: list[Document] = []
@@ -64,7 +64,7 @@ def load(folder: Path, subset: Subset, min_documents: int) -> tuple[Corpus, dict
 
 
 def root(folder: Path) -> Path:
-    """The folder that holds train, dev and test: `folder`, or the one folder in it, as the archive is packed."""
+    """The folder with train, dev and test: `folder` itself, or the single folder inside it (the archive's layout)."""
     inner = [
         path
         for path in sorted(folder.iterdir())
@@ -74,7 +74,7 @@ def root(folder: Path) -> Path:
 
 
 def _read_codes(path: Path, kind: Kind) -> dict[str, set[str]]:
-    """Document -> its codes, upper-case, from a file of tab-separated document and code."""
+    """Document -> its upper-case codes, from a tab-separated file of documents and codes."""
     codes: dict[str, set[str]] = {}
     if not path.is_file():
         raise InputError(f"{path} does not exist, so this part has no gold codes; {SOURCE}")
@@ -96,7 +96,7 @@ def _read_codes(path: Path, kind: Kind) -> dict[str, set[str]]:
 
 
 def _read_texts(folder: Path) -> dict[str, str]:
-    """Document -> its English text, white space folded."""
+    """Document -> its English text with whitespace collapsed."""
     if not folder.is_dir():
         raise InputError(f"{folder} does not exist; {SOURCE}")
     paths = (path for path in folder.glob("*.txt") if not path.name.startswith("."))

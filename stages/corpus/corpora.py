@@ -13,16 +13,16 @@ from stages.corpus.document import PARTS, Corpus, Revision, Subset
 from stages.corpus.icd import MIMIC_50
 from stages.corpus.text import as_it_is, lower_alphanumeric, lower_words
 
-Loaded = tuple[Corpus, dict[str, str] | None]  # the part of each document where the corpus itself names it
+Loaded = tuple[Corpus, dict[str, str] | None]  # with each document's part if the corpus defines it
 
 
 @dataclass(frozen=True)
 class Description:
-    """What the pipeline must know of a corpus before it reads it.
+    """What the pipeline must know about a corpus before reading it.
 
-    title: in reports. folder: what data.raw_dir should be. protected: whether a data use agreement covers what is
-    trained on it. evidence: the revisions of ICD in which gold spans (data.evidence_dir) can be read for it. official:
-    whether all gold codes are kept, for an evaluation of its own. load: its reader; data.raw_dir is a folder.
+    title: used in reports. folder: what data.raw_dir should be. protected: whether a data use agreement covers models
+    trained on it. evidence: the ICD revisions for which gold spans (data.evidence_dir) can be read. official: whether
+    all gold codes are kept for the corpus's own evaluation. load: its reader, called with data.raw_dir a folder.
     """
 
     title: str
@@ -36,7 +36,7 @@ class Description:
 
 
 def describe(data: Data) -> tuple[Description, Subset]:
-    """The corpus and subset that the parameters name. Raises InputError for one that is not known."""
+    """The corpus and subset named by the parameters. Raises InputError if either is unknown."""
     _check("format", data.format, CORPORA)
     corpus = CORPORA[data.format]
     _check("subset", data.subset, corpus.subsets, f" (data.format is {data.format})")
@@ -54,12 +54,12 @@ def _check(key: str, value: str, choices: Iterable[str], where: str = "") -> Non
 
 
 def is_synthetic(data: Data) -> bool:
-    """Whether the corpus is the embedded one: nobody's records."""
+    """Whether the corpus is the embedded synthetic one."""
     return Path(data.raw_dir) == paths.DEMO
 
 
 def origin_of(data: Data) -> dict[str, str | int | bool | None]:
-    """What stands beside every model of where its documents came from."""
+    """The origin of the documents, stored with every model."""
     corpus, subset = describe(data)
     return {
         "format": data.format,
@@ -71,7 +71,7 @@ def origin_of(data: Data) -> dict[str, str | int | bool | None]:
 
 
 def evidence_folder(data: Data) -> Path | None:
-    """The folder of gold spans; None where that is the embedded corpus's and the corpus is another."""
+    """The folder of gold spans; None if it is the embedded corpus's and another corpus is used."""
     if data.evidence_dir is None:
         return None
     folder = Path(data.evidence_dir)
@@ -110,7 +110,7 @@ def _lists(name: str, folder: str = "") -> tuple[str, ...]:
 
 
 def _nguyen(revision: Revision, full: Mapping[str, int], fifty: Mapping[str, int]) -> dict[str, Subset]:
-    """Both subsets of a revision in MIMIC-IV-ICD, with the sizes of their lists (METHOD.md, section 16)."""
+    """Both MIMIC-IV-ICD subsets of a revision, with the sizes of their lists (METHOD.md, section 16)."""
     folder = f"mimic4_icd{revision}/"
     return {
         f"icd{revision}": Subset(revision, lower_words, split_files=_lists("full", folder), documents=full),
@@ -125,7 +125,7 @@ def _nguyen(revision: Revision, full: Mapping[str, int], fifty: Mapping[str, int
     }
 
 
-# Sizes: Mullenbach et al. (2018) and Edin et al. (2023), when the files are complete.
+# Sizes from Mullenbach et al. (2018) and Edin et al. (2023), for complete files.
 _ICD9 = Subset(
     9, lower_alphanumeric, rare=False, split_files=("mimiciv_icd9_split.feather",),
     documents=_sizes(154542, 21980, 32804), n_codes=6147,
@@ -201,7 +201,7 @@ CORPORA = {
         official=True,
     ),
     "table": Description(
-        title="table of one's own",
+        title="custom table",
         folder="a folder with one table",
         protected=False,
         splits=("stratified", "given"),

@@ -1,8 +1,8 @@
-"""Tables as text (CSV), plain or gzipped, read in batches: only the columns asked for are kept, never the whole file.
+"""Delimited text tables (CSV), plain or gzipped, read in batches of the requested columns.
 
-A table is read only if it is whole. Fields are separated by commas (semicolons, tabs and bars are recognised by the
-header). A field in quotation marks may hold line ends, and quotation marks that are doubled or, as Spark and MySQL
-write them, escaped by a backslash; which of the two, the beginning of the file shows.
+Truncated tables are refused. Fields are separated by commas; semicolons, tabs and bars are detected from the header.
+Quoted fields may contain line ends, and quotation marks that are doubled or, as in Spark's and MySQL's exports,
+escaped by a backslash; the beginning of the file shows which.
 """
 
 import csv as csv_module
@@ -26,22 +26,22 @@ from stages.common.io import InputError
 log = logging.getLogger(__name__)
 
 WHOLE_NUMBER = re.compile(r"[0-9]{1,15}(\.0+)?")
-ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._\-]{0,39}")  # what an id looks like; anything else may be text
+ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._\-]{0,39}")  # the form of an id; anything else may be text
 SHORT_ID = re.compile(r"[A-Za-z]{0,2}[0-9]{1,10}")
-NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,30}")  # what a column's name looks like
-BLOCK_BYTES = 4 << 20  # decompressed text parsed at once; a row, note text included, has to fit
-SNIFFED_BYTES = 8 << 20  # of the beginning, for the way in which quotation marks are escaped
-KINDS = (".csv", ".csv.gz", ".tsv", ".tsv.gz")  # how a table's file is named, in any case
+NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,30}")  # the form of a column name
+BLOCK_BYTES = 4 << 20  # decompressed text parsed at once; every row must fit
+SNIFFED_BYTES = 8 << 20  # read ahead to see how quotation marks are escaped
+KINDS = (".csv", ".csv.gz", ".tsv", ".tsv.gz")  # file suffixes of tables, in any case
 SEPARATORS = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "bars"}
-RECORD = "record"  # the column that `read` adds: the number of the record, counted from 1 behind the header
-ESCAPED = re.compile(rb'\\"[^",\r\n;\t|]')  # never in a table that doubles its quotation marks
+RECORD = "record"  # the column that `read` adds: the record number, from 1 after the header
+ESCAPED = re.compile(rb'\\"[^",\r\n;\t|]')  # does not occur where quotation marks are doubled
 
 UNREADABLE = (OSError, EOFError, UnicodeDecodeError, zlib.error, pa.ArrowInvalid)
 
 
 @dataclass(frozen=True)
 class Dialect:
-    """How a table is written: its columns' names as it spells them, the separator, and whether backslashes escape."""
+    """A table's format: its spelling of the column names, the separator, and whether backslashes escape."""
 
     names: list[str]
     separator: str
@@ -49,21 +49,21 @@ class Dialect:
 
 
 def find(folder: Path, name: str, wanted: str = "data.raw_dir should be MIMIC-III's folder") -> Path:
-    """The table `name` in a folder: `name.csv.gz`, or `name.csv`. Raises InputError when there is neither."""
+    """The table `name` in a folder, `name.csv.gz` or `name.csv`. Raises InputError if neither exists."""
     found = [path for suffix in (".csv.gz", ".csv") if (path := folder / f"{name}{suffix}").is_file()]
     if not found:
         raise InputError(f"{folder} has neither {name}.csv.gz nor {name}.csv; {wanted}")
     if len(found) > 1:
-        log.warning("%s: %s is read, %s is not", folder, *(path.name for path in found))
+        log.warning("%s: reading %s, ignoring %s", folder, *(path.name for path in found))
     return found[0]
 
 
 def read(path: Path, columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
-    """The named columns of a table as strings, batch by batch, named as asked for, and the number of each record.
+    """The requested columns of a table as strings, batch by batch, and the number of each record.
 
-    Column names match in any case. A missing value is an empty string. Raises InputError for a missing column, a row
-    with too few or too many fields, and a damaged or cut file, which may show at its end only; the message never quotes
-    a row.
+    Column names match in any case, and missing values are empty strings. Raises InputError, which never quotes a row,
+    for a missing column, a row with too few or too many fields, and a damaged or truncated file (which may only show at
+    its end).
     """
     dialect = sniff(path, columns)
     before = 0
@@ -95,7 +95,7 @@ def read(path: Path, columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
 
 
 def sniff(path: Path, columns: Sequence[str]) -> Dialect:
-    """How a table is written, by its beginning. Raises InputError where a wanted column is missing from its header."""
+    """Detect a table's format from its beginning. Raises InputError if the header lacks a requested column."""
     try:
         with _open(path) as file:
             beginning = file.read(SNIFFED_BYTES)
@@ -108,7 +108,7 @@ def sniff(path: Path, columns: Sequence[str]) -> Dialect:
     for separator in SEPARATORS:
         names = next(csv_module.reader([header], delimiter=separator), [])
         spelled = {name.strip().upper(): name for name in names}
-        spelled |= {name.upper(): name for name in columns if name in names}  # of `text` and `TEXT` the exact one
+        spelled |= {name.upper(): name for name in columns if name in names}  # prefer the exact name over `TEXT`
         if twice := [name for name in columns if names.count(spelled.get(name.upper(), "")) > 1]:
             raise InputError(f"{path} has the column {', '.join(twice)} twice in its first line")
         if all(name.upper() in spelled for name in columns):
@@ -124,14 +124,14 @@ def sniff(path: Path, columns: Sequence[str]) -> Dialect:
 
 
 def place(batch: pa.RecordBatch, index: int) -> str:
-    """How to name a row to the user: by its ROW_ID where that looks like one, else by the number of its record."""
+    """How to name a row to the user: by its ROW_ID if that looks like one, otherwise by its record number."""
     if "ROW_ID" in batch.schema.names and WHOLE_NUMBER.fullmatch(row := batch.column("ROW_ID")[index].as_py()):
         return f"the row with ROW_ID {row}"
     return f"record {batch.column(RECORD)[index].as_py()} (counted from 1 behind the header)"
 
 
 def integers(path: Path, batch: pa.RecordBatch, column: str) -> list[int]:
-    """A column of whole numbers, written `7` or `7.0`. Raises InputError naming the first row without one."""
+    """A column of whole numbers, written `7` or `7.0`. Raises InputError that names the first other row."""
     values = batch.column(column)
     try:
         return pc.cast(pc.cast(values, pa.float64()), pa.int64()).to_pylist()
@@ -143,20 +143,20 @@ def integers(path: Path, batch: pa.RecordBatch, column: str) -> list[int]:
 
 
 def _open(path: Path) -> IO[bytes]:
-    """The file's bytes. Arrow unpacks a block at once, beside the rest of the program; Python does it 8 kB by 8 kB."""
+    """The file's bytes. Arrow decompresses whole blocks without the interpreter lock, Python 8 kB at a time."""
     if path.suffix.lower() != ".gz":
         return path.open("rb")
     return cast(IO[bytes], pa.CompressedInputStream(pa.OSFile(str(path)), "gzip"))
 
 
 class _Whole(io.RawIOBase):
-    """A table's bytes on their way to the parser, watched for whether the last record ends, and for another dialect."""
+    """Passes a table's bytes to the parser and checks that the last record ends and the dialect does not change."""
 
     def __init__(self, file: IO[bytes], path: Path, backslash: bool) -> None:
         super().__init__()
         self.file, self.path, self.backslash = file, path, backslash
-        self.n_quotes = 0  # quotation marks that open or close a field, or are doubled in one
-        self.held = b""  # the end of the last block, which may be half of an escaped character
+        self.n_quotes = 0  # that open or close a field, or are doubled inside one
+        self.held = b""  # the end of the last block, perhaps half of an escape
         self.last = b"\n"
 
     def readable(self) -> bool:
@@ -167,7 +167,7 @@ class _Whole(io.RawIOBase):
         self.last = block[-1:] or self.last
         watched = self.held + block
         if self.backslash:
-            plain = re.sub(rb"\\.", b"", watched, flags=re.DOTALL)  # a backslash and what it escapes
+            plain = re.sub(rb"\\.", b"", watched, flags=re.DOTALL)  # a backslash and the escaped character
             self.held = b"\\" if plain.endswith(b"\\") else b""
             self.n_quotes += plain.count(b'"')
             return block
@@ -191,7 +191,7 @@ class _Whole(io.RawIOBase):
 
 
 def _raise_damage(path: Path, error: Exception) -> NoReturn:
-    """Say what is wrong with a file, without the row that Arrow's own message quotes."""
+    """Report what is wrong with a file without the row that Arrow's message quotes."""
     message = str(error)
     if isinstance(error, InputError):
         raise error
@@ -216,10 +216,10 @@ def _raise_damage(path: Path, error: Exception) -> NoReturn:
 
 
 def is_id(value: str) -> bool:
-    """Whether `value` has the form of an id."""
+    """Whether `value` looks like an id."""
     return ID.fullmatch(value) is not None
 
 
 def quoted(value: str) -> str:
-    """`value` where it is a short number, a letter or two before it; else it may be a text or a date: not repeated."""
+    """`value` if it is a short number with at most two letters before it; anything else might be text or a date."""
     return value if SHORT_ID.fullmatch(value) else "(not quoted, for it may be a text)"

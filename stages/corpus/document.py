@@ -1,4 +1,4 @@
-"""What every corpus is read into, and what is kept of it."""
+"""The data structures that every corpus is read into."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -6,23 +6,23 @@ from typing import Literal, NamedTuple
 
 from stages.corpus import text
 
-PARTS = ("train", "val", "test")  # the one order in which every table and every count goes through them
-LEARNT = PARTS[:2]  # what training sees: it learns from the first and is steered by the second
+PARTS = ("train", "val", "test")  # in this order everywhere
+LEARNT = PARTS[:2]  # seen in training: one to learn from, one to validate on
 SCORED = PARTS[1:]  # what is predicted and evaluated
-UNCODED = "uncoded"  # a part beside them: see `Corpus.uncoded`
-CHARTS = "charts"  # another: see `Corpus.charts`
+UNCODED = "uncoded"  # an extra part, see `Corpus.uncoded`
+CHARTS = "charts"  # another, see `Corpus.charts`
 
 Kind = Literal["diagnosis", "procedure"]
 Revision = Literal[9, 10]  # of ICD-CM
 
 
 class Document(NamedTuple):
-    """A coded text: one hospital admission, or one clinical case."""
+    """A coded text: a hospital admission or a clinical case."""
 
     document_id: str
     subject_id: str
     text: str
-    codes: list[str]  # sorted; a code that was recorded both with and without its dot stands twice
+    codes: list[str]  # sorted; repeated if recorded both with and without its dot
 
 
 class Code(NamedTuple):
@@ -33,7 +33,7 @@ class Code(NamedTuple):
 
 
 class Span(NamedTuple):
-    """Characters [begin, end) of a document that name a code: one of its own, or, in a trap, another one."""
+    """Characters [begin, end) of a document that name one of its codes or, in a trap, a code it does not have."""
 
     document_id: str
     code: str
@@ -44,13 +44,13 @@ class Span(NamedTuple):
 
 @dataclass(frozen=True)
 class Corpus:
-    """Documents in their fixed order, what is known of their codes, and what was counted on the way.
+    """Documents in a fixed order, their codes, and the counts made while reading.
 
     gold: part -> document -> every annotated code, including those outside the label set; empty unless the corpus has
-    an official evaluation. uncoded: its validation and test documents that carry no code of the label set; no part has
-    them, but they are predicted and count there. admission_of: maps a note's document id to its admission id (MIMIC-IV
-    only). evidence: where codes are named; evidence_part_of: the part that an annotated document counts for where that
-    is not its own. charts: annotated documents of another corpus, which no part has.
+    an official evaluation. uncoded: validation and test documents without any code of the label set; they belong to no
+    part but are predicted and count in that evaluation. admission_of: maps a note's document id to its admission id
+    (MIMIC-IV only). evidence: gold spans; evidence_part_of: the part an annotated document counts for if not its own.
+    charts: annotated documents of another corpus, which belong to no part.
     """
 
     documents: list[Document]
@@ -66,13 +66,13 @@ class Corpus:
 
 @dataclass(frozen=True)
 class Subset:
-    """What is kept of a corpus.
+    """The part of a corpus that is used.
 
-    revision: of ICD; None where the corpus does not say. kinds: of codes. fixed: the codes, where a list fixes them.
-    codes_file: the file beside the split's that lists the codes, all of which count, also those that never occur.
-    rare: whether codes of fewer than data.min_documents documents stay. most_frequent: that many codes of the training
-    part stay, once documents have their parts. split_files: of the published split, one per part in the order of PARTS
-    or one for all; documents and n_codes: how many the publication has.
+    revision: of ICD; None if the corpus does not say. kinds: of codes. fixed: the codes if a list defines them.
+    codes_file: a file next to the split files that lists the codes, all of which count even if they never occur.
+    rare: whether codes with fewer than data.min_documents documents stay. most_frequent: how many of the training
+    part's most frequent codes stay, chosen after the split. split_files: of the published split, one per part in the
+    order of PARTS or one for all; documents and n_codes: the published sizes.
     """
 
     revision: Revision | None

@@ -1,8 +1,7 @@
-"""Spans that say which words of a note name a code, carried from its raw text to the cleaned document.
+"""Gold spans, the words of a note that name a code, mapped from the raw text to the cleaned document.
 
-The files have MDACE's form (METHOD.md, section 12): `<admission>-ICD-9.json`, or -ICD-10, their offsets
-counted in the characters of a note's raw text. A folder with MDACE's own lists of admissions
-(`MDace-ev-{train,val,test}.csv`) is dealt by them.
+Files are in MDACE's format (METHOD.md, section 12): `<admission>-ICD-9.json` or -ICD-10, with character offsets into
+a note's raw text. MDACE's own lists of admissions (`MDace-ev-{train,val,test}.csv`), if present, define the parts.
 """
 
 import hashlib
@@ -23,7 +22,7 @@ from stages.corpus.icd import NotACode
 log = logging.getLogger(__name__)
 
 LIST = "MDace-ev-{part}.csv"
-LISTED = {  # MDACE's lists as they stand in 3mcloud/MDACE at 20eb8e5: their md5, and how many admissions
+LISTED = {  # MDACE's lists in 3mcloud/MDACE at 20eb8e5: md5 and number of admissions
     "train": ("101cdd8744f6446e850e33cca906d8e1", 181),
     "val": ("abbc77807ac0690f137c5bb5701e0c94", 60),
     "test": ("58d4ce44d18bd25b49a087c93ea732d4", 61),
@@ -31,7 +30,7 @@ LISTED = {  # MDACE's lists as they stand in 3mcloud/MDACE at 20eb8e5: their md5
 
 
 class RawSpan(NamedTuple):
-    """Characters [begin, end) of a raw note that name a code; a trap names one that is not the admission's."""
+    """Characters [begin, end) of a raw note that name a code; a trap names one the admission does not have."""
 
     note_id: str
     begin: int
@@ -42,7 +41,7 @@ class RawSpan(NamedTuple):
 
 @dataclass(frozen=True)
 class Evidence:
-    """The annotated admissions of a folder: the file of each, and its part where the folder has lists of its own."""
+    """The annotated admissions of a folder: their files, and their parts if the folder has lists."""
 
     files: dict[int, Path]
     part_of: dict[int, str] | None
@@ -50,7 +49,7 @@ class Evidence:
 
     @classmethod
     def of(cls, folder: Path, subset: Subset) -> "Evidence":
-        """Find the files. Raises InputError where there are none, or the subset's split forbids to score by them."""
+        """Find the files. Raises InputError if there are none or the subset's split rules out scoring by them."""
         assert subset.revision is not None, "gold spans are of a revision of ICD"
         ending = f"-ICD-{subset.revision}.json"
         found = [path for path in sorted(folder.rglob(f"*{ending}")) if "Profee" not in path.parts]
@@ -69,7 +68,7 @@ class Evidence:
         return cls(files, part_of, subset.revision)
 
     def spans(self, admission: int) -> Iterator[RawSpan]:
-        """The spans of an admission. Raises InputError for a file of another form."""
+        """The spans of an admission. Raises InputError for a malformed file."""
         path = self.files[admission]
         kinds: dict[str, Kind] = {f"ICD-{self.revision}-CM": "diagnosis", f"ICD-{self.revision}-PCS": "procedure"}
         try:
@@ -93,9 +92,9 @@ class Evidence:
 
 
 def _listed(path: Path, part: str) -> list[int]:
-    """The admissions of one of MDACE's lists, which have no header. Warns of a list that is not MDACE's own.
+    """The admissions in one of MDACE's header-less lists, with a warning if the list is not MDACE's own.
 
-    Raises InputError for a file of another form.
+    Raises InputError for a malformed file.
     """
     try:
         lines = outside.read_text(path).split()
@@ -112,10 +111,10 @@ def _listed(path: Path, part: str) -> list[int]:
 def carried(
     spans: Iterable[RawSpan], notes: Sequence[tuple[str, str]], clean: text.Cleaner, document_id: str, counts: Counter
 ) -> Iterator[Span]:
-    """The spans as they lie in the document that the raw notes (id and text, in their order) make.
+    """The spans' positions in the document that is built from the raw notes (id and text, in order).
 
-    A span of a note that is none of them, and one of which the cleaning leaves nothing, is counted and left out. As the
-    annotators did, a punctuation mark at either end does not count.
+    Spans of other notes, and spans that cleaning removes, are counted and dropped. As in the annotation, punctuation at
+    either end does not count.
     """
     whole = " ".join(note for _, note in notes)
     starts: dict[str, int] = {}
@@ -138,7 +137,7 @@ def carried(
         left = [
             (start + max(begin - first, 0), start + min(end, last) - first)
             if stop - start == last - first
-            else (start, stop)  # a letter became two: the whole word
+            else (start, stop)  # a letter became two: take the whole word
             for first, last, start, stop in words
             if max(begin, first) < min(end, last)
         ]

@@ -1,6 +1,6 @@
-"""ICD codes: what they look like, how they are spelled, and the fifty of MIMIC-III-50.
+"""ICD codes: their form, their spellings, and the fifty of MIMIC-III-50.
 
-The one place where a code is read, whatever table, pool or split it comes from.
+Every code is read here, whatever table, pool or split it comes from.
 """
 
 import re
@@ -19,25 +19,25 @@ MIMIC_50 = (
 )
 # fmt: on
 
-# In lower case; MIMIC-IV writes NoDx.
+# In lower case; NoDx is MIMIC-IV's.
 MISSING = {"", "nan", "null", "none", "na", "n/a", "#n/a", "<na>", "nat", "nodx", "\\n", "-", "--", "?", "."}
-# A digit and the length of a code, and neither a date nor a long number: no word of a text.
+# Contains a digit, no longer than a code, neither a date nor a long number: cannot be a word of a note.
 QUOTABLE = re.compile(r"(?=\D*\d)(?!\d{1,4}[-.]\d{1,2}[-.]\d{1,4}$)(?!\d{6,}$)[A-Za-z0-9.+\-]{1,12}", re.ASCII)
-ANY = re.compile(r"(?=\D*\d)[A-Z0-9][A-Z0-9.\-]{0,11}", re.ASCII)  # a code of whatever list, without knowing which
+ANY = re.compile(r"(?=\D*\d)[A-Z0-9][A-Z0-9.\-]{0,11}", re.ASCII)  # a code of any list
 NUMBER = re.compile(r"\d+\.\d*(e\+?\d+)?|\d+e\+?\d+", re.IGNORECASE | re.ASCII)
 
 
 class NotACode(ValueError):
-    """A string that no ICD code can be. The message says what such a code looks like, and never quotes a long text."""
+    """A string that cannot be an ICD code. The message describes valid codes and never quotes a long text."""
 
 
 @dataclass(frozen=True)
 class Form:
-    """What the codes of one revision and kind look like without their dot."""
+    """The form of the codes of one revision and kind, without their dot."""
 
     name: str
     pattern: re.Pattern[str]
-    shortest: int  # shorter ones are let pass, as MIMIC's own program does, and warned of
+    shortest: int  # shorter ones are kept with a warning, as the authors' program keeps them
     looks: str
 
 
@@ -69,9 +69,9 @@ FORMS: dict[tuple[Revision, Kind], Form] = {
 def dotted(code: str, kind: Kind, revision: Revision = 9) -> str:
     """A code with its dot: in ICD-9-CM `4019` is the diagnosis `401.9` and the procedure `40.19`.
 
-    A diagnosis takes its dot after the third character, an external cause of ICD-9-CM (E) after the fourth, a procedure
-    of ICD-9-CM after the second, one of ICD-10-PCS none; there is none where nothing follows. A dot that is there
-    already is set again (METHOD.md, sections 1.1 and 11).
+    The dot follows the third character of a diagnosis, the fourth of an ICD-9-CM external cause (E) and the second of
+    an ICD-9-CM procedure, unless nothing comes after it; ICD-10-PCS has none. An existing dot is replaced (METHOD.md,
+    sections 1.1 and 11).
     """
     code = code.replace(".", "")
     if kind == "procedure":
@@ -82,11 +82,11 @@ def dotted(code: str, kind: Kind, revision: Revision = 9) -> str:
 
 
 def read(text: str, kind: Kind, revision: Revision = 9) -> str | None:
-    """The code that `text` spells, upper-case and with its dot; None where it spells "missing".
+    """The code that `text` spells, upper-case and with its dot; None if it spells "missing".
 
-    White space around it, small letters, a dot or none, a dot with nothing after it (`I10.`) and Excel's ways of
-    saying "text" (`="0389"`, `'0389`) are all understood. Raises NotACode for what no code of this kind can be: other
-    characters, or a misplaced dot, the usual trace of codes parsed as floats.
+    Surrounding whitespace, lower case, a missing or trailing dot (`I10.`) and Excel's markers for text (`="0389"`,
+    `'0389`) are accepted. Raises NotACode for other characters and for a misplaced dot, the usual trace of codes parsed
+    as floats.
     """
     spelled = text.strip()
     if spelled.startswith('="') and spelled.endswith('"'):
@@ -103,14 +103,14 @@ def read(text: str, kind: Kind, revision: Revision = 9) -> str | None:
 
 
 def is_missing(text: str) -> bool:
-    """Whether a cell of a table says that there is nothing."""
+    """Whether a table cell spells a missing value."""
     return text.strip().lower() in MISSING
 
 
 def read_any(text: str) -> str | None:
-    """A code of a list that is not known here, upper-case, its dot as it stands; None where it spells "missing".
+    """An upper-case code of an unknown list, its dot unchanged; None if `text` spells "missing".
 
-    Raises NotACode for what no code can be: a word, a date, other characters.
+    Raises NotACode for anything that cannot be a code, such as a word or a date.
     """
     spelled = text.strip().strip("'\"").strip().upper()
     if is_missing(spelled):
@@ -122,7 +122,7 @@ def read_any(text: str) -> str | None:
 
 
 def too_short(code: str, kind: Kind, revision: Revision = 9) -> bool:
-    """Whether a code that was read is shorter than any real one: zeros at its beginning may be lost."""
+    """Whether a code is shorter than any real one, which suggests lost leading zeros."""
     return len(compact(code)) < FORMS[revision, kind].shortest
 
 
@@ -135,5 +135,5 @@ def _what_is_wrong(text: str, form: Form) -> str:
 
 
 def compact(code: str) -> str:
-    """A code without its dot, in capitals: what all its spellings have in common."""
+    """A code in capitals without its dot, the same for all its spellings."""
     return code.strip().replace(".", "").upper()

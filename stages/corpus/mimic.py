@@ -1,4 +1,4 @@
-"""MIMIC-III and MIMIC-IV: discharge summaries joined with ICD codes. One reader, and a description of each release."""
+"""MIMIC-III and MIMIC-IV: discharge summaries joined with ICD codes, by one reader and a description per release."""
 
 import logging
 from collections import Counter
@@ -20,31 +20,31 @@ from stages.corpus.icd import NotACode
 
 log = logging.getLogger(__name__)
 
-SOME_CODES = 100  # a table of fewer different codes may well have none that begins with 0
+SOME_CODES = 100  # a table with fewer distinct codes may have none that starts with 0
 
 
 @dataclass(frozen=True)
 class Release:
-    """What the tables of a release are called, and what its preparation makes of them."""
+    """The names of a release's tables and columns, and how its documents are prepared."""
 
     name: str
     notes: str
     note_id: str
-    category: tuple[str, frozenset[str]]  # the column of a note's kind, and the kinds that count
-    filtered: bool  # whether notes of other kinds are left out; else they may not be all there is
+    category: tuple[str, frozenset[str]]  # the column of a note's kind, and the kinds to use
+    filtered: bool  # drop notes of other kinds; otherwise they only must not be the only ones
     code_tables: dict[Kind, str]
     title_tables: dict[Kind, str]
     code: str  # the column of the code
-    version: str | None  # the column of its revision of ICD
+    version: str | None  # the column of the code's ICD revision
     titles: tuple[str, ...]
-    hospital: str  # the folder of the code tables, inside data.raw_dir or data.raw_dir itself
-    notes_folder: str  # the same of the notes
-    merged: bool  # all notes of an admission make one document; else each note is one, and equal ones count once
-    dots: bool = True  # whether codes of ICD-10 take their dot
-    lenient: bool = False  # notes without an admission, or without a word once cleaned, are left out and counted
+    hospital: str  # folder of the code tables inside data.raw_dir, if not data.raw_dir itself
+    notes_folder: str  # the same for the notes
+    merged: bool  # one document per admission; otherwise one per distinct note
+    dots: bool = True  # whether ICD-10 codes get their dot
+    lenient: bool = False  # drop and count notes without an admission or without words after cleaning
 
     def column(self, name: str) -> str:
-        """A column's name as this release spells it; files are read in any case."""
+        """A column's name in this release's spelling (files are read in any case)."""
         return name.upper() if self.version is None else name
 
 
@@ -89,14 +89,14 @@ MIMIC_IV_ICD = replace(
 
 
 class Admission(NamedTuple):
-    """A hospital stay. Documents are ordered by it."""
+    """A hospital stay; documents are sorted by it."""
 
     subject: int
     admission: int
 
 
-Notes = dict[Admission, list[tuple[str, str]]]  # each note's id and cleaned text, in the order of the file
-Raw = dict[int, list[tuple[str, str]]]  # by admission, each note's id and its text as it is
+Notes = dict[Admission, list[tuple[str, str]]]  # id and cleaned text of each note, in file order
+Raw = dict[int, list[tuple[str, str]]]  # admission -> id and raw text of each note
 
 
 def load(
@@ -107,12 +107,11 @@ def load(
     notes_dir: Path | None = None,
     evidence_dir: Path | None = None,
 ) -> Corpus:
-    """The documents of a subset, ordered by subject and admission (METHOD.md, sections 1.1 and 11).
+    """The documents of a subset, sorted by subject and admission (METHOD.md, sections 1.1 and 11).
 
-    folder: the release's code tables; notes_dir: its notes, where they are a download of their own; evidence_dir: files
-    that say which words name a code (MIMIC-III). A document's id is its admission's, or its note's where an admission
-    has several documents. Codes that depend on the training part (`Subset.most_frequent`) are not chosen here. Raises
-    InputError where the files are at fault.
+    folder: the code tables; notes_dir: the notes if they are a separate download; evidence_dir: gold spans (MIMIC-III).
+    A document's id is that of its admission, or of its note if the admission has several documents. Codes that depend
+    on the training part (`Subset.most_frequent`) are chosen later. Raises InputError if the files are malformed.
     """
     assert subset.revision is not None, "a release is coded in a revision of ICD"
     annotated = Evidence.of(evidence_dir, subset) if evidence_dir is not None else Evidence({}, None)
@@ -159,15 +158,15 @@ def load(
 
 
 def chart_id(number: int) -> str:
-    """The id of a chart, or of its subject, which MIMIC-IV's own numbers cannot be taken for."""
+    """An id for a chart or its subject that cannot be confused with MIMIC-IV's."""
     return f"MIMIC-III-{number}"
 
 
 def add_charts(corpus: Corpus, folder: Path, subset: Subset, release: Release) -> Corpus:
-    """A corpus of MIMIC-IV with MDACE's charts, whose notes are MIMIC-III's: NOTEEVENTS lies in `folder` too.
+    """Add MDACE's charts, whose notes are MIMIC-III's (NOTEEVENTS must be in `folder` too), to a MIMIC-IV corpus.
 
-    Their spans are those of the corpus's revision, their codes spelled as `release` does. Raises InputError where the
-    files are at fault.
+    Their spans are those of the corpus's ICD revision, with codes in the spelling of `release`. Raises InputError if
+    the files are malformed.
     """
     annotated = Evidence.of(folder, subset)
     raw: Raw = {number: [] for number in annotated.files}
@@ -195,7 +194,7 @@ def add_charts(corpus: Corpus, folder: Path, subset: Subset, release: Release) -
 
 
 def _inside(folder: Path, inner: str) -> Path:
-    """The folder `inner` of a download, or the download's folder where the user named that itself."""
+    """The folder `inner` of a download, or `folder` if the user already named the inner one."""
     return folder / inner if inner and (folder / inner).is_dir() else folder
 
 
@@ -213,7 +212,7 @@ def _documents(
 def kept_codes(documents: Iterable[list[str]], subset: Subset, min_documents: int) -> set[str]:
     """The codes that a subset keeps, given the code lists of all documents.
 
-    A diagnosis and a procedure are never spelled alike, so counting codes counts each kind by itself.
+    Diagnoses and procedures are never spelled alike, so the two kinds are counted separately.
     """
     if subset.fixed is not None:
         return set(subset.fixed)
@@ -225,10 +224,10 @@ def kept_codes(documents: Iterable[list[str]], subset: Subset, min_documents: in
 def read_notes(
     folder: Path, coded: Set[Admission], clean: text.Cleaner, release: Release, raw: Raw
 ) -> tuple[Notes, dict[str, int]]:
-    """The cleaned notes of each admission, in file order, and how many notes there were.
+    """The cleaned notes of each admission in file order, and the numbers of notes.
 
-    Of an admission that is not `coded` no text is kept: in MIMIC-IV these are all those of the other revision of ICD.
-    Of those in `raw` the notes as they are go in there as well.
+    Texts of admissions that are not `coded` (in MIMIC-IV, all of the other ICD revision) are not kept. Raw notes of the
+    admissions in `raw` are added to it.
     """
     path = delimited.find(folder, release.notes, f"it should be the folder with {release.name}'s notes")
     notes: Notes = {}
@@ -248,7 +247,7 @@ def read_notes(
 
 
 def _raw_notes(path: Path, release: Release, counts: dict[str, int]) -> Iterator[list[tuple[Admission, str, str]]]:
-    """The notes that count, as admission, note's id and text, some at a time; how many there are goes into `counts`."""
+    """The notes to use, in batches of (admission, note id, text); their numbers are added to `counts`."""
     subject_of: dict[int, int] = {}
     rows_seen: set[str] = set()
     texts_seen: set[tuple[int, int]] = set()
@@ -305,10 +304,10 @@ def _raw_notes(path: Path, release: Release, counts: dict[str, int]) -> Iterator
 def read_codes(
     folder: Path, release: Release = MIMIC_III, revision: Revision = 9
 ) -> tuple[dict[Admission, list[str]], dict[str, Kind]]:
-    """The sorted codes of each admission, procedures and diagnoses together, and the kind of each code.
+    """The sorted codes (procedures and diagnoses) of each admission, and the kind of each code.
 
-    Only those of `revision` count. Codes are stripped, missing ones dropped, and what a table repeats for an admission
-    counts once; then they take their dots. Raises InputError for a code that is none, and its row.
+    Only codes of `revision` are read. Codes are stripped, missing ones dropped and repetitions within an admission's
+    table removed before they get their dots. Raises InputError that names the row of an invalid code.
     """
     codes: dict[Admission, list[str]] = {}
     kinds: dict[str, Kind] = {}
@@ -335,9 +334,9 @@ def read_codes(
 def _read_code_table(
     path: Path, release: Release, kind: Kind, revision: Revision
 ) -> tuple[list[str | None], np.ndarray, int]:
-    """The code that each spelling stands for, the distinct rows of a table, and how many rows have no code.
+    """The code for each spelling, the sorted distinct rows of a table, and the number of rows without a code.
 
-    A row is a subject, an admission and the number of a spelling; the rows are sorted.
+    A row is (subject, admission, index of the spelling).
     """
     read: list[str | None] = []
     numbers: dict[str, int] = {}
@@ -351,7 +350,7 @@ def _read_code_table(
         places = encoded.indices.to_numpy()
         spellings = encoded.dictionary.to_pylist()
         for place, spelled in enumerate(spellings):
-            if spelled not in numbers:  # each spelling is read once
+            if spelled not in numbers:  # parse each spelling once
                 numbers[spelled] = len(numbers)
                 read.append(_read_code(path, batch, int((places == place).argmax()), spelled, kind, revision, release))
         number = np.array([numbers[spelled] for spelled in spellings], dtype=np.int64)[places]
@@ -363,13 +362,13 @@ def _read_code_table(
 
 
 def _distinct(rows: np.ndarray) -> np.ndarray:
-    """The rows in order, each once."""
+    """The sorted distinct rows."""
     rows = rows[np.lexsort(rows.T[::-1])]
     return rows[np.append(True, np.any(rows[1:] != rows[:-1], axis=1))] if len(rows) else rows
 
 
 def _of_revision(path: Path, batch: pa.RecordBatch, release: Release, revision: Revision) -> pa.RecordBatch:
-    """The rows of one revision of ICD. Raises InputError for a row of neither 9 nor 10."""
+    """The rows of one ICD revision. Raises InputError for a row of neither 9 nor 10."""
     if release.version is None:
         return batch
     versions = pc.utf8_trim_whitespace(batch.column(release.version))
@@ -381,7 +380,7 @@ def _of_revision(path: Path, batch: pa.RecordBatch, release: Release, revision: 
 
 
 def _spell(code: str | None, release: Release, revision: Revision) -> str | None:
-    """A code that was read, as the release's preparation spells it."""
+    """A code in the spelling of the release's preparation."""
     return icd.compact(code) if code and revision == 10 and not release.dots else code
 
 
@@ -395,15 +394,15 @@ def _read_code(
 
 
 def _admissions(path: Path, batch: pa.RecordBatch, release: Release) -> Iterable[Admission]:
-    """The admission of each row. Raises InputError naming the first row without one."""
+    """The admission of each row. Raises InputError that names the first row without one."""
     names = (release.column("subject_id"), release.column("hadm_id"))
     return map(Admission, *(delimited.integers(path, batch, name) for name in names))
 
 
 def _warn_of_lost_zeros(kinds: dict[str, Kind], release: Release, revision: Revision) -> None:
-    """Warn of a table whose codes look as if they had been numbers once, without the zeros before them.
+    """Warn if codes seem to have lost their leading zeros by being stored as numbers.
 
-    Raises InputError for short codes where the release has none: there they are such.
+    Raises InputError for too-short codes in a release that has none.
     """
     for kind, name in release.code_tables.items():
         own = [code for code, known in kinds.items() if known == kind]
@@ -421,7 +420,7 @@ def _warn_of_lost_zeros(kinds: dict[str, Kind], release: Release, revision: Revi
 
 
 def _warn_of_absent(kept: set[str], documents: list[Document]) -> None:
-    """Warn of codes of a fixed list that no document has."""
+    """Warn about codes of a fixed list that no document has."""
     absent = sorted(kept - {code for document in documents for code in document.codes})
     if absent:
         log.warning("%d of the %d codes have no document: %s", len(absent), len(kept), ", ".join(absent))
@@ -430,7 +429,7 @@ def _warn_of_absent(kept: set[str], documents: list[Document]) -> None:
 def read_titles(
     folder: Path, release: Release = MIMIC_III, revision: Revision = 9
 ) -> dict[tuple[Kind, str], list[str]]:
-    """The titles of each code, by kind and dotted code: the long one first. A row whose code is none is only told."""
+    """The titles of each code by kind and dotted code, long title first. Rows with invalid codes are only reported."""
     titles: dict[tuple[Kind, str], list[str]] = {}
     for kind, name in release.title_tables.items():
         path = delimited.find(folder, name, f"data.raw_dir should be {release.name}'s folder")
@@ -452,13 +451,13 @@ def read_titles(
 
 
 def most_frequent(parts: dict[str, list[Document]], number: int) -> set[str]:
-    """The codes of most training documents; of equally frequent ones the first in order."""
+    """The codes with the most training documents; ties go to the first in order."""
     counts = Counter(code for document in parts["train"] for code in set(document.codes))
     return set(sorted(counts, key=lambda code: (-counts[code], code))[:number])
 
 
 def _check_agreement(folder: Path, release: Release, noted: Set[Admission], coded: Set[Admission]) -> None:
-    """Raise InputError unless the code tables tell of the same admissions as the notes."""
+    """Raise InputError unless the code tables and the notes share admissions."""
     tables = " or ".join(reversed(release.code_tables.values()))
     subject_of = {admission: subject for subject, admission in noted}
     for subject, admission in coded:

@@ -1,6 +1,6 @@
 """The published splits of MIMIC-III and MIMIC-IV: which admission belongs to which part.
 
-Beside the split files may lie pins.yaml: file -> the `url` it comes from, and its `md5`.
+A pins.yaml next to the split files maps each file to its `url` and `md5`.
 """
 
 import hashlib
@@ -24,9 +24,9 @@ PINS = "pins.yaml"
 
 
 def load(folder: Path, names: Sequence[str]) -> dict[str, str]:
-    """Admission -> part (`train`, `val`, `test`) by a subset's published files: one list per part, or one feather file.
+    """Admission -> part (`train`, `val`, `test`) from a subset's published files: a list per part, or a feather file.
 
-    Raises InputError where a file is missing, has another form, or deals an admission to two parts.
+    Raises InputError if a file is missing or malformed, or an admission is in two parts.
     """
     part_of: dict[str, str] = {}
     rows = _feather_rows(folder / names[0]) if len(names) == 1 else _rows([folder / name for name in names])
@@ -37,7 +37,7 @@ def load(folder: Path, names: Sequence[str]) -> dict[str, str]:
 
 
 def _rows(files: Sequence[Path]) -> Iterator[tuple[Path, str, str]]:
-    """Each admission and its part, from one file per part with one admission per line."""
+    """Each admission and its part, from a file per part with an admission per line."""
     for part, path in zip(PARTS, map(_present, files), strict=True):
         content = path.read_bytes()
         for number, line in enumerate(content.split(b"\n"), start=1):
@@ -50,7 +50,7 @@ def _rows(files: Sequence[Path]) -> Iterator[tuple[Path, str, str]]:
 
 
 def _feather_rows(file: Path) -> Iterator[tuple[Path, str, str]]:
-    """Each admission and its part, from the feather file with the columns `_id` and `split`."""
+    """Each admission and its part, from a feather file with the columns `_id` and `split`."""
     path = _present(file)
     try:
         table = feather.read_table(path, columns=["_id", "split"])
@@ -66,7 +66,7 @@ def _feather_rows(file: Path) -> Iterator[tuple[Path, str, str]]:
 
 
 def read_codes(path: Path) -> frozenset[str]:
-    """A file of codes, one per line. Raises InputError where a line is none, or there is no line."""
+    """The codes of a file with one per line. Raises InputError for an invalid line or an empty file."""
     codes = []
     for number, line in enumerate(outside.read_text(_present(path)).split("\n"), start=1):
         try:
@@ -86,14 +86,14 @@ def _present(path: Path) -> Path:
 
 
 def fetch(folder: Path, name: str) -> Path:
-    """The path of a split file; DVC downloads it when it is missing and pinned, and a pinned one must have its md5.
+    """The path of a split file; DVC downloads a pinned file that is missing.
 
-    Raises InputError where the file stays missing or differs from its pin.
+    Raises InputError if the file stays missing or its md5 differs from the pinned one.
     """
     path = folder / name
     pins = read_pins(folder / PINS) if (folder / PINS).exists() else {}
     if name not in pins:
-        if not path.is_file() and path.name not in pins:  # a user's own, in no folder of its own
+        if not path.is_file() and path.name not in pins:  # the user's own file, outside a subfolder
             path = folder / path.name
         if not path.is_file():
             raise InputError(
@@ -117,7 +117,7 @@ def fetch(folder: Path, name: str) -> Path:
 
 
 def read_pins(path: Path) -> dict[str, dict[str, str]]:
-    """Each split file's `url` and `md5`. Raises InputError for a file of another form."""
+    """Each split file's `url` and `md5`. Raises InputError for a malformed file."""
     pins = outside.parse_yaml(outside.read_text(path), path) or {}
     if not isinstance(pins, dict) or not all(
         isinstance(pin, dict) and all(isinstance(pin.get(key), str) for key in ("url", "md5")) for pin in pins.values()
@@ -127,7 +127,7 @@ def read_pins(path: Path) -> dict[str, dict[str, str]]:
 
 
 def _check(path: Path, content: Path, expected: str) -> None:
-    """Raise InputError unless the content that is, or is to be, at a path has the expected md5."""
+    """Raise InputError unless `content`, at or destined for `path`, has the expected md5."""
     found = hashlib.md5(content.read_bytes(), usedforsecurity=False).hexdigest()
     if found != expected:
         raise InputError(f"{path}: its md5 is {found}, but should be {expected}; delete it and download it again")

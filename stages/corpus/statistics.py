@@ -1,4 +1,4 @@
-"""What a split looks like: sizes, labels and words per document, and how far a part's labels are from the whole's."""
+"""Statistics of a split: sizes, labels and words per document, and how each part's label distribution differs."""
 
 import math
 from collections import Counter
@@ -11,7 +11,7 @@ from stages.corpus.text import count_words
 
 
 def describe(documents: list[Document], whole: Counter[str]) -> dict[str, Any]:
-    """Statistics of one part, given how often each code occurs in all parts together."""
+    """Statistics of one part, given the counts of each code over all parts."""
     part = code_counts(documents)
     return {
         "documents": len(documents),
@@ -31,12 +31,12 @@ def code_counts(documents: Iterable[Document]) -> Counter[str]:
 
 
 def missing_percent(part: Counter[str], whole: Counter[str]) -> float:
-    """100 x (codes of the whole that never occur in the part) / (codes of the whole)."""
+    """100 x (codes that never occur in the part) / (all codes)."""
     return 100 * len(whole.keys() - part.keys()) / len(whole)
 
 
 def kl_divergence(part: Counter[str], whole: Counter[str]) -> float:
-    """KL(part || whole) = sum over codes of p ln(p / q); p and q are a code's shares of all codes in part and whole."""
+    """KL(part || whole) = sum over codes of p ln(p / q), with p and q a code's share of all codes in each."""
     in_part, in_whole = part.total(), whole.total()
     return sum(count / in_part * math.log(count / in_part * in_whole / whole[code]) for code, count in part.items())
 

@@ -13,15 +13,15 @@ VALIDATION_SHARE = 0.10
 def stratify(
     labels: Sequence[Sequence[Hashable]], ratios: Sequence[float], generator: random.Random
 ) -> list[list[int]]:
-    """Deal subjects to parts so that every label is spread by the ratios: the rarest label goes first.
+    """Assign subjects to parts so that each label is distributed by the ratios, rarest label first.
 
-    `labels` holds the labels of each subject, duplicates counted. Returns, per ratio, the positions of its subjects in
-    the order in which they were dealt; a subject without labels is dealt to no part.
+    `labels` holds the labels of each subject, counting duplicates. Returns for each ratio the positions of its subjects
+    in the order of assignment; subjects without labels are assigned to no part.
 
-    Kept from the authors' program: the demand of a part as a whole starts at (distinct labels) x ratio instead of
-    subjects x ratio, so that the smaller part comes out larger than its ratio.
+    As in the authors' program, a part's overall demand starts at (distinct labels) x ratio rather than
+    subjects x ratio, so the smaller part ends up larger than its ratio.
     """
-    # A label's number is its order of appearance: of equally rare labels, the latest goes first.
+    # Labels are numbered in order of appearance; among equally rare ones, the latest goes first.
     numbers: dict[Hashable, int] = {}
     numbered = [[numbers.setdefault(label, len(numbers)) for label in own] for own in labels]
     ends = list(accumulate(map(len, numbered), initial=0))
@@ -57,7 +57,7 @@ def stratify(
 
 
 def _rarest(counts: np.ndarray) -> int | None:
-    """The last of the labels with the lowest count above zero."""
+    """The last label with the lowest positive count."""
     backwards = np.where(counts > 0, counts, np.iinfo(counts.dtype).max)[::-1]
     place = int(backwards.argmin()) if len(backwards) else 0
     label = len(counts) - 1 - place
@@ -65,10 +65,10 @@ def _rarest(counts: np.ndarray) -> int | None:
 
 
 def choose_part(label: int, demands: list[list[float]], totals: list[float], generator: random.Random) -> int:
-    """The part with the highest demand for the label; of equal ones that with the highest in all.
+    """The part with the highest demand for the label; ties go to the highest overall demand.
 
-    Where that is shared too, chance decides among all parts of equal demand for the label, listed from the highest in
-    all (METHOD.md, section 1.3).
+    If that is tied too, the choice is random among all parts with equal demand for the label, listed from the highest
+    overall demand (METHOD.md, section 1.3).
     """
     wanted = [demand[label] for demand in demands]
     highest = max(wanted)
@@ -81,9 +81,9 @@ def choose_part(label: int, demands: list[list[float]], totals: list[float], gen
 
 
 def train_val_test(subjects: dict[str, list[str]], seed: int) -> dict[str, str]:
-    """Deal subjects to train, val and test: first test against the rest, then val inside the rest.
+    """Assign subjects to train, val and test: first test against the rest, then val within the rest.
 
-    `subjects`: subject -> the codes of all its documents, duplicates counted. Returns subject -> part.
+    `subjects`: subject -> the codes of all its documents, counting duplicates. Returns subject -> part.
     """
     generator = random.Random(seed)
     names = list(subjects)

@@ -1,4 +1,4 @@
-"""A corpus of one's own: one table of documents with their codes (docs/CORPORA.md)."""
+"""A custom corpus: one table of documents with their codes (docs/CORPORA.md)."""
 
 import logging
 import re
@@ -22,15 +22,15 @@ PART = "part"
 PARQUET = ".parquet"
 KINDS = (PARQUET, *delimited.KINDS, *outside.JSON_LINES)
 SEPARATORS = re.compile(r"[;,\s]+")
-LIST = re.compile(r"""\[\s*(?:(?:'[^']*'|"[^"]*")[\s,]*)*\]""")  # what is written of a list of texts
+LIST = re.compile(r"""\[\s*(?:(?:'[^']*'|"[^"]*")[\s,]*)*\]""")  # a list of strings written as text
 ITEM = re.compile(r"""'([^']*)'|"([^"]*)\"""")
 
 
 def load(folder: Path, min_documents: int) -> tuple[Corpus, dict[str, str] | None]:
-    """The documents of the one table in `folder`, ordered by subject and document, and their parts where it names them.
+    """The documents of the table in `folder`, sorted by subject and document, and their parts if it names them.
 
-    Text is taken with white space folded. Codes are taken as they are spelled, upper-case; kept are those of at least
-    `min_documents` documents. Raises InputError where the table is at fault.
+    Whitespace in texts is collapsed. Codes are upper-cased but otherwise kept as spelled; those with fewer than
+    `min_documents` documents are dropped. Raises InputError if the table is malformed.
     """
     path = find(folder)
     documents: list[Document] = []
@@ -76,7 +76,7 @@ def load(folder: Path, min_documents: int) -> tuple[Corpus, dict[str, str] | Non
 
 
 def find(folder: Path) -> Path:
-    """The one table in a folder. Raises InputError where there is none, or several."""
+    """The only table in a folder. Raises InputError if there is none or more than one."""
     found = [path for path in sorted(folder.glob("[!.]*")) if path.name.lower().endswith(KINDS)]
     if len(found) != 1:
         names = ", ".join(path.name for path in found[:3]) or "none"
@@ -85,7 +85,7 @@ def find(folder: Path) -> Path:
 
 
 def rows(path: Path) -> Iterator[dict[str, Any]]:
-    """The rows of a table by column name. Raises InputError for a missing column or a damaged file."""
+    """The rows of a table as dictionaries. Raises InputError for a missing column or a damaged file."""
     if path.suffix.lower() == PARQUET:
         try:
             table = pq.read_table(path)
@@ -104,7 +104,7 @@ def rows(path: Path) -> Iterator[dict[str, Any]]:
 
 
 def _has_part(path: Path) -> bool:
-    """Whether a CSV names parts."""
+    """Whether a CSV file has the column `part`."""
     try:
         delimited.sniff(path, [PART])
     except InputError:
@@ -122,7 +122,7 @@ def _check_columns(path: Path, found: set[str]) -> None:
 def read_id(path: Path, number: int, row: dict[str, Any], name: str) -> str:
     found = row[name]
     if isinstance(found, float) and found.is_integer():
-        found = int(found)  # a column of whole numbers with gaps
+        found = int(found)  # whole numbers in a column with missing values
     value = "" if found is None or icd.is_missing(str(found)) else str(found).strip()
     if isinstance(found, bool) or not delimited.is_id(value):
         wrong = "is missing" if not value else "is no id (letters, digits, dots, dashes; at most 40)"
@@ -131,9 +131,9 @@ def read_id(path: Path, number: int, row: dict[str, Any], name: str) -> str:
 
 
 def read_codes(path: Path, number: int, value: object) -> list[str]:
-    """The codes of a row, a list or a text separated by semicolons, commas or blanks: sorted, upper-case, unique.
+    """The sorted, distinct upper-case codes of a row: a list, or text with semicolons, commas or blanks between them.
 
-    A list that was written as text, by JSON, Python or NumPy, is read as one.
+    Lists that JSON, Python or NumPy wrote as text are understood.
     """
     if isinstance(value, str) and LIST.fullmatch(value.strip()):
         value = [quoted or plain for quoted, plain in ITEM.findall(value)]

@@ -1,7 +1,7 @@
 """Cleaning of document text.
 
-A cleaner takes a note as it is read; `document` makes one text of the cleaned notes of an admission. What comes out is
-what cleaning and trimming the joined raw notes would give, but reading and cleaning go hand in hand.
+A cleaner is applied to each note as it is read, and `document` joins an admission's cleaned notes. The result equals
+cleaning and trimming the joined raw notes.
 """
 
 import re
@@ -15,41 +15,41 @@ EDGE = b"|"
 
 
 def as_it_is(text: str) -> str:
-    """The note as it was written, as the label-attention models of Edin et al. (2024) read it."""
+    """The unchanged note, as in the label-attention models of Edin et al. (2024)."""
     return text
 
 
 def fold_white_space(text: str) -> str:
-    """Runs of white space become one space; case and punctuation stay (Mullenbach et al. 2018)."""
+    """Collapse runs of whitespace to one space; keep case and punctuation (Mullenbach et al. 2018)."""
     return " ".join(text.split())
 
 
 def lower_alphanumeric(text: str) -> str:
-    """Lower-case words of ASCII letters and digits, joined by one space, numbers left out (Edin et al. 2023).
+    """Lower-case words of ASCII letters and digits joined by single spaces, without numbers (Edin et al. 2023).
 
-    A number that is the very first or last of the text, nothing at all before or after it, stays, as in the authors'
-    program: `12 a (34)` becomes `12 a `. For this rule's sake a space remains at an end where something was cut off.
+    As in the authors' program, a number at the very start or end of the text stays: `12 a (34)` becomes `12 a `. For
+    that reason a space remains at an end where something was removed.
     """
     spaced = text.lower().encode().translate(LETTERS_AND_DIGITS)
-    # The edges make the first and the last word something else than a number, unless something parts them from it.
+    # The edge markers keep a first or last word from counting as a number unless something separates them.
     words = (EDGE + spaced + EDGE).split()
     return b" ".join(filterfalse(bytes.isdigit, words))[1:-1].decode()  # type: ignore[arg-type]
 
 
 def lower_words(text: str) -> str:
-    """Words of letters, digits and underscores in lower case, joined by one space, numbers left out.
+    """Lower-case words of letters, digits and underscores joined by single spaces, without numbers.
 
-    The rule of Nguyen et al. (2023). A number is a word that is numeric as a whole (`str.isnumeric`), also ½ and 10²;
-    words are cut before they are made small.
+    The rule of Nguyen et al. (2023). A number is a word for which `str.isnumeric` holds, including ½ and 10²; words are
+    split before lower-casing.
     """
     return " ".join(word.lower() for word in re.findall(r"\w+", text) if not word.isnumeric())
 
 
 def words(raw: str, clean: Cleaner, cleaned: str) -> list[tuple[int, int, int, int]]:
-    """The words that a document consists of: the characters [first, last) of each in `raw`, and [begin, end) there.
+    """The words of a document: each one's characters [first, last) in `raw` and [begin, end) in `cleaned`.
 
-    `raw`: its notes, joined by one space; `cleaned`: the document. A cleaner changes letters of a word to small ones,
-    and leaves out words and what stands between them; so words keep their order.
+    `raw`: the notes joined by single spaces; `cleaned`: the document. Cleaners lower-case words and remove words and
+    the text between them, so the order of words is kept.
     """
     if clean is lower_alphanumeric:
         spans = _alphanumeric_words(raw)
@@ -65,7 +65,7 @@ def _alphanumeric_words(raw: str) -> list[tuple[int, int]]:
     """The words of `lower_alphanumeric(raw)` in `raw`."""
     lowered = raw.lower()
     source = range(len(raw))
-    if len(lowered) != len(raw):  # a letter that becomes two when it is made small
+    if len(lowered) != len(raw):  # a letter whose lower case is two letters
         source = [at for at, letter in enumerate(raw) for _ in letter.lower()]  # type: ignore[assignment]
         lowered = "".join(letter.lower() for letter in raw)
     return [
@@ -76,8 +76,8 @@ def _alphanumeric_words(raw: str) -> list[tuple[int, int]]:
 
 
 def document(notes: list[str], clean: Cleaner) -> str:
-    """The trimmed text of a document from its notes, each of them cleaned: joined by one space, in their order."""
-    # What stands beside a note can only change what becomes of a number at its very start or end, by one rule alone.
+    """The trimmed text of a document: its cleaned notes, in order, joined by single spaces."""
+    # A note's neighbours only matter for a number at its very start or end, and only under one rule.
     if (
         clean is lower_alphanumeric
         and len(notes) > 1
@@ -88,5 +88,5 @@ def document(notes: list[str], clean: Cleaner) -> str:
 
 
 def count_words(text: str) -> int:
-    """Words of a cleaned text, which single spaces separate."""
+    """The number of words of a cleaned text, which single spaces separate."""
     return text.count(" ") + 1 if text else 0

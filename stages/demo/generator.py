@@ -1,7 +1,7 @@
-"""The embedded corpus: invented patients in MIMIC-III v1.4's own files (columns, types, quoting, dotless codes).
+"""The embedded corpus: invented patients in the file format of MIMIC-III v1.4 (columns, types, quoting, dotless codes).
 
-`write_corpus` streams patient after patient, so that memory does not grow with the number of admissions, and gives the
-same bytes for the same seed. A corpus of more admissions begins with the same patients.
+`write_corpus` streams patient by patient, so memory does not grow with the number of admissions, and gives equal bytes
+for equal seeds. A larger corpus starts with the same patients.
 """
 
 import datetime as dt
@@ -33,8 +33,8 @@ COLUMNS = {
     "D_ICD_PROCEDURES": ("ROW_ID", "ICD9_CODE", "SHORT_TITLE", "LONG_TITLE"),
 }  # fmt: skip
 
-# Notes of other categories: category (MIMIC's "Physician " ends in a blank), description, mean number per admission,
-# the section of a summary that they read like.
+# Notes of other categories: category (MIMIC's "Physician " ends with a space), description, mean number per admission,
+# and the section of a summary that they resemble.
 OTHER_CATEGORIES = (
     ("Nursing/other", "Report", 1.6, "course"),
     ("Nursing", "Generic Note", 0.8, "course"),
@@ -45,13 +45,13 @@ OTHER_CATEGORIES = (
 )
 
 SUMMARY = "Discharge summary"
-EVIDENCE = "evidence"  # the folder, inside the corpus's, of the files that say where each code is named
-PATIENTS_A_BLOCK = 32  # rows of so many patients are interleaved, as MIMIC's file is not sorted by admission
+EVIDENCE = "evidence"  # folder of gold spans inside the corpus's folder
+PATIENTS_A_BLOCK = 32  # rows of this many patients are interleaved, as MIMIC's file is not sorted by admission
 
 
 @dataclass
 class Note:
-    """One row of NOTEEVENTS, without its ROW_ID; None where MIMIC leaves a field empty."""
+    """A row of NOTEEVENTS without its ROW_ID; None for fields that MIMIC leaves empty."""
 
     subject_id: int
     hadm_id: int | None
@@ -80,7 +80,7 @@ def read_phrases(path: Path) -> dict[str, dict]:
 
 
 class MimicWriter:
-    """MIMIC's five files, open for writing in one folder; each `write_*` appends rows and numbers them."""
+    """MIMIC's five files, open for writing in a folder; each `write_*` appends numbered rows."""
 
     def __init__(self, files: dict[str, IO[bytes]]):
         self.files = files
@@ -110,7 +110,7 @@ class MimicWriter:
         return self.rows["NOTEEVENTS"]
 
     def write_codes(self, name: str, subject_id: int, hadm_id: int, codes: Iterable[str | None]) -> None:
-        """Append rows of DIAGNOSES_ICD or PROCEDURES_ICD, in order; a code of None leaves code and place empty."""
+        """Append rows of DIAGNOSES_ICD or PROCEDURES_ICD in order; None leaves code and sequence number empty."""
         for place, code in enumerate(codes, 1):
             ending = f'{place},"{undotted(code)}"' if code else ","
             self._append(name, f"{self._next(name)},{subject_id},{hadm_id},{ending}")
@@ -122,7 +122,7 @@ class MimicWriter:
 
 @contextmanager
 def mimic_writer(folder: Path, level: int = 6) -> Iterator[MimicWriter]:
-    """Open MIMIC's files for writing in an existing folder, compressed at `level`, without time or name inside."""
+    """Open MIMIC's files for writing in an existing folder, gzipped at `level` without time or name."""
     with ExitStack() as stack:
         files: dict[str, IO[bytes]] = {}
         for name in COLUMNS:
@@ -146,7 +146,7 @@ def undotted(code: str) -> str:
 
 
 def write_corpus(folder: Path, count: int, seed: int, phrases: dict[str, dict]) -> dict[str, int]:
-    """Write a corpus of `count` admissions, whole or not at all; return the number of rows of each file."""
+    """Write a corpus of `count` admissions atomically; returns the number of rows of each file."""
     lexicon = Lexicon(phrases)
     with io.whole_directory(folder) as partial, mimic_writer(partial) as writer:
         (partial / EVIDENCE).mkdir()
@@ -164,7 +164,7 @@ def write_corpus(folder: Path, count: int, seed: int, phrases: dict[str, dict]) 
 
 
 def write_titles(writer: MimicWriter, phrases: dict[str, dict]) -> None:
-    """Write the titles of the fifty codes and of those beyond."""
+    """Write the titles of the fifty and of the other codes."""
     titles = [(code, entry["short_title"], entry["long_title"]) for code, entry in phrases.items()]
     titles += [(code, short, long) for code, short, long, _ in OUTSIDE]
     for code, short, long in sorted(titles):
@@ -172,7 +172,7 @@ def write_titles(writer: MimicWriter, phrases: dict[str, dict]) -> None:
 
 
 def write_code_rows(writer: MimicWriter, rng: random.Random, stay: Admission) -> None:
-    """Write the codes of one admission; now and then one twice, a row without a code, or none at all."""
+    """Write the codes of an admission; occasionally a repeated code, a row without a code, or no rows."""
     codes = [*stay.codes, *stay.outside]
     if rng.random() < 0.007:
         codes = []
@@ -186,7 +186,7 @@ def write_code_rows(writer: MimicWriter, rng: random.Random, stay: Admission) ->
 
 
 def admission_notes(rng: random.Random, stay: Admission, lexicon: Lexicon) -> list[Note]:
-    """All notes of one admission: the discharge summary (if any) with its addenda first, then other categories."""
+    """All notes of an admission: the discharge summary (if any) and its addenda, then other categories."""
     subject_id, hadm_id = stay.patient.subject_id, stay.hadm_id
     notes = []
     if rng.random() < 0.97:
@@ -217,7 +217,7 @@ def admission_notes(rng: random.Random, stay: Admission, lexicon: Lexicon) -> li
 
 
 def in_order(rng: random.Random, notes: list[Note]) -> list[tuple[float, Note]]:
-    """Give each note its place in the block; a report mostly stands before its addenda, but not always."""
+    """Give each note a position in the block; a report usually comes before its addenda."""
     places = [rng.random() for _ in notes]
     summaries = sum(note.category == SUMMARY for note in notes)
     if rng.random() < 0.9:
@@ -226,16 +226,16 @@ def in_order(rng: random.Random, notes: list[Note]) -> list[tuple[float, Note]]:
 
 
 def flush(writer: MimicWriter, block: list[tuple[float, Note]]) -> list[tuple[int, Note]]:
-    """Write the notes of a block in the order of their places, and empty it; returns the notes with their ROW_IDs."""
+    """Write a block's notes by position and empty it; returns the notes with their ROW_IDs."""
     written = [(writer.write_note(note), note) for _, note in sorted(block, key=lambda item: item[0])]
     block.clear()
     return written
 
 
 def write_evidence(folder: Path, notes: Iterable[tuple[int, Note]]) -> None:
-    """Write a file for each admission, in MDACE's form, that says which characters of its notes name which code.
+    """Write a file of gold spans per admission in MDACE's format.
 
-    What names a code that is not the admission's (a trap) stands apart from the annotations, under a key of its own.
+    Spans of codes that the admission does not have (traps) are listed separately under their own key.
     """
     of_admission: dict[int, list[dict[str, object]]] = {}
     for row_id, note in notes:

@@ -1,8 +1,8 @@
 """What the notes of the embedded corpus say: discharge summaries in sections, and short notes of other categories.
 
-A discharge summary mentions each of its admission's codes once or twice, by one of the code's synonyms or by something
-that implies it, and about as many conditions and procedures that are *not* coded: denied, ruled out, in the family,
-screened for, considered. What tells them apart is the wording around the phrase, within its own sentence.
+A discharge summary mentions each of its admission's codes once or twice, by a synonym or something that implies the
+code, and about as many conditions and procedures that are *not* coded: denied, ruled out, in the family, screened for,
+considered. Only the wording around the phrase, within its sentence, distinguishes them.
 """
 
 import datetime as dt
@@ -19,14 +19,14 @@ import yaml
 from stages.demo.patients import OUTSIDE, Admission, expected_prevalence, is_procedure
 
 WORDING = yaml.safe_load(Path(__file__).with_name("wording.yaml").read_text(encoding="utf-8"))
-IN_THE_POOL = 0.80  # of the mentions of a code; the others are by wordings that the pool does not have
+IN_THE_POOL = 0.80  # share of mentions whose wording is in the pool
 MENTIONED_TWICE = 0.18
 TRAPS_A_SUMMARY = (2, 5)
 
 OUTSIDE_WORDINGS = {code: wording for code, _, _, wording in OUTSIDE}
-# Codes that say where a patient stands, not what they have: fewer sentences fit.
+# Codes for a patient's status rather than a condition, which fit fewer sentences.
 STATUS_CODES = frozenset({"305.1", "412", "V15.82", "V45.81", "V58.61"})
-# Codes close in meaning: when one is coded, no other of its row is a trap.
+# Codes with similar meaning: if one is coded, the others in its row are not used as traps.
 RELATED = (
     ("038.9", "995.92"),
     ("272.0", "272.4"),
@@ -43,7 +43,7 @@ RELATED = (
 
 @dataclass(frozen=True)
 class Phrase:
-    """One mention of a code; `kind` says which sentences fit it; `asserted` is False for a trap."""
+    """A mention of a code; `kind` says which sentences fit; `asserted` is False for traps."""
 
     code: str
     wording: str
@@ -62,17 +62,17 @@ class Lexicon:
     """The authored phrases, ready to draw from."""
 
     def __init__(self, entries: dict[str, dict]):
-        """`entries`: code -> synonyms, mentions, medications, each with the most usual wording first."""
+        """`entries`: code -> synonyms, mentions, medications, each with the most common wording first."""
         self.wordings = {code: self._weighted(entry) for code, entry in entries.items()}
         prevalence = expected_prevalence()
         self.codes = sorted(entries)
-        # Frequent conditions are also the most often denied ones, a little less than in proportion.
+        # Frequent conditions are also denied more often, slightly less than proportionally.
         self.trap_weights = list(accumulate(prevalence[code] ** 0.8 for code in self.codes))
         self.related = {code: {other for row in RELATED if code in row for other in row} for code in self.codes}
 
     @staticmethod
     def _weighted(entry: dict) -> tuple[list[tuple[str, str]], list[float]]:
-        """All (source, wording) pairs of a code and their cumulative weights, which fall with the rank in the list."""
+        """All (source, wording) pairs of a code and their cumulative weights, which decrease with rank."""
         pool = [("synonyms", wording) for wording in entry["synonyms"]]
         others = [(source, wording) for source in ("mentions", "medications") for wording in entry.get(source, [])]
         weights = []
@@ -82,7 +82,7 @@ class Lexicon:
         return pool + others, list(accumulate(weights))
 
     def assertion(self, rng: random.Random, code: str, other_than: str = "") -> Phrase:
-        """Draw a wording for a code that is assigned, another one than `other_than`."""
+        """Draw a wording, different from `other_than`, for an assigned code."""
         pairs, weights = self.wordings[code]
         while True:
             source, wording = rng.choices(pairs, cum_weights=weights)[0]
@@ -90,7 +90,7 @@ class Lexicon:
                 return Phrase(code, wording, kind_of(code) if source == "synonyms" else source, asserted=True)
 
     def trap(self, rng: random.Random, barred: set[str]) -> Phrase:
-        """Draw a wording for a code that is not assigned and not in `barred`: mostly a synonym, never a drug."""
+        """Draw a wording, usually a synonym and never a drug, for a code that is not assigned or in `barred`."""
         while True:
             code = rng.choices(self.codes, cum_weights=self.trap_weights)[0]
             if code in barred:
@@ -104,7 +104,7 @@ class Lexicon:
 
 
 def draw_phrases(rng: random.Random, codes: Sequence[str], lexicon: Lexicon) -> list[Phrase]:
-    """The phrases of one summary: each of `codes` once or twice, then 2 to 5 traps, about as many as codes."""
+    """The phrases of a summary: each of `codes` once or twice, then 2 to 5 traps, about as many as codes."""
     phrases = []
     for code in codes:
         first = lexicon.assertion(rng, code)
@@ -121,7 +121,7 @@ def draw_phrases(rng: random.Random, codes: Sequence[str], lexicon: Lexicon) -> 
 
 
 class Mark(NamedTuple):
-    """Where a phrase stands: the characters [begin, end) of a text."""
+    """The position of a phrase: characters [begin, end) of a text."""
 
     begin: int
     end: int
@@ -129,14 +129,14 @@ class Mark(NamedTuple):
 
 
 class Marked(NamedTuple):
-    """A text, and where its phrases stand."""
+    """A text and the positions of its phrases."""
 
     text: str
     marks: tuple[Mark, ...] = ()
 
 
 def joined(texts: Iterable[Marked], between: str) -> Marked:
-    """The texts one after the other, their marks moved along."""
+    """The concatenated texts with shifted marks."""
     parts: list[str] = []
     marks: list[Mark] = []
     end = 0
@@ -147,7 +147,7 @@ def joined(texts: Iterable[Marked], between: str) -> Marked:
     return Marked(between.join(parts), tuple(marks))
 
 
-PHRASES, CAPITALISED, DENIED = "\1", "\2", "\3"  # stand in a sentence until its phrases are put there
+PHRASES, CAPITALISED, DENIED = "\1", "\2", "\3"  # placeholders for phrases in a sentence
 STAND_INS = re.compile(f"([{PHRASES}{CAPITALISED}{DENIED}])")
 
 
@@ -162,7 +162,7 @@ class Draft:
         self.words = {"he": he, "He": he.capitalize(), "his": his, "His": his.capitalize(), "man": man}
 
     def filled(self, template: str, phrases: Sequence[Phrase] = (), trap: Phrase | None = None) -> Marked:
-        """A sentence from its template: its phrases, in a row, and a trap beside them."""
+        """A sentence from its template with its phrases, enumerated, and a trap."""
         if "{" not in template:
             return Marked(template)
         year = self.admission.admitted.year
@@ -203,7 +203,7 @@ def discharge_summary(rng: random.Random, admission: Admission, lexicon: Lexicon
 
 
 def write_phrases(draft: Draft, phrases: list[Phrase]) -> None:
-    """Put each phrase into a sentence that asserts it, or denies it when it is a trap."""
+    """Put each phrase into a sentence that asserts it or, for a trap, denies it."""
     rng = draft.rng
     traps = [phrase for phrase in phrases if not phrase.asserted]
     for phrase in phrases:
@@ -225,7 +225,7 @@ def write_phrases(draft: Draft, phrases: list[Phrase]) -> None:
 
 
 def laid_out(draft: Draft) -> Marked:
-    """The text of a summary: MIMIC's headings, the sentences of each section in random order."""
+    """The text of a summary: MIMIC's headings, with each section's sentences in random order."""
     rng, admission = draft.rng, draft.admission
     admitted, discharged = date(admission.admitted), date(admission.discharged)
     lines = [
@@ -276,9 +276,9 @@ def other_note(rng: random.Random, admission: Admission, section: str) -> str:
 
 
 def wrapped(text: str, width: int = 72) -> list[str]:
-    """A paragraph in lines of at most `width` characters, as MIMIC's notes are (textwrap takes ten times as long).
+    """A paragraph in lines of at most `width` characters, like MIMIC's notes (textwrap takes ten times as long).
 
-    A line end stands for a space, so that what is marked in the paragraph stays where it is.
+    Line ends replace spaces, so that marks keep their positions.
     """
     lines = []
     while len(text) > width:
@@ -289,5 +289,5 @@ def wrapped(text: str, width: int = 72) -> list[str]:
 
 
 def date(day: dt.date) -> str:
-    """A date as de-identified notes write it."""
+    """A date in the style of de-identified notes."""
     return f"{day.year}-{day.month}-{day.day}"

@@ -1,6 +1,6 @@
-"""Who is in the embedded corpus: patients of a few archetypes, their admissions and the codes of each.
+"""The patients of the embedded corpus: a few archetypes, their admissions and codes.
 
-Codes here carry their dot ("428.0"); whoever writes MIMIC's files takes it out.
+Codes have their dot here ("428.0"); it is removed when MIMIC's files are written.
 """
 
 import datetime as dt
@@ -14,12 +14,12 @@ import yaml
 
 TABLES = yaml.safe_load(Path(__file__).with_name("patients.yaml").read_text(encoding="utf-8"))
 OUTSIDE = [tuple(part.strip() for part in line.split("|")) for line in TABLES["outside"].splitlines()]
-STILL_CODED = 0.7  # the chance that a chronic condition is coded again
+STILL_CODED = 0.7  # probability that a chronic condition is coded again
 
 
 @dataclass(frozen=True)
 class Patient:
-    """One subject: `subject_id` as in MIMIC, `female`, and the age in years at the first admission."""
+    """A subject: `subject_id` as in MIMIC, `female`, and the age in years at the first admission."""
 
     subject_id: int
     female: bool
@@ -28,7 +28,7 @@ class Patient:
 
 @dataclass(frozen=True)
 class Admission:
-    """One stay: its patient, ids, days, and codes (the fifty's in `codes`, others in `outside`), in random order."""
+    """A stay: patient, ids, days, and codes in random order (the fifty's in `codes`, others in `outside`)."""
 
     patient: Patient
     hadm_id: int
@@ -41,12 +41,12 @@ class Admission:
 
 
 def is_procedure(code: str) -> bool:
-    """Whether a code (with its dot) is a procedure's: two digits before the dot, where a diagnosis has three."""
+    """Whether a dotted code is a procedure's, with two digits before the dot instead of three."""
     return len(code.partition(".")[0]) == 2
 
 
 def expected_prevalence() -> dict[str, float]:
-    """How often each of the fifty codes is drawn, from the tables alone (before exclusions and implications)."""
+    """How often each of the fifty codes is drawn according to the tables, before exclusions and implications."""
     prevalence: dict[str, float] = {}
     background, archetypes = TABLES["background"], TABLES["archetypes"].values()
     for archetype in archetypes:
@@ -58,20 +58,20 @@ def expected_prevalence() -> dict[str, float]:
 
 
 def scattered(index: int, first: int, modulus: int, stride: int) -> int:
-    """A unique id from `first` on that looks drawn: `index` times `stride` within cycles of `modulus`, a prime."""
+    """A unique random-looking id from `first` on: `index` times `stride` in cycles of `modulus`, a prime."""
     cycle, place = divmod(index, modulus)
     return first + cycle * modulus + place * stride % modulus
 
 
 def subject_rng(seed: int, index: int) -> random.Random:
-    """The source of chance for one patient, so that a larger corpus begins with the smaller one's patients."""
-    return random.Random(f"{seed}:{index}")  # text seeds are hashed by SHA-512, not by Python's own hash
+    """A patient's own random generator, so that a larger corpus starts with the smaller one's patients."""
+    return random.Random(f"{seed}:{index}")  # string seeds are hashed with SHA-512, not Python's randomised hash
 
 
 def admissions(count: int, seed: int) -> Iterator[tuple[list[Admission], random.Random]]:
-    """Yield patient after patient: the patient's admissions, and the source of chance that goes on to write the notes.
+    """Yield each patient's admissions and the generator to continue with for the notes.
 
-    Stops after `count` admissions in all; memory does not grow with it.
+    Stops after `count` admissions in total; memory does not grow with it.
     """
     written = 0
     for index in itertools.count():
@@ -84,7 +84,7 @@ def admissions(count: int, seed: int) -> Iterator[tuple[list[Admission], random.
 
 
 def draw_stays(rng: random.Random, index: int, first_admission: int) -> list[Admission]:
-    """Draw patient `index`, whose admissions are numbered from `first_admission` on."""
+    """Draw patient `index`, with admissions numbered from `first_admission`."""
     archetypes = TABLES["archetypes"]
     names, shares = list(archetypes), [archetype["share"] for archetype in archetypes.values()]
     archetype = rng.choices(names, shares)[0]
@@ -107,7 +107,7 @@ def draw_stays(rng: random.Random, index: int, first_admission: int) -> list[Adm
 
 
 def draw_codes(rng: random.Random, archetype: str, previous: tuple[str, ...] = ()) -> tuple[str, ...]:
-    """Draw the codes of one admission among the fifty, given those of the patient's `previous` one; possibly none."""
+    """Draw an admission's codes among the fifty (possibly none), given those of the patient's `previous` one."""
     chances = TABLES["archetypes"][archetype]["chances"]
     drawn = {code for code, chance in chances.items() if rng.random() < chance}
     drawn |= {code for code, chance in TABLES["background"].items() if rng.random() < chance}
@@ -128,6 +128,6 @@ def draw_codes(rng: random.Random, archetype: str, previous: tuple[str, ...] = (
 
 
 def draw_outside(rng: random.Random) -> tuple[str, ...]:
-    """Draw zero to five codes beyond the fifty; the first of the table are the most frequent."""
+    """Draw zero to five other codes; the first in the table are the most frequent."""
     drawn = {OUTSIDE[int(len(OUTSIDE) * rng.random() ** 1.6)][0] for _ in range(rng.choice((0, 1, 1, 2, 2, 3, 5)))}
     return tuple(sorted(drawn))

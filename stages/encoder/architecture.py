@@ -1,4 +1,4 @@
-"""What a classifier is made of: encoder kind x head, with the sizes that belong to each."""
+"""The architecture of a classifier: encoder kind x head, with the sizes of each."""
 
 from typing import Any, Literal
 
@@ -10,10 +10,10 @@ from stages.common.params import Share, Tokens, validate
 class Architecture(BaseModel):
     """One of the paper's classifiers: CE or LE, plain or multi-synonym attention (MSAM).
 
-    padding: "masked" keeps padding out of the attention over tokens and out of the maximum over chunks; "original" lets
-    it take part, as the authors' program does. initialisation: of the query and key maps of an MSAM head, torch's own
-    (the paper) or the identity. dropout: before the linear layers of a plain head. encoder_dropout: the encoder's own,
-    None: as its configuration says. A size that only another encoder kind reads is None.
+    padding: "masked" excludes padding from the attention over tokens and the maximum over chunks; "original" includes
+    it, as the authors' program does. initialisation: of an MSAM head's query and key maps, torch's default (the paper)
+    or the identity. dropout: before the linear layers of a plain head. encoder_dropout: the encoder's own; None: as in
+    its configuration. Sizes that only the other encoder kind reads are None.
     """
 
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
@@ -32,11 +32,11 @@ class Architecture(BaseModel):
 
     @classmethod
     def parse(cls, values: object) -> "Architecture":
-        """The architecture that labelize wrote. Raises InputError for what is none."""
+        """The architecture that labelize wrote. Raises InputError if it is invalid."""
         return validate(cls, values, "architecture")
 
     def to_dict(self) -> dict[str, Any]:
-        """All that is not None, as it stands in architecture.json."""
+        """Everything that is not None, as in architecture.json."""
         return self.model_dump(exclude_none=True)
 
     @model_validator(mode="after")

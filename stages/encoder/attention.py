@@ -1,8 +1,8 @@
-"""Self-attention over a whole row of tokens, which transformers' encoders are told to use by its name.
+"""Self-attention over a whole row of tokens, registered by name with transformers.
 
-An attention function takes query (R, heads, n, h), key and value (R, heads, T, h) and a mask (R, 1, 1, T), true where a
-token is real; n is T, or 1 where the first token's context alone is wanted. It gives the contexts (R, n, heads, h), and
-None for the weights.
+An attention function takes query (R, heads, n, h), key and value (R, heads, T, h) and a mask (R, 1, 1, T) that is true
+for real tokens; n is T, or 1 if only the first token's context is needed. It returns the contexts (R, n, heads, h) and
+None in place of the weights.
 """
 
 import torch.nn.functional as F
@@ -24,7 +24,7 @@ def whole_row(
     dropout: float = 0.0,
     **_: object,
 ) -> tuple[Tensor, None]:
-    """Every token sees all real tokens of its row."""
+    """Every token attends to all real tokens of its row."""
     context = F.scaled_dot_product_attention(query, key, value, attn_mask=attention_mask, dropout_p=dropout)
     return context.transpose(1, 2), None
 
@@ -33,10 +33,10 @@ ATTENTION.register(WHOLE_ROW, whole_row)
 
 
 class SelfAttention(nn.Module):
-    """BERT's self-attention where transformers' own doesn't do; it takes over the weights of `replaced`.
+    """BERT's self-attention, which takes over the weights of `replaced`, where transformers' own does not suffice.
 
-    transformers runs MegatronBert with eager attention only, which keeps every score matrix for the backward pass, and
-    computes a last layer of which the first token's state alone is wanted for all tokens (`only_first_state`).
+    transformers runs MegatronBert with eager attention only, which stores every score matrix for the backward pass, and
+    cannot restrict the last layer to the first token (`only_first_state`).
     """
 
     def __init__(self, replaced: nn.Module, config, first_only: bool = False) -> None:
@@ -47,9 +47,9 @@ class SelfAttention(nn.Module):
         self.train(replaced.training)
 
     def forward(self, hidden_states: Tensor, attention_mask: Tensor, **_: object) -> tuple[Tensor, None]:
-        """The context (R, T, d) of states (R, T, d), of the first token alone (R, 1, d) where no other is wanted.
+        """The context (R, T, d) of states (R, T, d), or (R, 1, d) if only the first token's is needed.
 
-        attention_mask: (R, 1, 1, T), true where a token is real.
+        attention_mask: (R, 1, 1, T), true for real tokens.
         """
         seeking = hidden_states[:, :1] if self.first_only else hidden_states
         query, key, value = (
@@ -62,10 +62,10 @@ class SelfAttention(nn.Module):
 
 
 def only_first_state(encoder: PreTrainedModel) -> None:
-    """Let the last layer compute the first token's state alone, (R, 1, d), from the states of all: the others unread.
+    """Make the last layer compute only the first token's state, (R, 1, d), because the others are not read.
 
-    That leaves of the layer its keys and values, a sixth of its work. An encoder that keeps its own attention is left
-    as it is.
+    What remains are the layer's keys and values, a sixth of its work. Encoders that keep their own attention are left
+    unchanged.
     """
     if FAMILIES[encoder.config.model_type].own_attention:
         return

@@ -1,8 +1,8 @@
-"""The small built-in encoder: a BERT whose tokenizer and weights come from the training split alone.
+"""The small built-in encoder: a BERT whose tokenizer and weights come from the training split only.
 
-A BERT this small that starts from chance gives every phrase nearly the same `[CLS]` vector, so nothing that attends
-from label embeddings can tell codes apart. The pre-training here makes `[CLS]` say which words it stands for, and puts
-the synonyms of one code side by side.
+Randomly initialised, a BERT this small gives every phrase nearly the same `[CLS]` vector, so attention from label
+embeddings cannot tell codes apart. The pre-training here makes `[CLS]` predict the words of its text and pulls the
+synonyms of a code together.
 """
 
 from collections import Counter
@@ -30,14 +30,14 @@ POSITION_STD = 0.01
 
 @dataclass(frozen=True)
 class Recipe:
-    """Size of the built-in encoder, and how it is pre-trained."""
+    """Sizes and pre-training settings of the built-in encoder."""
 
     layers: int = 2
     hidden: int = HIDDEN
     heads: int = 4
     vocabulary: int = 4000
     positions: int = POSITIONS
-    chunk_length: int = 32  # tokens of a training chunk, [CLS] and [SEP] included, as the demo's model.chunk_length
+    chunk_length: int = 32  # tokens of a training chunk including [CLS] and [SEP], as the demo's model.chunk_length
     steps: int = 600
     batch_size: int = 32  # chunks per step, and synonym pairs per step
     learning_rate: float = 1e-2
@@ -45,7 +45,7 @@ class Recipe:
 
 
 def count_words(texts: Sequence[str], lowercase: bool) -> Counter[str]:
-    """How often each word occurs in `texts`, where a word is what BERT's pre-tokenizer separates."""
+    """How often each word (as split by BERT's pre-tokenizer) occurs in `texts`."""
     normalizer = normalizers.BertNormalizer(lowercase=lowercase)
     splitter = pre_tokenizers.BertPreTokenizer()
     counts: Counter[str] = Counter()
@@ -55,11 +55,11 @@ def count_words(texts: Sequence[str], lowercase: bool) -> Counter[str]:
 
 
 def build_vocabulary(counts: Mapping[str, int], size: int) -> list[str]:
-    """A WordPiece vocabulary from word counts: the same list for the same counts, whatever their order.
+    """A WordPiece vocabulary from word counts, independent of their order.
 
-    It holds the special tokens; every character met and all of ASCII, as the start and as the inside of a word, so that
-    no ASCII text is unknown; and the most frequent words. Characters come first, so a small `size` is exceeded rather
-    than a character lost; a word that finds no room is read character by character.
+    It holds the special tokens; all ASCII and all observed characters, both word-initial and word-internal, so that no
+    ASCII text is unknown; and the most frequent words. Characters come first and may exceed a small `size`; words that
+    do not fit are read character by character.
     """
     characters = sorted({character for word in counts for character in word}.union(ASCII))
     vocabulary = [*SPECIAL, *characters, *("##" + character for character in characters)]
@@ -68,16 +68,16 @@ def build_vocabulary(counts: Mapping[str, int], size: int) -> list[str]:
 
 
 def build_tokenizer(vocabulary: Sequence[str], n_positions: int, lowercase: bool = True) -> BertTokenizerFast:
-    """A WordPiece tokenizer; like an uncased BERT's, it lower-cases unless it is told not to."""
+    """A WordPiece tokenizer that by default lower-cases, like that of an uncased BERT."""
     ids = {token: index for index, token in enumerate(vocabulary)}
     return BertTokenizerFast(vocab=ids, do_lower_case=lowercase, model_max_length=n_positions)
 
 
 def new_encoder(recipe: Recipe, vocabulary: int) -> BertModel:
-    """A BERT of the given size at its random start, drawn from torch's generator.
+    """A randomly initialised BERT of the given size, drawn from torch's generator.
 
-    Position embeddings are small, the pooler starts as the identity, and there is no dropout: on attention weights it
-    more than doubles a step on a CPU, and a model this small underfits without it.
+    Position embeddings start small and the pooler as the identity. There is no dropout: on attention weights it more
+    than doubles the time of a CPU step, and a model this small underfits anyway.
     """
     config = BertConfig(
         vocab_size=vocabulary,
@@ -97,7 +97,7 @@ def new_encoder(recipe: Recipe, vocabulary: int) -> BertModel:
 
 
 class WordPrediction(nn.Module):
-    """Which words a state stands for: a linear map, then the word embeddings themselves, plus a bias per word."""
+    """Predicts words from a state: a linear map, then the (tied) word embeddings, plus a bias per word."""
 
     def __init__(self, words: nn.Embedding) -> None:
         super().__init__()
@@ -131,7 +131,7 @@ def masked_word_loss(logits: Tensor, tokens: Tensor) -> Tensor:
 
 
 def synonym_contrast_loss(first: Tensor, second: Tensor) -> Tensor:
-    """InfoNCE in both directions: rows i of `first` and `second`, (P, d), are synonyms of one code, no others are."""
+    """Symmetric InfoNCE: rows i of `first` and `second`, (P, d), are synonyms of one code; no other rows are."""
     similarity = F.normalize(first, dim=1) @ F.normalize(second, dim=1).T / TEMPERATURE
     own = torch.arange(len(similarity), device=similarity.device)
     return (F.cross_entropy(similarity, own) + F.cross_entropy(similarity.T, own)) / 2
@@ -141,7 +141,7 @@ class Chunks:
     """Random windows of tokenised documents, each between `[CLS]` and `[SEP]`."""
 
     def __init__(self, documents: Sequence[Sequence[int]], length: int, tokenizer: PreTrainedTokenizerBase) -> None:
-        """`documents`: token ids without special tokens, none empty; `length`: tokens of a chunk, special ones too."""
+        """`documents`: non-empty lists of token ids without special tokens; `length`: of a chunk, with special ones."""
         self.tokens = np.concatenate([np.asarray(document, dtype=np.int64) for document in documents])
         self.lengths = np.array([len(document) for document in documents])
         self.starts = np.cumsum(self.lengths) - self.lengths
@@ -149,7 +149,7 @@ class Chunks:
         self.cls, self.sep, self.pad = tokenizer.cls_token_id, tokenizer.sep_token_id, tokenizer.pad_token_id
 
     def sample(self, count: int, rng: np.random.Generator) -> Tensor:
-        """`count` chunks, (count, length), padded at the end; a document's chance is in proportion to its length."""
+        """`count` chunks, (count, length), padded at the end; documents are drawn in proportion to their length."""
         documents = rng.choice(len(self.lengths), size=count, p=self.lengths / self.lengths.sum())
         room = np.maximum(self.lengths[documents] - self.window, 0)
         starts = self.starts[documents] + rng.integers(0, room + 1)
@@ -163,7 +163,7 @@ class Chunks:
         return torch.from_numpy(chunks)
 
     def inverse_document_frequencies(self, vocabulary: int) -> Tensor:
-        """log(documents / documents with the token), (vocabulary,); 0 for a token that no document has."""
+        """log(documents / documents with the token), (vocabulary,); 0 for tokens that do not occur."""
         rows = np.repeat(np.arange(len(self.lengths)), self.lengths)
         seen = np.unique(rows * vocabulary + self.tokens) % vocabulary
         frequency = np.bincount(seen, minlength=vocabulary)
@@ -175,7 +175,7 @@ class SynonymPairs:
     """Random pairs of two different phrases of one code."""
 
     def __init__(self, synonyms: Mapping[str, Sequence[str]], length: int, tokenizer: PreTrainedTokenizerBase) -> None:
-        """Codes with fewer than two phrases give no pair; phrases are cut at `length` tokens."""
+        """Codes with fewer than two phrases give no pair; phrases are truncated to `length` tokens."""
         groups = [phrases for _, phrases in sorted(synonyms.items()) if len(phrases) > 1]
         phrases = [phrase for group in groups for phrase in group]
         self.tokens = torch.zeros(0, 0, dtype=torch.long)
@@ -189,7 +189,7 @@ class SynonymPairs:
         return len(self.sizes)
 
     def sample(self, count: int, rng: np.random.Generator) -> Tensor:
-        """Pairs of at most `count` different codes: the first phrases, then the second ones, (2 pairs, T)."""
+        """Pairs from at most `count` different codes: all first phrases, then all second ones, (2 pairs, T)."""
         codes = rng.permutation(len(self.sizes))[:count]
         first = rng.integers(0, self.sizes[codes])
         second = (first + rng.integers(1, self.sizes[codes])) % self.sizes[codes]
@@ -197,17 +197,17 @@ class SynonymPairs:
 
 
 def word_tokens(tokenizer: PreTrainedTokenizerBase) -> Tensor:
-    """Which tokens have a letter, (vocabulary,) bool: the dates and figures of a note are no words to learn from."""
+    """Which tokens contain a letter, (vocabulary,) bool; there is nothing to learn from a note's dates and numbers."""
     tokens = tokenizer.convert_ids_to_tokens(range(len(tokenizer)))
     special = set(tokenizer.all_special_tokens)
     return torch.tensor([token not in special and any(map(str.isalpha, token)) for token in tokens])
 
 
 def mask_words(tokens: Tensor, words: Tensor, mask: int, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
-    """BERT's masking: of the chosen words 80 % become `mask`, 10 % another word, 10 % stay.
+    """BERT's masking: of the chosen words, 80 % become `mask`, 10 % another word, and 10 % stay.
 
-    `words` (vocabulary,) tells which tokens are words; nothing else is chosen. Returns the masked tokens (B, T) and
-    which positions are to be predicted (B, T, bool).
+    Only tokens marked in `words` (vocabulary,) are chosen. Returns the masked tokens (B, T) and the positions to
+    predict (B, T, bool).
     """
     chance, change = (torch.from_numpy(rng.random(tokens.shape)) for _ in range(2))
     chosen = (chance < MASKED) & words[tokens]
@@ -228,7 +228,7 @@ def pretrain(
 
     (1) `[CLS]` predicts the bag of words of its chunk, weighted by inverse document frequency; (2) masked words are
     predicted; (3) the `[CLS]` vectors of two synonyms of one code are pulled together, away from other codes'.
-    The learning rate rises over the first tenth of the steps and falls linearly to nothing. Everything random comes
+    The learning rate rises over the first tenth of the steps and then falls linearly to 0. All randomness derives
     from `recipe.seed`.
     """
     rng = np.random.default_rng(recipe.seed)
@@ -239,7 +239,7 @@ def pretrain(
     summary, cloze = (WordPrediction(encoder.embeddings.word_embeddings) for _ in range(2))
     modules = nn.ModuleList([encoder, summary, cloze])
     trained = [weight for name, weight in modules.named_parameters() if ".pooler." not in name]
-    # Fused: oneMKL's square root, which AdamW takes otherwise, has other last bits on other makes of processor.
+    # Fused, because AdamW otherwise uses oneMKL's square root, whose last bits differ between makes of processor.
     optimizer = torch.optim.AdamW(trained, lr=recipe.learning_rate, weight_decay=0.01, fused=True)
     warm = max(1, recipe.steps // 10)
     schedule = torch.optim.lr_scheduler.LambdaLR(
@@ -276,12 +276,12 @@ def train_builtin_encoder(
 ) -> tuple[BertModel, BertTokenizerFast]:
     """A tokenizer and a pre-trained encoder from the training documents and the synonyms of the codes.
 
-    The vocabulary counts documents in the case in which they will be read, and phrases in lower case. The result is the
-    same, bit by bit, for the same arguments and number of threads; torch's own random generator is left as it was.
+    The vocabulary counts documents in the case in which they will be read, and phrases in lower case. The result is
+    bit-identical for equal arguments and number of threads; torch's global generator is left untouched.
 
-    Raises InputError where no document has a word.
+    Raises InputError if no document has a word.
     """
-    lowercase = lowercase_documents is not False  # null: as the tokenizer does phrases
+    lowercase = lowercase_documents is not False  # null: as for phrases
     counts = count_words(documents, lowercase)
     if not any(map(str.isalpha, "".join(counts))):
         raise InputError("no training document has a word; the built-in encoder needs text to learn from")

@@ -1,10 +1,10 @@
 """Documents as rows of token ids: overlapping chunks for CE, one long row for LE (section 3 of the paper).
 
-CE: a text of n tokens, [CLS] and [SEP] included, takes the smallest bucket of L tokens that holds it: chunk_length,
-then 1 + k S for k = 2, 3, ... below max_tokens, where S = chunk_length - 2. The smallest bucket is one chunk as it
-is. In a larger one, chunks start at i = 0, S/2, S, ...: chunk i is [CLS], the S tokens at positions i + 1 ... i + S,
-and a closing [SEP], unless the last of them is padding or [SEP] already. With the paper's chunk_length of 512 the
-buckets are 512, 1021, 1531, ... and the stride is 255.
+CE: a text of n tokens, including [CLS] and [SEP], goes into the smallest bucket of L >= n tokens: chunk_length, then
+1 + k S for k = 2, 3, ... below max_tokens, where S = chunk_length - 2. The smallest bucket is a single chunk. In a
+larger one, chunks start at i = 0, S/2, S, ...: chunk i is [CLS], the S tokens at positions i + 1 ... i + S, and a
+closing [SEP] unless the last of them is padding or [SEP] already. With the paper's chunk_length of 512 the buckets are
+512, 1021, 1531, ... and the stride is 255.
 """
 
 from collections.abc import Sequence
@@ -20,10 +20,10 @@ def document_rows(
 ) -> tuple[np.ndarray, np.ndarray]:
     """The rows that the encoder reads for one document.
 
-    token_ids: the whole tokenised text, [CLS] first and [SEP] last, not truncated, not padded.
-    Returns the ids (B, T) and the mask (B, T), both int64; mask 1 where a token is real. B is the number of chunks for
-    CE and 1 for LE. With padding "original" the rows are those of the authors' program: T is the chunk length, or
-    a multiple of the window. With "masked" chunks without text are left out and a single row has no padding at all.
+    token_ids: the whole tokenised text from [CLS] to [SEP], neither truncated nor padded.
+    Returns the ids (B, T) and the mask (B, T), both int64; the mask is 1 for real tokens. B is the number of chunks for
+    CE and 1 for LE. With padding "original" the rows are those of the authors' program: T is the chunk length, or a
+    multiple of the window. With "masked", chunks without text are dropped and a single row has no padding.
     """
     tokens = np.asarray(token_ids, dtype=np.int64)
     masked = architecture.padding == "masked"
@@ -42,7 +42,7 @@ def document_rows(
 
 
 def document_shape(n_tokens: int, architecture: Architecture) -> tuple[int, int]:
-    """The rows and their length (B, T) that `document_rows` makes of a text of so many tokens."""
+    """The shape (B, T) of the rows that `document_rows` makes of a text of `n_tokens` tokens."""
     masked = architecture.padding == "masked"
     if architecture.encoder == "LE":
         length = min(n_tokens, architecture.max_positions)
@@ -58,9 +58,9 @@ def document_shape(n_tokens: int, architecture: Architecture) -> tuple[int, int]
 
 
 def bucket(n_tokens: int, chunk_length: int, max_tokens: int) -> int:
-    """The length that a text of so many tokens is padded to: the smallest bucket that holds it, at most the largest.
+    """The padded length of a text of `n_tokens` tokens: the smallest bucket that holds it, or else the largest.
 
-    The largest bucket lies below `max_tokens`; chunk_length itself is always one.
+    Buckets are below `max_tokens`, except that chunk_length always is one.
     """
     step = chunk_length - 2
     largest = (max_tokens - 2) // step
@@ -88,7 +88,7 @@ def _chunks(tokens: np.ndarray, length: int, chunk_length: int, special: Special
 
 
 def _stride(chunk_length: int) -> int:
-    """How far a chunk starts after the one before: half of the tokens that it holds besides [CLS] and [SEP]."""
+    """The distance between chunk starts: half of a chunk's tokens without [CLS] and [SEP]."""
     return (chunk_length - 2) // 2
 
 
@@ -100,10 +100,10 @@ def _one_row(tokens: np.ndarray, length: int, special: SpecialIds) -> tuple[np.n
 
 
 def _truncated(tokens: np.ndarray, length: int, special: SpecialIds) -> np.ndarray:
-    """At most `length` tokens, the last of them [SEP]."""
+    """At most `length` tokens, ending with [SEP]."""
     return tokens if len(tokens) <= length else np.append(tokens[: length - 1], special.sep)
 
 
 def _multiple(length: int, step: int) -> int:
-    """The smallest multiple of `step` that is no less than `length`."""
+    """`length` rounded up to a multiple of `step`."""
     return -(-length // step) * step

@@ -21,11 +21,11 @@ from stages.encoder.tokenizer import first_sentence, quiet_transformers
 
 log = logging.getLogger(__name__)
 
-# The encoder with its own positions and full attention; the sizes only have to fit its positions.
+# The unmodified encoder: its own positions and full attention (the sizes only have to fit).
 AS_IT_IS = Architecture(encoder="CE", head="plain", padding="masked", dropout=0.0, chunk_length=8, max_tokens=9)
-PHRASE_TOKENS = 512  # a phrase is cut here, or at the encoder's number of positions
+PHRASE_TOKENS = 512  # phrases are truncated here, or at the encoder's number of positions
 PHRASES_AT_ONCE = 64
-DROPOUTS = (  # the encoders' own, by the names that their families give them
+DROPOUTS = (  # the encoders' own dropout rates, by the names used in different families
     "hidden_dropout_prob",
     "attention_probs_dropout_prob",
     "attention_dropout",
@@ -35,10 +35,10 @@ DROPOUTS = (  # the encoders' own, by the names that their families give them
 
 
 def load_encoder(folder: Path, architecture: Architecture) -> tuple[PreTrainedModel, nn.Linear | None]:
-    """The encoder in `folder`, fitted for an architecture, and apart from it the dense layer of its pooler.
+    """The encoder in `folder`, adapted to an architecture, and separately the dense layer of its pooler (or None).
 
-    The pooler is None where the folder holds none. Weights are float32 whatever they are stored in. Raises InputError
-    where the folder holds no encoder of an accepted family, or one that lacks weights or positions.
+    Weights are converted to float32. Raises InputError if the folder has no encoder of an accepted family, or one that
+    lacks weights or positions.
     """
     config = _config(folder, architecture)
     try:
@@ -48,7 +48,7 @@ def load_encoder(folder: Path, architecture: Architecture) -> tuple[PreTrainedMo
                 config=config,
                 dtype=torch.float32,
                 local_files_only=True,
-                use_safetensors=True,  # the other form is a pickle
+                use_safetensors=True,  # the other format is a pickle
                 output_loading_info=True,
             )
     except (OSError, ValueError, RuntimeError, SafetensorError) as error:
@@ -58,7 +58,7 @@ def load_encoder(folder: Path, architecture: Architecture) -> tuple[PreTrainedMo
     if lacking:
         raise InputError(f"{folder}: the encoder lacks {len(lacking)} of its weights, such as {lacking[0]}")
     for weight in encoder.parameters():
-        # In the file's memory a weight need not be aligned, and the last bit of a product can depend on that.
+        # Memory-mapped weights may be unaligned, and the last bit of a product can depend on that.
         weight.data = weight.data.clone()
     pooler = None if missing or getattr(encoder, "pooler", None) is None else encoder.pooler.dense
     encoder.pooler = None
@@ -66,9 +66,9 @@ def load_encoder(folder: Path, architecture: Architecture) -> tuple[PreTrainedMo
 
 
 def _config(folder: Path, architecture: Architecture) -> PreTrainedConfig:
-    """The configuration of the encoder in `folder`, with the architecture's dropout where that names one.
+    """The configuration of the encoder in `folder`, with the architecture's dropout if it sets one.
 
-    Raises InputError where it is of no accepted family.
+    Raises InputError if its family is not accepted.
     """
     try:
         config = AutoConfig.from_pretrained(folder, local_files_only=True)
@@ -83,7 +83,7 @@ def _config(folder: Path, architecture: Architecture) -> PreTrainedConfig:
 
 
 def bare_encoder(folder: Path, architecture: Architecture) -> PreTrainedModel:
-    """An encoder of the configuration in `folder`, without a pooler, its weights still to be filled in."""
+    """An encoder with the configuration in `folder`, without a pooler or meaningful weights."""
     config = _config(folder, architecture)
     with torch.random.fork_rng(devices=[]):
         encoder = AutoModel.from_config(config, dtype=torch.float32)
@@ -92,7 +92,7 @@ def bare_encoder(folder: Path, architecture: Architecture) -> PreTrainedModel:
 
 
 def adapt(encoder: PreTrainedModel, architecture: Architecture, folder: Path) -> PreTrainedModel:
-    """The encoder with our attention, and for LE with a position table as long as the texts may be."""
+    """The encoder with our attention and, for LE, a position table that is long enough for the texts."""
     family = FAMILIES[encoder.config.model_type]
     positions = family.positions(encoder.config.max_position_embeddings)
     if architecture.encoder == "CE" and architecture.chunk_length > positions:
@@ -142,10 +142,10 @@ def extend_positions(encoder: PreTrainedModel, max_positions: int, family: Famil
 def token_states(
     encoder: PreTrainedModel, input_ids: Tensor, attention_mask: Tensor, groups: Sequence[tuple[int, int]] = ()
 ) -> Tensor:
-    """The last hidden states H (R, T, d) of rows of tokens (R, T); the mask is non-zero where a token is real.
+    """The last hidden states H (R, T, d) of rows of tokens (R, T); the mask is non-zero for real tokens.
 
-    Of an encoder that computes the first state alone: (R, 1, d). `groups`: rows one below the other that are read in a
-    call of their own, as (rows, length): after `length` they are padding, whose states are 0; none: all in one call.
+    (R, 1, d) if the encoder computes only the first state. `groups`: consecutive rows that are encoded in a separate
+    call, as (rows, length); beyond `length` they are padding, whose states are 0. Empty: one call for all rows.
     """
     if not groups:
         return encoder(input_ids=input_ids, attention_mask=mask_for(encoder, attention_mask)).last_hidden_state
@@ -159,8 +159,8 @@ def token_states(
 
 
 def mask_for(encoder: PreTrainedModel, attention_mask: Tensor) -> Tensor | dict[str, Tensor]:
-    """The mask (R, T) as the encoder takes it."""
-    # transformers hands a mask of four dimensions on to the attention modules as it is.
+    """The mask (R, T) in the form that the encoder expects."""
+    # transformers passes a four-dimensional mask to the attention modules unchanged.
     mask = attention_mask.bool()[:, None, None, :]
     if encoder.config._attn_implementation == BY_LAYER:
         return {"full_attention": mask, "sliding_attention": mask}
@@ -173,7 +173,7 @@ def cls_embeddings(
     phrases: Sequence[str],
     device: torch.device | str = "cpu",
 ) -> Tensor:
-    """The last hidden state at [CLS] of every phrase: float32 (n, d) on the CPU; see `embeddings`."""
+    """The last hidden state at [CLS] of every phrase, float32 (n, d) on the CPU; see `embeddings`."""
     return embeddings(encoder, tokenizer, phrases, device)[:, 0]
 
 
@@ -188,8 +188,8 @@ def embeddings(
 ) -> Tensor:
     """Two embeddings of every phrase, float32 (n, 2, d) on the CPU: the last state at [CLS], and the mean of all.
 
-    Restores the encoder's mode and device. The tokenizer's own casing holds. Phrases of like length are encoded
-    together, which changes the result by rounding alone.
+    The tokenizer's own casing applies. Phrases of similar length are encoded together, which changes results only by
+    rounding. Restores the encoder's mode and device.
     """
     was_training, home = encoder.training, next(encoder.parameters()).device
     encoder.eval().to(device)

@@ -1,4 +1,4 @@
-"""The kinds of encoder that are accepted, and what differs between them (one row each)."""
+"""The accepted kinds of encoder and how they differ, one row each."""
 
 import re
 from dataclasses import dataclass
@@ -6,19 +6,19 @@ from pathlib import Path
 
 from stages.common.io import InputError
 
-BUILTIN = "builtin"  # encoder.source of the small encoder that is trained on the training split (builtin.py)
+BUILTIN = "builtin"  # encoder.source of the small encoder that is trained on the training split
 HUB_NAME = re.compile(r"[A-Za-z0-9][\w.\-]*/[\w.\-]+")
 HIDDEN, POSITIONS = 64, 512  # its sizes
 
 
 @dataclass(frozen=True)
 class Family:
-    """What the rest of the package asks of a kind of encoder.
+    """What the rest of the package needs to know about a kind of encoder.
 
-    first_row: the row of the position table that a text's first token reads (RoBERTa counts from padding_idx + 1); None
-    where there is no table. own_attention: keep the model's own kinds of attention, which read a text of its full
-    length; otherwise we install ours (for LE the sliding window). by_name: the kind supports transformers' attention
-    registry; otherwise its attention modules are replaced. stored_as: another kind that it is read and kept as.
+    first_row: the position table's row for a text's first token (RoBERTa counts from padding_idx + 1); None without a
+    table. own_attention: keep the model's own attention, which handles full-length texts; otherwise we install ours
+    (for LE the sliding window). by_name: the kind supports transformers' attention registry; otherwise its attention
+    modules are replaced. stored_as: the kind it is converted to.
     """
 
     first_row: int | None = 0
@@ -27,7 +27,7 @@ class Family:
     stored_as: str | None = None
 
     def positions(self, table_rows: int) -> int:
-        """How many tokens a position table of so many rows has room for."""
+        """How many tokens a position table of `table_rows` rows has room for."""
         return table_rows - (self.first_row or 0)
 
 
@@ -45,9 +45,9 @@ REFUSED = {"big_bird": " (its attention takes random and global blocks, which no
 
 
 def folder_of(source: str) -> Path | None:
-    """The folder that an encoder's source names; None for the built-in one and for a model of the hub.
+    """The folder named by `encoder.source`; None for the built-in encoder and models on the hub.
 
-    Raises InputError for a path where no folder is: a folder that is missing is never taken for a name on the hub.
+    Raises InputError for a path without a folder, so that a missing folder is never taken for a name on the hub.
     """
     folder = Path(source).expanduser()
     if source == BUILTIN:
@@ -66,7 +66,7 @@ def folder_of(source: str) -> Path | None:
 
 
 def family_of(model_type: str, where: str) -> Family:
-    """The family of a `model_type`. Raises InputError for one that is not accepted."""
+    """The family of a `model_type`. Raises InputError if it is not accepted."""
     if model_type not in FAMILIES:
         raise InputError(
             f"{where} is a {model_type}{REFUSED.get(model_type, '')}; it must be one of {', '.join(FAMILIES)}"

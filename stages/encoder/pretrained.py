@@ -1,4 +1,4 @@
-"""A pre-trained encoder from the hub or a folder, checked for what the classifiers need of it."""
+"""A pre-trained encoder from the hub or a folder, checked for everything the classifiers need."""
 
 import errno
 import logging
@@ -26,10 +26,10 @@ from stages.encoder.weights import check_finite
 
 log = logging.getLogger(__name__)
 
-# Of weights that are no safetensors, transformers would ask the hub for a converted copy, by a thread of its own.
+# For weights that are not safetensors, transformers would request a converted copy from the hub in a thread.
 os.environ.setdefault("DISABLE_SAFETENSORS_CONVERSION", "1")
 
-IN_A_LAYER = re.compile(r"(^|\.)layers?\.\d+\.")  # a weight of a numbered layer
+IN_A_LAYER = re.compile(r"(^|\.)layers?\.\d+\.")  # a weight inside a numbered layer
 
 
 def load_pretrained(
@@ -37,13 +37,12 @@ def load_pretrained(
 ) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
     """The encoder (float32, evaluation mode) and the tokenizer of `source`: a folder, or a model's name on the hub.
 
-    `revision` is the commit of a model on the hub; without one, the newest is taken and its commit logged. `texts` are
-    some that it is to read, on which its tokenizer is tried. Weights may be one file or several, safetensors or
-    PyTorch's own form; of the latter only tensors are read (torch's weights-only loading), nothing else in the pickle
-    is run. A pooler that `source` lacks is left out.
+    `revision` is the commit of a model on the hub; without it, the newest is used and its commit logged. The tokenizer
+    is tried on `texts`, a sample of what it will read. Weights may be in one or several files, safetensors or PyTorch
+    pickles, of which only tensors are loaded (torch's weights_only). A missing pooler is left out.
 
-    Raises InputError where there is no such folder or model, the hub cannot be reached, the encoder is of no accepted
-    family (families.py), weights are missing, or the tokenizer does not fit the classifiers or the encoder.
+    Raises InputError if there is no such folder or model, the hub cannot be reached, the encoder's family is not
+    accepted (families.py), weights are missing, or the tokenizer does not fit the classifiers or the encoder.
     """
     where = f"encoder.source: {source}"
     folder = folder_of(source)
@@ -65,13 +64,13 @@ def load_pretrained(
             encoder, report = AutoModel.from_pretrained(
                 source, config=config, dtype=torch.float32, weights_only=True, output_loading_info=True, **place
             )
-            if place.pop("key_mapping", None):  # else transformers would put the old names back when it saves
+            if place.pop("key_mapping", None):  # otherwise transformers saves the old names
                 read = encoder.state_dict()
                 encoder = AutoModel.from_config(config, dtype=torch.float32)
                 encoder.load_state_dict(read)
     except InputError:
         raise
-    except Exception as error:  # the libraries raise everything, bare exceptions too
+    except Exception as error:  # the libraries raise all kinds, including bare Exception
         if getattr(error, "errno", None) == errno.ENOSPC:
             raise
         if pointer := next((path for path in _files(folder) if _begins(path, LFS)), None):
@@ -102,9 +101,9 @@ def _begins(path: Path, beginning: bytes) -> bool:
 
 
 def _as_roberta(config: PreTrainedConfig, where: str) -> PreTrainedConfig:
-    """A Longformer's configuration as that of a RoBERTa, whose layout it has, with the window that it was trained with.
+    """A Longformer's configuration as a RoBERTa's (whose layout it shares) with the window it was trained with.
 
-    Raises InputError where its layers' windows differ.
+    Raises InputError if its layers' windows differ.
     """
     windows = config.attention_window if isinstance(config.attention_window, list) else [config.attention_window]
     if len(set(windows)) > 1:
@@ -119,7 +118,7 @@ def _as_roberta(config: PreTrainedConfig, where: str) -> PreTrainedConfig:
 
 
 def _check_config(config: PreTrainedConfig, where: str) -> Family:
-    """The family. Raises InputError for one that is not accepted, or positions that would be read as absolute ones."""
+    """The family. Raises InputError if it is not accepted, or the positions are not absolute."""
     family = family_of(config.model_type, where)
     if getattr(config, "quantization_config", None) is not None:
         raise InputError(f"{where}: its weights are quantised; take the model in full precision")
@@ -129,7 +128,7 @@ def _check_config(config: PreTrainedConfig, where: str) -> Family:
 
 
 def _check_weights(encoder: PreTrainedModel, report: dict, where: str) -> None:
-    """Raise InputError where weights are missing, or in a layer that takes none; leave out a pooler without weights."""
+    """Raise InputError for missing weights or unread ones inside layers; drop a pooler without weights."""
     missing: set[str] = report["missing_keys"]
     unread = sorted(name for name in report["unexpected_keys"] if IN_A_LAYER.search(name))
     if getattr(encoder.config, "attention_window", None):  # a Longformer's global attention
@@ -151,7 +150,7 @@ def _check_weights(encoder: PreTrainedModel, report: dict, where: str) -> None:
 
 
 def save_pretrained(encoder: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, folder: Path) -> None:
-    """Write encoder (safetensors, one file) and tokenizer into an existing folder, without where they came from."""
+    """Write encoder (one safetensors file) and tokenizer into an existing folder, without their origin."""
     with quiet_transformers():
         encoder.save_pretrained(folder, max_shard_size="1TB")
     for key in ("is_local", "local_files_only", "name_or_path", "_commit_hash"):

@@ -1,7 +1,7 @@
-"""Self-attention in a sliding window (Longformer's local attention) for texts of thousands of tokens.
+"""Sliding-window self-attention (Longformer's local attention) for texts of thousands of tokens.
 
-Token i sees itself and the w / 2 tokens to either side, nothing globally. Queries are cut into blocks of w / 2, so
-the keys that a block can see all lie in the block itself and its two neighbours: time and memory grow linearly with
+Token i attends to itself and w / 2 tokens on either side; there is no global attention. Queries are split into blocks
+of w / 2, so all keys that a block can see are in the block and its two neighbours: time and memory grow linearly with
 the text.
 """
 
@@ -23,9 +23,9 @@ def sliding_window(
     dropout: float = 0.0,
     **_: object,
 ) -> tuple[Tensor, None]:
-    """Every token sees the real tokens in a window of `module.config.attention_window` around it; padding gets 0.
+    """Attend to the real tokens in a window of `module.config.attention_window` around each token; padding gets 0.
 
-    Arguments and result are those of an attention function (attention.py).
+    The interface is that of an attention function (attention.py).
     """
     return in_window(module, query, key, value, attention_mask, dropout, module.config.attention_window // 2)
 
@@ -40,7 +40,7 @@ def by_layer(
     sliding_window: int | None = None,
     **_: object,
 ) -> tuple[Tensor, None]:
-    """ModernBERT's attention: in local layers tokens nearer than `sliding_window` see each other, in others all."""
+    """ModernBERT's attention: to tokens nearer than `sliding_window` in local layers, to all tokens in the others."""
     if sliding_window is None:
         return whole_row(module, query, key, value, attention_mask, dropout)
     return in_window(module, query, key, value, attention_mask, dropout, sliding_window - 1)
@@ -49,7 +49,7 @@ def by_layer(
 def in_window(
     module: nn.Module, query: Tensor, key: Tensor, value: Tensor, attention_mask: Tensor, dropout: float, reach: int
 ) -> tuple[Tensor, None]:
-    """Every token sees the real tokens at a distance of at most `reach`; padding gets 0."""
+    """Attend to the real tokens at a distance of at most `reach`; padding gets 0."""
     if query.shape[2] < key.shape[2]:
         seen = slice(reach + 1)
         key, value, attention_mask = key[:, :, seen], value[:, :, seen], attention_mask[..., seen]
@@ -69,8 +69,8 @@ def sliding_window_attention(
 ) -> Tensor:
     """Softmax attention of every token over the visible tokens at a distance of at most `reach`.
 
-    query, key, value: (R, T, heads, d); visible: (R, T) bool. Returns (R, T, heads, d); a token that sees nothing
-    else gets its own value.
+    query, key, value: (R, T, heads, d); visible: (R, T) bool. Returns (R, T, heads, d); a token without visible
+    neighbours gets its own value.
     """
     n_rows, n_tokens, n_heads, size = query.shape
     n_blocks = -(-n_tokens // reach)
@@ -80,9 +80,9 @@ def sliding_window_attention(
     near_key, near_value = (_with_neighbours(part.reshape(shape)) for part in (key, value))
     near_visible = _with_neighbours(F.pad(visible, (0, missing)).view(n_rows, n_blocks, reach))
 
-    place = torch.arange(3 * reach, device=query.device) - reach  # of a key, counted from its query's block
+    place = torch.arange(3 * reach, device=query.device) - reach  # of a key relative to its query's block
     distance = place - torch.arange(reach, device=query.device)[:, None]
-    # Each token sees itself whatever the mask says: a softmax over nothing is not defined.
+    # Each token attends to itself whatever the mask says, because a softmax over nothing is undefined.
     allowed = (distance.abs() <= reach) & near_visible[:, :, None, :] | (distance == 0)
 
     context = F.scaled_dot_product_attention(
@@ -96,19 +96,19 @@ def sliding_window_attention(
 
 
 def _with_neighbours(blocks: Tensor) -> Tensor:
-    """Each block with the one before and the one after it (zeros at the ends): (R, K, b, ...) to (R, K, 3 b, ...)."""
+    """Each block with its predecessor and successor (zeros at the ends): (R, K, b, ...) to (R, K, 3 b, ...)."""
     none = torch.zeros_like(blocks[:, :1])
     before, after = torch.cat([none, blocks[:, :-1]], dim=1), torch.cat([blocks[:, 1:], none], dim=1)
     return torch.cat([before, blocks, after], dim=2)
 
 
 def position_source(old_rows: int, max_positions: int, first_row: int = 0) -> Tensor:
-    """Which of a position table's `old_rows` each of the max_positions + 2 rows of the longer table is copied from.
+    """The row of the old position table that each of the max_positions + 2 rows of the longer one is copied from.
 
-    Where texts begin at a later row than 0 (RoBERTa's 2), the rows before it stay, and those from it on are repeated.
-    Else row 0 stays; rows 1 ... old_rows - 2 are repeated over and over. The end follows the authors' program where
-    that writes anything (it copies from row 1 once more where fewer than a whole repetition is left); the last rows,
-    which it leaves unwritten, go on with the plain repetition.
+    If texts start at a later row than 0 (RoBERTa: 2), the rows before it are kept and the others repeated. Otherwise
+    row 0 is kept and rows 1 ... old_rows - 2 are repeated. The end follows the authors' program as far as that writes
+    it (it restarts from row 1 when less than a whole repetition is left); the last rows, which it leaves unwritten,
+    continue the plain repetition.
     """
     if first_row:
         repeated = first_row + torch.arange(max_positions + 2 - first_row) % (old_rows - first_row)

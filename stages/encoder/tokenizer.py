@@ -1,4 +1,4 @@
-"""Tokenizers: loading with all checks, casing, special tokens, and how much one knows of the texts."""
+"""Tokenizers: loading with all checks, casing, special tokens, and the share of unknown tokens."""
 
 import logging
 from collections.abc import Iterator, Sequence
@@ -20,7 +20,7 @@ N_TRIED = 2000  # texts at most
 
 
 class SpecialIds(NamedTuple):
-    """The tokenizer's own ids of [CLS], [SEP], [PAD], and of what it does not know (-1: it knows everything)."""
+    """The tokenizer's ids of [CLS], [SEP], [PAD] and the unknown token (-1 if it has none)."""
 
     cls: int
     sep: int
@@ -29,9 +29,9 @@ class SpecialIds(NamedTuple):
 
 
 def load_tokenizer(folder: Path, lowercase: bool | None = None) -> PreTrainedTokenizerBase:
-    """The tokenizer in `folder`; `lowercase` overrides its own casing (documents: `architecture.lowercase_documents`).
+    """The tokenizer in `folder`; `lowercase` overrides its casing (documents: `architecture.lowercase_documents`).
 
-    Raises InputError where there is none or it is not fit for the classifiers.
+    Raises InputError if there is none or it does not fit the classifiers.
     """
     tokenizer = read_tokenizer(folder, str(folder), local_files_only=True)
     if lowercase is not None:
@@ -40,16 +40,16 @@ def load_tokenizer(folder: Path, lowercase: bool | None = None) -> PreTrainedTok
 
 
 def read_tokenizer(source: Path | str, where: str, **options: Any) -> PreTrainedTokenizerBase:
-    """A tokenizer from a folder or the hub. Raises InputError where none can be read, or it is not fit."""
+    """A tokenizer from a folder or the hub. Raises InputError if it cannot be read or does not fit the classifiers."""
     try:
         tokenizer = AutoTokenizer.from_pretrained(source, **options)
-    except Exception as error:  # the libraries raise everything, bare exceptions too
+    except Exception as error:  # the libraries raise all kinds, including bare Exception
         raise InputError(f"{where}: no tokenizer can be read there ({first_sentence(error)})") from None
     if not set(tokenizer.get_vocab()).difference(tokenizer.all_special_tokens):
         raise InputError(
             f"{where} has no tokenizer; it must have tokenizer.json, vocab.txt, or vocab.json + merges.txt"
         )
-    tokenizer.split_special_tokens = True  # `[SEP]` in a text is text
+    tokenizer.split_special_tokens = True  # `[SEP]` in a text is plain text
     for name in ("cls", "sep", "pad"):
         if getattr(tokenizer, f"{name}_token_id") is None:
             raise InputError(f"{where}: its tokenizer has no [{name.upper()}] token; the classifiers need one")
@@ -64,9 +64,9 @@ def read_tokenizer(source: Path | str, where: str, **options: Any) -> PreTrained
 
 
 def set_lowercase(tokenizer: PreTrainedTokenizerBase, lowercase: bool, where: Path | str) -> None:
-    """Switch lower-casing (and with it the stripping of accents, as BERT couples them) on or off.
+    """Switch lower-casing (and accent stripping, which BERT couples to it) on or off.
 
-    Raises InputError for a tokenizer that has no such switch.
+    Raises InputError for a tokenizer without such a switch.
     """
     backend = tokenizer.backend_tokenizer
     if not isinstance(backend.normalizer, normalizers.BertNormalizer):
@@ -90,16 +90,16 @@ def special_ids(tokenizer: PreTrainedTokenizerBase) -> SpecialIds:
 def follow_tokenizer_json(
     folder: Path, tokenizer: PreTrainedTokenizerBase, where: str, texts: Sequence[str] = ()
 ) -> None:
-    """Give the tokenizer the normalizer of tokenizer.json where transformers built it another one.
+    """Give the tokenizer the normalizer of tokenizer.json if transformers built a different one.
 
-    transformers builds BERT's normalizer from tokenizer_config.json, and lower-cases where that says nothing. Raises
-    InputError where the two still read one of `texts`, or of a few of its own, differently.
+    transformers builds BERT's normalizer from tokenizer_config.json and lower-cases by default. Raises InputError if
+    the two still tokenise one of `texts`, or of a few built-in samples, differently.
     """
     path = folder / "tokenizer.json"
     if not path.is_file():
         return
     stored = Tokenizer.from_file(str(path))
-    stored.no_padding()  # what a file asks of batches is not how it reads a text
+    stored.no_padding()  # batch settings do not affect how a text is read
     stored.no_truncation()
     backend = tokenizer.backend_tokenizer
 
@@ -112,7 +112,7 @@ def follow_tokenizer_json(
     if differ() and isinstance(stored.normalizer, normalizers.BertNormalizer):
         backend.normalizer = stored.normalizer
         casing = {"do_lower_case": stored.normalizer.lowercase, "strip_accents": stored.normalizer.strip_accents}
-        for name, value in casing.items():  # what is saved with the tokenizer
+        for name, value in casing.items():  # as it is saved with the tokenizer
             tokenizer.init_kwargs[name] = value
             setattr(tokenizer, name, value)
         log.warning("%s: tokenizer_config.json says nothing of casing; it is as tokenizer.json has it", where)
@@ -121,7 +121,7 @@ def follow_tokenizer_json(
 
 
 def unknown_share(tokenizer: PreTrainedTokenizerBase, texts: Sequence[str]) -> float:
-    """The share of unknown tokens among those of the first texts, special tokens left out; 0 for none."""
+    """The share of unknown tokens in the first texts, without special tokens; 0 if there are no tokens."""
     n_tokens = n_unknown = 0
     for ids in tokenizer(list(texts[:N_TRIED]), add_special_tokens=False, verbose=False)["input_ids"] if texts else []:
         n_tokens += len(ids)
@@ -130,7 +130,7 @@ def unknown_share(tokenizer: PreTrainedTokenizerBase, texts: Sequence[str]) -> f
 
 
 def check_unknown(what: str, share: float, remedy: str) -> None:
-    """Log the share of unknown tokens; warn of a high one. Raises InputError where it is too high to be meant."""
+    """Log the share of unknown tokens and warn if it is high. Raises InputError if it cannot be intended."""
     if share > REFUSED:
         raise InputError(
             f"{100 * share:.1f} % of the tokens of {what} are unknown to the encoder's tokenizer; {remedy}"
@@ -147,7 +147,7 @@ def first_sentence(error: Exception) -> str:
 
 @contextmanager
 def quiet_transformers() -> Iterator[None]:
-    """Silence transformers' progress bar and its report on missing weights: this package judges them itself."""
+    """Silence transformers' progress bar and its report on missing weights, which this package checks itself."""
     level, bar = transformers_logging.get_verbosity(), transformers_logging.is_progress_bar_enabled()
     transformers_logging.set_verbosity_error()
     transformers_logging.disable_progress_bar()

@@ -1,4 +1,4 @@
-"""One check of all weights that are loaded."""
+"""The check applied to all loaded weights."""
 
 from collections.abc import Mapping
 from pathlib import Path

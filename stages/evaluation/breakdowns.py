@@ -1,8 +1,8 @@
-"""Metrics of some of the codes or documents: code by code, by frequency in training, by length, over present codes.
+"""Metrics for subsets of codes or documents: per code, by training frequency, by length, over present codes.
 
-Present codes are Edin et al.'s convention: their program drops from every metric the codes that the evaluated part
-lacks, and then the documents left without any (METHOD.md, section 10). Figures in this convention never stand in a
-column with those over all codes.
+"Present codes" is the convention of Edin et al., whose program drops codes that do not occur in the evaluated part, and
+then documents left without any, from every metric (METHOD.md, section 10). Its figures never share a column with those
+over all codes.
 """
 
 from collections.abc import Mapping, Sequence
@@ -27,7 +27,7 @@ BANDS = {"0": 0, "1-10": 1, "11-50": 11, "51-100": 51, "101-500": 101, "501+": 5
 
 
 def bands(training: np.ndarray) -> dict[str, np.ndarray]:
-    """Masks (C,) of the codes in each band of training documents (C,); empty bands are left out."""
+    """Masks (C,) of the codes in each band of training documents (C,), without empty bands."""
     at = np.searchsorted(list(BANDS.values()), training, side="right") - 1
     return {band: at == index for index, band in enumerate(BANDS) if (at == index).any()}
 
@@ -42,7 +42,7 @@ def code_table(
     bins: int,
     resampling: Resampling,
 ) -> pd.DataFrame:
-    """One row per code, in the order of `codes`, of predictions and targets (N, C).
+    """One row per code, in the order of `codes`, from predictions and targets (N, C).
 
     Columns: code, kind, training_documents, documents (true ones), predicted, precision, recall, f1 (decisions at
     0.5) with its interval (f1_low, f1_high), threshold and f1_at_threshold (decisions at the code's own), auc (missing
@@ -75,7 +75,7 @@ def code_table(
 def band_table(
     targets: sp.csr_array, probabilities: np.ndarray, table: pd.DataFrame, resampling: Resampling
 ) -> pd.DataFrame:
-    """One row for each kind of codes (all, diagnosis, procedure) and band of training documents (all, and each).
+    """One row per kind of code (all, diagnosis, procedure) and band of training documents (all, and each).
 
     `table` is the `code_table` of the same targets and probabilities (N, C). Columns: kind, band, codes,
     documents (true assignments), f1_micro and its interval (_low, _high), f1_macro, f1_macro_mullenbach,
@@ -112,10 +112,10 @@ def _row(counts: classification.Counts, table: pd.DataFrame) -> dict[str, float]
 def length_table(
     targets: sp.csr_array, probabilities: np.ndarray, n_words: np.ndarray, resampling: Resampling
 ) -> pd.DataFrame:
-    """One row per quarter of the documents by words (N,), the shortest first, of predictions and targets (N, C).
+    """One row per quartile of the documents by number of words (N,), from predictions and targets (N, C).
 
     Columns: documents, words_from, words_to, f1_micro (decisions at 0.5) with its interval (_low, _high), codes (true
-    ones per document). Quarters without a document are left out.
+    ones per document). Empty quartiles are left out.
     """
     order = np.argsort(n_words, kind="stable")
     rows = []
@@ -143,10 +143,10 @@ def length_table(
 def present_metrics(
     targets: sp.csr_array, probabilities: np.ndarray, threshold: float, resampling: Resampling
 ) -> dict[str, Any]:
-    """The figures PRESENT of decisions above `threshold`, and their 95 % bootstrap intervals over patients.
+    """The figures PRESENT for decisions above `threshold`, with 95 % bootstrap intervals over patients.
 
-    targets, probabilities: (N, C), cut here to the present codes, which stay the same in every resample, and to the
-    documents that carry one. 0 where nothing is left.
+    targets, probabilities: (N, C), reduced to the present codes (the same in every resample) and the documents that
+    carry one. 0 if nothing is left.
     """
     documents = np.flatnonzero(np.asarray(targets.sum(axis=1)))
     codes = np.flatnonzero(classification.positives_by_code(targets))

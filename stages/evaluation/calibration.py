@@ -1,6 +1,6 @@
-"""How far probabilities can be taken at their word: calibration errors, Brier score, log loss.
+"""Calibration errors, Brier score and log loss.
 
-Targets are `(N, C)`, dense or sparse; probabilities and logits `(N, C)`. No documents at all: every error is 0.
+Targets are `(N, C)`, dense or sparse; probabilities and logits `(N, C)`. Without documents every error is 0.
 """
 
 from dataclasses import dataclass
@@ -17,9 +17,9 @@ RELIABILITY = ("mean_probability", "observed_rate", "perfect", "cells")  # colum
 
 @dataclass(frozen=True)
 class Bins:
-    """Cells by code and equal-width bin of probability, each (C, bins + 1), the last for probability 1 alone.
+    """Cells by code and equal-width probability bin, each (C, bins + 1); the last bin is for probability 1 only.
 
-    `cells`: how many; `probability`: the sum of their probabilities; `positives`: how many are true.
+    `cells`: their number; `probability`: the sum of their probabilities; `positives`: the number of true ones.
     """
 
     cells: np.ndarray
@@ -47,7 +47,7 @@ class Bins:
 
 
 def bin_of(probabilities: np.ndarray, bins: int) -> np.ndarray:
-    """The equal-width bin of each probability: [0, 1/bins) is 0, ..., exactly 1 has bin `bins` to itself."""
+    """The equal-width bin of each probability: [0, 1/bins) is bin 0, ..., and exactly 1 is bin `bins`."""
     edges = np.linspace(0, 1, bins + 1, dtype=probabilities.dtype)
     return np.searchsorted(edges, probabilities, side="right") - 1
 
@@ -101,7 +101,7 @@ def calibration_metrics(
 
 
 def reliability(bins: Bins) -> pd.DataFrame:
-    """The reliability diagram over all decisions: one row a bin that holds cells.
+    """The reliability diagram over all decisions, one row per non-empty bin.
 
     Columns: mean_probability, observed_rate, perfect (= mean_probability, the diagonal), cells. The bin of
     probability 1 is part of the last one.

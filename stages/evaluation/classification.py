@@ -1,6 +1,6 @@
-"""How well codes are assigned: counts of decisions, ranks of the true codes, and what is made of them.
+"""Classification metrics: counts of decisions, ranks of the true codes, and the figures derived from them.
 
-Whatever is undefined (no positives, no predictions, no documents) is 0, never NaN.
+Undefined figures (no positives, no predictions, no documents) are 0, never NaN.
 Targets are `(N, C)`, dense or sparse; decisions `(N, C)` boolean, dense or sparse; probabilities `(N, C)`.
 """
 
@@ -30,7 +30,7 @@ class Counts:
     false_negatives: np.ndarray
 
     def pooled(self) -> "Counts":
-        """The counts over all codes together: what micro averages are made of."""
+        """The counts summed over all codes, for micro averages."""
         return Counts(self.true_positives.sum(), self.false_positives.sum(), self.false_negatives.sum())
 
     def select(self, chosen: np.ndarray) -> "Counts":
@@ -39,7 +39,7 @@ class Counts:
 
 
 def positives_by_code(targets: np.ndarray | sp.csr_array) -> np.ndarray:
-    """In how many documents each code occurs (C,)."""
+    """The number of documents with each code (C,)."""
     _, codes = ranking.positive_cells(targets, targets.shape)
     return np.bincount(codes, minlength=targets.shape[1])
 
@@ -88,7 +88,7 @@ def accuracy(counts: Counts) -> np.ndarray:
 
 
 def mean(values: np.ndarray) -> float:
-    """The mean, 0 of nothing."""
+    """The mean; 0 if there are no values."""
     return float(ratio(np.sum(values), np.size(values)))
 
 
@@ -105,7 +105,7 @@ def harmonic_mean(first: np.ndarray | float, second: np.ndarray | float) -> np.n
 def decision_metrics(targets: np.ndarray | sp.csr_array, decisions: np.ndarray | sp.csr_array) -> dict[str, float]:
     """Micro and macro precision, recall, F1 and accuracy, F1 macro in CAML's convention, and exact match.
 
-    Macro averages go over all C codes, a code that is never true nor predicted counting as 0.
+    Macro averages are over all C codes; a code that is neither true nor predicted counts as 0.
     """
     counts = counts_by_code(targets, decisions)
     metrics = {}
@@ -129,21 +129,21 @@ def code_aucs(targets: np.ndarray | sp.csr_array, probabilities: np.ndarray) -> 
 
 
 def auc_macro(targets: np.ndarray | sp.csr_array, probabilities: np.ndarray) -> float:
-    """Mean ROC-AUC of the codes that have both positives and negatives, 0 if there is none."""
+    """Mean ROC-AUC of the codes with both positives and negatives; 0 if there are none."""
     aucs = code_aucs(targets, probabilities)
     return mean(aucs[~np.isnan(aucs)])
 
 
 def auc_micro(targets: np.ndarray | sp.csr_array, probabilities: np.ndarray) -> float:
-    """ROC-AUC over all cells pooled, 0 where one class is missing."""
+    """ROC-AUC over all cells pooled; 0 if a class is missing."""
     return float(np.nan_to_num(ranking.auc(*ranking.pooled_scores(targets, probabilities))))
 
 
 @dataclass(frozen=True)
 class RankedDocuments:
-    """Where the true codes stand in each document's ranking.
+    """The ranks of the true codes in each document's ranking.
 
-    `documents` (P,) and `ranks` (P,): one entry a true code, by document, ranks ascending from 1.
+    `documents` (P,) and `ranks` (P,): one entry per true code, by document, with ascending ranks from 1.
     `true_codes` (N,): the number of true codes of each document.
     """
 
@@ -153,7 +153,7 @@ class RankedDocuments:
 
     @classmethod
     def rank(cls, targets: np.ndarray | sp.csr_array, probabilities: np.ndarray) -> "RankedDocuments":
-        """Rank each document's codes by probability; of equal ones the lower column goes first."""
+        """Rank each document's codes by probability; ties go to the lower column."""
         documents, ranks = ranking.positive_ranks(targets, probabilities)
         return cls(documents, ranks, np.bincount(documents, minlength=probabilities.shape[0]))
 

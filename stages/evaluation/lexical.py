@@ -1,4 +1,4 @@
-"""Two yardsticks that need no encoder: a lookup of the codes' phrases, and TF-IDF with logistic regression."""
+"""Two baselines without an encoder: a lookup of the codes' phrases, and TF-IDF with logistic regression."""
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
@@ -14,7 +14,7 @@ WORD = re.compile(r"[a-z0-9]+")
 
 
 class PhraseLookup:
-    """Assigns a code to every text that contains one of its phrases, word by word, whatever the case.
+    """Assigns a code to every text that contains one of its phrases, matching whole words in any case.
 
     `phrases` holds the phrases of each code; `codes` is the column order.
     """
@@ -25,7 +25,7 @@ class PhraseLookup:
         for column, code in enumerate(codes):
             for words in {tuple(WORD.findall(phrase.lower())) for phrase in phrases[code]} - {()}:
                 self.columns.setdefault(words, []).append(column)
-        self.lengths: dict[str, list[int]] = {}  # first word -> the lengths of the phrases that start with it
+        self.lengths: dict[str, list[int]] = {}  # first word -> lengths of the phrases starting with it
         for words in self.columns:
             known = self.lengths.setdefault(words[0], [])
             if len(words) not in known:
@@ -39,7 +39,7 @@ class PhraseLookup:
         return sp.csr_array((np.ones(len(indices), bool), indices, offsets), shape=(len(rows), self.codes))
 
     def _found(self, words: list[str]) -> set[int]:
-        """The columns of the codes whose phrases stand in a text of these words."""
+        """The columns of the codes with a phrase among these words."""
         found: set[int] = set()
         for start, word in enumerate(words):
             for length in self.lengths.get(word, ()):
@@ -50,9 +50,9 @@ class PhraseLookup:
 def tfidf_probabilities(
     train_texts: Sequence[str], targets: sp.csr_array, parts: Sequence[Sequence[str]]
 ) -> list[np.ndarray]:
-    """Probabilities (N, C) of the texts of each part, by one logistic regression a code on TF-IDF of words.
+    """Probabilities (N, C) for the texts of each part, by a logistic regression per code on TF-IDF of words.
 
-    `targets` (documents, C) belong to `train_texts`. A code that all or none of them carry gets that share.
+    `targets` (documents, C) belong to `train_texts`. A code carried by all or none of them gets probability 1 or 0.
     """
     vectorizer = TfidfVectorizer(min_df=3, sublinear_tf=True, dtype=np.float32)
     features = vectorizer.fit_transform(train_texts)

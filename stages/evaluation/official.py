@@ -1,7 +1,7 @@
-"""CodiEsp's official evaluation: against all gold codes of a part, also those that no training document has.
+"""CodiEsp's official evaluation, against all gold codes of a part, including those without training documents.
 
-Mean average precision of a ranking is the main figure of both tracks; precision, recall and F1 are micro averages over
-distinct pairs of case and code (METHOD.md, section 14).
+Mean average precision is the main figure of both tracks; precision, recall and F1 are micro averages over distinct
+(case, code) pairs (METHOD.md, section 14).
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -14,16 +14,16 @@ from stages.evaluation.classification import PRECISION_RECALL_F1, ratio
 from stages.evaluation.scored import Resampling
 from stages.evaluation.uncertainty import Statistic, document_mean, pooled
 
-Lists = Mapping[str, Sequence[str]]  # case -> codes, for predictions from the best to the worst
+Lists = Mapping[str, Sequence[str]]  # case -> codes; predictions best first
 
 
 def prepare(codes: Iterable[str]) -> list[str]:
-    """Codes in lower case, each once, the first kept."""
+    """Distinct codes in lower case, in order of first appearance."""
     return list(dict.fromkeys(code.lower() for code in codes))
 
 
 def average_precisions(gold: Lists, ranked: Lists) -> np.ndarray:
-    """Of each case with gold codes (n,): the sum of the precision at the rank of each, over their number."""
+    """For each case with gold codes (n,): the mean over these of the precision at their rank, unranked ones 0."""
     values = np.zeros(len(gold))
     for at, (case, codes) in enumerate(gold.items()):
         wanted, n_found = set(prepare(codes)), 0
@@ -35,7 +35,7 @@ def average_precisions(gold: Lists, ranked: Lists) -> np.ndarray:
 
 
 def micro_statistics(gold: Lists, assigned: Lists) -> dict[str, Statistic]:
-    """Precision, recall and F1, over distinct pairs of case and code, as functions of weights of the cases."""
+    """Precision, recall and F1 over distinct (case, code) pairs, as functions of case weights."""
     counts = np.zeros((len(gold), 3))
     for at, (case, codes) in enumerate(gold.items()):
         true, found = set(prepare(codes)), set(prepare(assigned.get(case, ())))
@@ -44,7 +44,7 @@ def micro_statistics(gold: Lists, assigned: Lists) -> dict[str, Statistic]:
 
 
 def figures(gold: Lists, ranked: Lists, assigned: Lists, resampling: Resampling) -> dict[str, Any]:
-    """MAP of the ranked codes, precision, recall and F1 of the assigned ones, with intervals."""
+    """MAP of the ranked codes, and precision, recall and F1 of the assigned ones, with intervals."""
     statistics = {"map": document_mean(average_precisions(gold, ranked))} | micro_statistics(gold, assigned)
     return uncertainty.figures(statistics, resampling)
 
@@ -57,5 +57,5 @@ def unreachable(gold: Lists, codes: Iterable[str]) -> float:
 
 
 def tsv(predicted: Lists) -> str:
-    """Predictions in the form that the official script takes: case, tab, code, best first."""
+    """Predictions in the official script's format: case, tab, code, best first."""
     return "".join(f"{case}\t{code}\n" for case in sorted(predicted) for code in prepare(predicted[case]))

@@ -1,6 +1,6 @@
-"""Scores in order, and where the positives stand among them: what rank metrics, AUC and thresholds are made of.
+"""Sorted scores and the positives among them, for rank metrics, AUC and thresholds.
 
-Targets are `(N, C)`, dense or sparse, not 0 where the document has the code; probabilities are `(N, C)`.
+Targets are `(N, C)`, dense or sparse, non-zero if the document has the code; probabilities are `(N, C)`.
 """
 
 from collections.abc import Iterator
@@ -8,13 +8,13 @@ from collections.abc import Iterator
 import numpy as np
 import scipy.sparse as sp
 
-BLOCK_CELLS = 1 << 21  # cells worked on at once: bounds the memory of every pass over (N, C)
+BLOCK_CELLS = 1 << 21  # cells processed at once; bounds the memory of every pass over (N, C)
 
 
 def positive_cells(targets: np.ndarray | sp.csr_array, shape: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:
-    """Documents (P,) and codes (P,) of the positive cells, document by document, codes ascending.
+    """Documents (P,) and codes (P,) of the positive cells, sorted by document, then code.
 
-    Raises ValueError where `targets` has another shape than the `shape` of what it is compared with.
+    Raises ValueError if `targets` does not have the expected `shape`.
     """
     if targets.shape != shape:
         raise ValueError(f"targets of shape {targets.shape} do not fit predictions of shape {shape}")
@@ -58,7 +58,7 @@ def columns(values: np.ndarray) -> Iterator[np.ndarray]:
 
 
 def split_by_code(documents: np.ndarray, codes: np.ndarray, count: int) -> list[np.ndarray]:
-    """The documents of the positive cells (P,), as one array for each of `count` codes."""
+    """The documents of the positive cells (P,), one array per code."""
     by_code = np.argsort(codes, kind="stable")
     return np.split(documents[by_code], np.searchsorted(codes[by_code], np.arange(1, count)))[:count]
 
@@ -66,7 +66,7 @@ def split_by_code(documents: np.ndarray, codes: np.ndarray, count: int) -> list[
 def auc(scores: np.ndarray, positives: np.ndarray) -> float:
     """Area under the ROC curve: P(score of a positive > of a negative) + P(equal) / 2; nan without both kinds.
 
-    `scores` of all, `positives` those of the positives, both ascending. By counting pairs (Mann-Whitney).
+    `scores`: all scores; `positives`: those of the positives; both ascending. Counts pairs (Mann-Whitney).
     """
     pairs = len(positives) * (len(scores) - len(positives))
     if not pairs:
@@ -78,8 +78,8 @@ def auc(scores: np.ndarray, positives: np.ndarray) -> float:
 def positive_ranks(targets: np.ndarray | sp.csr_array, probabilities: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Documents (P,) of the positive cells, and their rank (P,) among the document's codes, best first.
 
-    Rank 1 is the highest probability; of equal ones the lower column goes first, so ranks within a document
-    are distinct. Within a document, ranks ascend.
+    Rank 1 is the highest probability and ties go to the lower column, so ranks within a document are distinct. They
+    are listed in ascending order.
     """
     documents, codes = positive_cells(targets, probabilities.shape)
     firsts = np.searchsorted(documents, np.arange(probabilities.shape[0] + 1))
@@ -93,7 +93,7 @@ def positive_ranks(targets: np.ndarray | sp.csr_array, probabilities: np.ndarray
 
 
 def _ranks(row: np.ndarray, ascending: np.ndarray, codes: np.ndarray) -> np.ndarray:
-    """The rank of each of `codes` in one document's scores `row`, of which `ascending` is the sorted form."""
+    """The rank of each of `codes` in one document's scores `row` (sorted: `ascending`)."""
     scores = row[codes]
     upto = np.searchsorted(ascending, scores, "right")
     ranks = len(row) - upto + 1

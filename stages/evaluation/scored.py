@@ -1,4 +1,4 @@
-"""What a model says of the documents of one part, beside what is true of them: what every figure is computed from."""
+"""Predictions and targets of one part: what every figure is computed from."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -11,7 +11,7 @@ from scipy.special import expit
 
 
 class Resampling(NamedTuple):
-    """What intervals are drawn by: the patient of each document (N,), how many resamples, the seed."""
+    """How intervals are resampled: the patient of each document (N,), the number of resamples, and the seed."""
 
     patients: np.ndarray
     resamples: int
@@ -32,7 +32,7 @@ class Predictions:
         return expit(self.logits)
 
     def recalibrate(self, recalibration: Callable[[np.ndarray], np.ndarray]) -> "Predictions":
-        """The predictions after a map of logits (N, C)."""
+        """The predictions with `recalibration` applied to the logits (N, C)."""
         return replace(self, logits=recalibration(self.logits))
 
     def are_of_the_same_documents(self, other: "Predictions") -> bool:

@@ -1,12 +1,12 @@
-"""What may go without a person: codes accepted at a promised precision, left out at a promised recall, or to review.
+"""Selective coding: accept codes at a promised precision, leave codes out at a promised recall, review the rest.
 
-Both thresholds are chosen on validation by fixed-sequence testing (learn then test, Angelopoulos et al. 2021): from the
-strictest threshold on, each is kept while the one-sided bound of its share of errors, exact for independent decisions
-(Clopper and Pearson 1934), stays within the promise. Over all documents of its kind a promise is then broken with a
-probability of `RISK` at most. The decisions of a patient are not independent: bounds are taken at the effective number
-of decisions, the number over the design effect (Kish 1965) of patients. Precision and recall are pooled over all
-decisions, which is what a hospital counts, not averaged over documents. A code with enough validation documents keeps
-both promises by itself, by thresholds of its own; all others keep them together.
+Both thresholds are chosen on validation by fixed-sequence testing (learn then test, Angelopoulos et al. 2021): starting
+from the strictest threshold, each is kept as long as the one-sided upper bound on its error rate, exact for independent
+decisions (Clopper and Pearson 1934), is within the promise. A promise is then broken with probability at most `RISK`
+on documents of the same kind. Since a patient's decisions are not independent, bounds use the effective number of
+decisions: their number divided by the design effect (Kish 1965) of patients. Precision and recall are pooled over all
+decisions, which is what a hospital counts, not averaged over documents. Codes with enough validation documents keep
+both promises individually, with their own thresholds; all others keep them jointly.
 """
 
 from typing import Any, NamedTuple
@@ -19,21 +19,21 @@ from stages.evaluation import uncertainty
 from stages.evaluation.classification import ratio
 from stages.evaluation.scored import Predictions, Resampling
 
-RISK = 0.1  # that a promise is broken
-TRIED = 200  # thresholds at most
-START = 4  # the strictest threshold has so many times the decisions that could keep the promise without an error
-ENOUGH = 2  # a code with so many times these decisions as positive documents keeps its promises by itself
+RISK = 0.1  # the probability that a promise is broken
+TRIED = 200  # maximum number of thresholds tried
+START = 4  # the strictest threshold has this many times the decisions that suffice without an error
+ENOUGH = 2  # a code with this many times these decisions as positive documents gets its own thresholds
 
 
 class Pair(NamedTuple):
-    """Above `accept` a code is accepted, at most `leave` it is left out; None where nothing can be promised."""
+    """A code is accepted above `accept` and left out at or below `leave`; None if nothing can be promised."""
 
     accept: float | None
     leave: float | None
 
 
 class Thresholds(NamedTuple):
-    """The pair that codes share, and those of the columns that have their own."""
+    """The shared pair of thresholds, and the pairs of columns that have their own."""
 
     shared: Pair
     own: dict[int, Pair]
@@ -53,7 +53,7 @@ def choose(val: Predictions, precision: float, recall: float) -> Thresholds:
 
 
 def _strictest(allowed: float) -> int:
-    """How many decisions lie above the strictest threshold that is tried, for an allowed share of errors."""
+    """The number of decisions above the strictest threshold tried, for an allowed error rate."""
     return START * int(np.ceil(np.log(RISK) / np.log1p(-allowed)))
 
 
@@ -70,17 +70,17 @@ def _choose(val: Predictions, columns: np.ndarray, precision: float, recall: flo
 
 
 def _cells(part: Predictions, columns: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Truth, probability and patient of all decisions on some codes (N * columns,)."""
+    """Truth, probability and patient of all decisions (N * columns,) on some codes."""
     true = part.targets[:, columns].toarray().astype(bool)
     patient = np.unique(part.patients, return_inverse=True)[1]
     return true.ravel(), part.probabilities[:, columns].ravel(), np.repeat(patient, true.shape[1])
 
 
 def error_bound(errors: np.ndarray, patients: np.ndarray) -> float:
-    """The upper end of the one-sided interval of a share of errors, from decisions (n,) and whose they are.
+    """The one-sided upper bound on the error rate of decisions (n,) with their patients (n,).
 
-    Exact at the effective number of decisions: with residuals summed by patient, their variance over that of
-    independent decisions is the design effect, 1 at least.
+    Exact for the effective number of decisions. The design effect is the variance of residuals summed by patient over
+    that of independent decisions, at least 1.
     """
     n, share = len(errors), errors.mean()
     by_patient = np.bincount(patients, errors - share)
@@ -91,7 +91,7 @@ def error_bound(errors: np.ndarray, patients: np.ndarray) -> float:
 
 
 def _last_kept(errors: np.ndarray, scores: np.ndarray, patients: np.ndarray, allowed: float) -> float | None:
-    """Of decisions from the surest on, the score below the last of those that keep the promise."""
+    """The score just below the longest run of decisions, most certain first, that keeps the promise."""
     first = _strictest(allowed)
     last = max(first, int(np.flatnonzero(~errors)[-1]) + 1 if (~errors).any() else 0)
     kept = None
@@ -105,9 +105,9 @@ def _last_kept(errors: np.ndarray, scores: np.ndarray, patients: np.ndarray, all
 
 
 def _most_left(scores: np.ndarray, patients: np.ndarray, allowed: float) -> float | None:
-    """Of the true codes' scores (P,), ascending, the highest threshold that leaves out too few to break the promise."""
+    """The highest threshold on the true codes' ascending scores (P,) that leaves out too few to break the promise."""
     kept = None
-    for n in range(len(scores)):  # so many are left out
+    for n in range(len(scores)):  # the number left out
         missed = np.zeros(len(scores))
         missed[:n] = 1
         if error_bound(missed, patients) > allowed:
@@ -117,7 +117,7 @@ def _most_left(scores: np.ndarray, patients: np.ndarray, allowed: float) -> floa
 
 
 def figures(test: Predictions, thresholds: Thresholds, resampling: Resampling) -> dict[str, Any]:
-    """What the promises are worth on test, with intervals over patients."""
+    """What the promises amount to on test, with intervals over patients."""
     accepted, reviewed = states(test.probabilities, thresholds)
     targets = test.targets.toarray().astype(bool)
     columns = np.stack(
@@ -148,7 +148,7 @@ def figures(test: Predictions, thresholds: Thresholds, resampling: Resampling) -
 
 
 def states(probabilities: np.ndarray, thresholds: Thresholds) -> tuple[np.ndarray, np.ndarray]:
-    """Which codes (N, C) are accepted, and which go to review; without a promise none is accepted, none left out."""
+    """Which codes (N, C) are accepted and which reviewed; without a promise none is accepted and none left out."""
     accept, leave = np.empty((2, probabilities.shape[1]))
     for column in range(probabilities.shape[1]):
         pair = thresholds.own.get(column, thresholds.shared)
@@ -159,7 +159,7 @@ def states(probabilities: np.ndarray, thresholds: Thresholds) -> tuple[np.ndarra
 
 
 def curve(test: Predictions, steps: int = 100) -> pd.DataFrame:
-    """Precision of the accepted codes against the share of all true codes that they are, on test."""
+    """Precision of the accepted codes against the share of true codes accepted, on test."""
     true, scores, _ = _cells(test, np.arange(test.targets.shape[1]))
     hits = np.cumsum(true[np.argsort(-scores, kind="stable")])
     n = np.unique(np.geomspace(10, max(10, hits[-1] * 2), steps).astype(int))

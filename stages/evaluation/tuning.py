@@ -1,4 +1,4 @@
-"""What is tuned on validation after training: decision thresholds for F1, and maps of logits that calibrate.
+"""Tuning on validation after training: decision thresholds for F1, and recalibration of logits.
 
 Targets are `(N, C)`, dense or sparse; probabilities and logits `(N, C)`. Predict where p > threshold.
 """
@@ -13,13 +13,13 @@ from stages.evaluation.classification import ratio
 
 PAPER = 0.5  # the paper's threshold
 TEMPERATURES = (0.02, 50.0)
-PRIOR = 1.0  # weight of ((a - 1)^2 + b^2) / 2 beside the summed log loss of a code
+PRIOR = 1.0  # weight of ((a - 1)^2 + b^2) / 2 relative to a code's summed log loss
 STEPS = 50
 SMALL_STEP = 1e-4
 
 
 def fit_temperature(targets: np.ndarray | sp.csr_array, logits: np.ndarray) -> float:
-    """The temperature T for which sigmoid(logit / T) has the least log loss (Guo et al. 2017), within [0.02, 50].
+    """The temperature T in [0.02, 50] that minimises the log loss of sigmoid(logit / T) (Guo et al. 2017).
 
     Log loss is convex in 1 / T, with the slope sum of z (sigmoid(z / T) - y).
     """
@@ -42,10 +42,10 @@ def fit_temperature(targets: np.ndarray | sp.csr_array, logits: np.ndarray) -> f
 
 
 def fit_platt(targets: np.ndarray | sp.csr_array, logits: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Per code the slope a (C,) and intercept b (C,) for which sigmoid(a z + b) has the least log loss (Platt 1999).
+    """The slopes a (C,) and intercepts b (C,) that minimise each code's log loss of sigmoid(a z + b) (Platt 1999).
 
-    In place of Platt's smoothed targets a weak prior holds (a, b) near (1, 0), so that codes with few
-    positives or none keep nearly their own probabilities, and separable ones stay finite.
+    Instead of Platt's smoothed targets, a weak prior keeps (a, b) near (1, 0), so that codes with few or no positives
+    nearly keep their probabilities and separable codes stay finite.
     """
     documents, codes = ranking.positive_cells(targets, logits.shape)
     slopes, intercepts = np.ones(logits.shape[1], np.float32), np.zeros(logits.shape[1], np.float32)
@@ -61,7 +61,7 @@ def fit_platt(targets: np.ndarray | sp.csr_array, logits: np.ndarray) -> tuple[n
 
 
 def _newton(logits: np.ndarray, positive: np.ndarray) -> np.ndarray:
-    """Slopes and intercepts (2, c) of the codes whose logits (c, N) are given, by Newton's method."""
+    """Slopes and intercepts (2, c) for logits (c, N) by Newton's method."""
     found = np.stack([np.ones(len(logits)), np.zeros(len(logits))])
     open_codes = np.arange(len(logits))  # not converged yet
     loss = _objective(found, logits, positive)
@@ -95,11 +95,10 @@ def _objective(parameters: np.ndarray, logits: np.ndarray, positive: np.ndarray)
 
 
 def best_threshold(scores: np.ndarray, positives: np.ndarray) -> float:
-    """The threshold of the highest F1 = 2 tp / (predicted + positive); nan without positives.
+    """The threshold with the highest F1 = 2 tp / (predicted + positive); nan without positives.
 
-    `scores` of all cells, `positives` those of the positive ones, both ascending. Only a cut right below a
-    positive can be best; the threshold lies half-way to the next lower score. Of equally good cuts the
-    highest is taken.
+    `scores`: of all cells; `positives`: of the positive ones; both ascending. Only a cut just below a positive can be
+    best, and the threshold is half-way to the next lower score. Ties go to the highest cut.
     """
     if not len(positives):
         return float("nan")
@@ -113,7 +112,7 @@ def best_threshold(scores: np.ndarray, positives: np.ndarray) -> float:
 
 
 def shared_threshold(targets: np.ndarray | sp.csr_array, probabilities: np.ndarray) -> float:
-    """The one threshold of all codes with the highest micro-F1; 0.5 without any positive.
+    """The common threshold with the highest micro-F1; 0.5 without any positive.
 
     Targets and probabilities are (N, C).
     """
@@ -122,7 +121,7 @@ def shared_threshold(targets: np.ndarray | sp.csr_array, probabilities: np.ndarr
 
 
 def code_thresholds(targets: np.ndarray | sp.csr_array, probabilities: np.ndarray) -> np.ndarray:
-    """Per code (C,) the threshold of its highest F1; the shared one for codes without a positive.
+    """The threshold (C,) with each code's highest F1; the shared one for codes without positives.
 
     Targets and probabilities are (N, C).
     """

@@ -1,7 +1,7 @@
-"""How sure a figure is: bootstrap intervals over patients, and paired tests between two sets of predictions.
+"""Bootstrap intervals over patients, and paired tests between two sets of predictions.
 
-Every metric here is a function of sums over documents. A resample gives each document a weight, so all resamples
-together are a few matrix products. Documents of one patient are drawn, or exchanged, together.
+Every metric here is a function of sums over documents. A resample is a weight per document, so all resamples take a few
+matrix products. A patient's documents are drawn, or exchanged, together.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -24,10 +24,10 @@ BLOCK_NUMBERS = 1 << 23  # sums held at once
 class Statistic:
     """A metric as a function of sums over documents.
 
-    `sums`: weights (R, N) of the documents in R resamples -> weighted sums over documents (R, ...), linear in them.
+    `sums`: weights (R, N) of the documents in R resamples -> weighted sums over documents (R, ...).
     `value`: those sums -> the metric (R,) of each resample.
-    `size`: how many numbers one resample's sums are.
-    `least`: no value is below it.
+    `size`: the number of sums per resample.
+    `least`: a lower limit of the metric.
     """
 
     sums: Callable[[np.ndarray], np.ndarray]
@@ -36,7 +36,7 @@ class Statistic:
     least: float = 0.0
 
     def at(self, weights: np.ndarray) -> np.ndarray:
-        """The metric (R,) for weights (R, N), worked through in blocks of resamples."""
+        """The metric (R,) for weights (R, N), computed in blocks of resamples."""
         return np.concatenate([self.value(self.sums(weights[rows])) for rows in self.blocks(len(weights))])
 
     def blocks(self, resamples: int) -> Iterator[slice]:
@@ -53,7 +53,7 @@ def document_mean(values: np.ndarray) -> Statistic:
 
 
 def document_ratio(document: np.ndarray, values: np.ndarray, n_documents: int, least: float = 0.0) -> Statistic:
-    """The mean of values (n,), several or none of which belong to each document (n,), 0 to N - 1."""
+    """The mean of values (n,), any number of which belong to each document (n,), 0 to N - 1."""
     sums = [np.bincount(document, part, minlength=n_documents) for part in (values, np.ones(len(values)))]
     mean = from_columns(np.column_stack(sums), lambda sums: ratio(sums[:, 0], sums[:, 1]))
     return replace(mean, least=least)
@@ -65,7 +65,7 @@ def from_columns(columns: np.ndarray, value: Callable[[np.ndarray], np.ndarray])
 
 
 def pooled(counts: np.ndarray, metric: Callable[[Counts], np.ndarray]) -> Statistic:
-    """A metric of true positives, false positives and false negatives, (N, 3) by document, that are summed first."""
+    """A metric of summed true positives, false positives and false negatives, given by document (N, 3)."""
     return from_columns(counts.astype(float), lambda sums: metric(Counts(*sums.T)))
 
 
@@ -77,7 +77,7 @@ def f1_micro(targets: sp.csr_array, decisions: np.ndarray) -> Statistic:
 
 
 def by_code_counts(targets: sp.csr_array, decisions: np.ndarray, average: Callable[[Counts], np.ndarray]) -> Statistic:
-    """A macro average of decisions (N, C): `average` makes (R,) of counts (R, C)."""
+    """A macro average of decisions (N, C): `average` maps counts (R, C) to (R,)."""
     true, predicted = sp.csr_array(targets != 0), sp.csr_array(decisions)
     hits = true.multiply(predicted)
     parts = [sp.csr_array(part, dtype=float).T.tocsr() for part in (hits, predicted, true)]
@@ -107,8 +107,8 @@ def f1_macro_mullenbach(counts: Counts) -> np.ndarray:
 def mece(targets: sp.csr_array, probabilities: np.ndarray, bins: int) -> Statistic:
     """MECE of probabilities (N, C).
 
-    Nearly all cells lie in the lowest bin. Its sums are what the higher bins, few and sparse, leave of the sums
-    over all bins, which are one dense product.
+    Nearly all cells are in the lowest bin. Its sums are obtained by subtracting the few, sparse higher bins from the
+    sums over all bins, which are one dense product.
     """
     n_documents, n_codes = probabilities.shape
     rows, columns = np.nonzero(probabilities >= np.float32(1 / bins))
@@ -132,15 +132,15 @@ def mece(targets: sp.csr_array, probabilities: np.ndarray, bins: int) -> Statist
 
 
 def _at(targets: sp.csr_array, cells: tuple[np.ndarray, np.ndarray]) -> np.ndarray:
-    """The targets of some cells, 0 or 1."""
+    """Whether some cells are positive."""
     return np.asarray(targets[cells]).ravel() != 0
 
 
 def auc_micro_pseudo_values(targets: sp.csr_array, probabilities: np.ndarray) -> np.ndarray:
-    """Per document (N,) a value whose mean is the micro AUC, and whose weighted mean is that of a resample nearly.
+    """A value per document (N,) whose mean is the micro AUC and whose weighted mean approximates a resample's.
 
-    AUC + N x (the derivative of the AUC by the document's weight): the infinitesimal jackknife. Exact resampling
-    would sort all N x C cells for each resample.
+    AUC + N x (the derivative of the AUC with respect to the document's weight): the infinitesimal jackknife. Exact
+    resampling would sort all N x C cells for each resample.
     """
     n_documents, n_codes = probabilities.shape
     cells = ranking.positive_cells(targets, probabilities.shape)
@@ -148,14 +148,14 @@ def auc_micro_pseudo_values(targets: sp.csr_array, probabilities: np.ndarray) ->
     pairs = np.zeros(n_documents)
     for rows in ranking.row_blocks(probabilities.shape):
         pairs[rows] = (len(positives) - _midranks(positives, np.sort(probabilities[rows], axis=1))).sum(axis=1)
-    # so far every cell was taken for a negative: a positive loses the positives above it, wins the negatives below
+    # So far every cell counts as a negative; a positive instead pairs with the negatives below it.
     pairs += np.bincount(cells[0], _midranks(everything, probabilities[cells]) - len(positives), minlength=n_documents)
     true = np.bincount(cells[0], minlength=n_documents)
     return _pseudo_values(pairs, true, n_codes - true)
 
 
 def auc_macro_pseudo_values(targets: sp.csr_array, probabilities: np.ndarray) -> np.ndarray:
-    """Per document (N,) a value whose mean is the macro AUC; see `auc_micro_pseudo_values`."""
+    """A value per document (N,) whose mean is the macro AUC; see `auc_micro_pseudo_values`."""
     documents, codes = ranking.positive_cells(targets, probabilities.shape)
     values, counted = np.zeros(len(probabilities)), 0
     by_code = ranking.split_by_code(documents, codes, probabilities.shape[1])
@@ -172,7 +172,7 @@ def auc_macro_pseudo_values(targets: sp.csr_array, probabilities: np.ndarray) ->
 
 
 def _midranks(ascending: np.ndarray, scores: np.ndarray) -> np.ndarray:
-    """For each score how many of `ascending` lie below it, equal ones counted half."""
+    """How many of `ascending` are below each score, counting ties half."""
     if not len(ascending):
         return np.zeros(scores.shape)
     below = np.searchsorted(ascending, scores, "left")
@@ -183,16 +183,16 @@ def _midranks(ascending: np.ndarray, scores: np.ndarray) -> np.ndarray:
 
 
 def _pseudo_values(pairs: np.ndarray, positives: np.ndarray, negatives: np.ndarray) -> np.ndarray:
-    """Pseudo-values (N,) of an AUC whose rightly ordered pairs, positives and negatives per document are given.
+    """Pseudo-values (N,) of an AUC from the correctly ordered pairs, positives and negatives per document.
 
-    A pair counts for both its documents, so `pairs` sums up to twice the rightly ordered pairs.
+    A pair counts for both of its documents, so `pairs` sums to twice the number of correctly ordered pairs.
     """
     share = ratio(pairs, pairs.sum() / 2) - ratio(positives, positives.sum()) - ratio(negatives, negatives.sum())
     return float(ratio(pairs.sum() / 2, positives.sum() * negatives.sum())) * (1 + len(pairs) * share)
 
 
 def decision_statistics(targets: sp.csr_array, decisions: np.ndarray) -> dict[str, Statistic]:
-    """The three F1 of decisions (N, C), by the names that they have among the metrics."""
+    """The three F1 scores of decisions (N, C) by metric name."""
     return {
         "f1_micro": f1_micro(targets, decisions),
         "f1_macro": by_code_counts(targets, decisions, f1_macro),
@@ -203,7 +203,7 @@ def decision_statistics(targets: sp.csr_array, decisions: np.ndarray) -> dict[st
 def classification_statistics(
     targets: sp.csr_array, probabilities: np.ndarray, threshold: float = tuning.PAPER
 ) -> dict[str, Statistic]:
-    """The headline figures of classification, by the names that they have among the metrics."""
+    """The headline classification figures by metric name."""
     ranked = RankedDocuments.rank(targets, probabilities)
     return decision_statistics(targets, probabilities > threshold) | {
         "auc_micro": document_mean(auc_micro_pseudo_values(targets, probabilities)),
@@ -215,7 +215,7 @@ def classification_statistics(
 
 
 def bootstrap_weights(groups: np.ndarray, resamples: int, seed: int) -> np.ndarray:
-    """How often each document counts in each resample (R, N), patients being drawn with replacement.
+    """The weight of each document in each resample (R, N), drawing patients with replacement.
 
     `groups` (N,): the patient of each document.
     """
@@ -226,10 +226,10 @@ def bootstrap_weights(groups: np.ndarray, resamples: int, seed: int) -> np.ndarr
 
 
 def spread(estimate: float, resampled: np.ndarray) -> list[float]:
-    """The interval [low, high] around an estimate that `resampled` (R,) of it give.
+    """The interval [low, high] around an estimate from its resampled values (R,).
 
-    Their quantiles about their own mean: resampling raises calibration errors as sampling did before, and that
-    shift is not part of the uncertainty.
+    Quantiles are taken about the resampled mean: resampling inflates calibration errors as sampling already did, and
+    that shift is not part of the uncertainty.
     """
     tails = np.quantile(resampled - resampled.mean(), [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
     return [float(estimate + tail) for tail in tails]
@@ -238,7 +238,7 @@ def spread(estimate: float, resampled: np.ndarray) -> list[float]:
 def intervals(
     statistics: Mapping[str, Statistic], groups: np.ndarray, resamples: int, seed: int
 ) -> dict[str, list[float]]:
-    """95 % bootstrap intervals [low, high], from each metric's least value up to 1; none at all without resamples."""
+    """95 % bootstrap intervals [low, high], clipped to [least, 1]; empty without resamples."""
     if not resamples:
         return {}
     weights = bootstrap_weights(groups, resamples, seed)
@@ -250,14 +250,14 @@ def intervals(
 
 
 def figures(statistics: Mapping[str, Statistic], resampling: Resampling) -> dict[str, Any]:
-    """The value of each statistic, and `intervals`, a list per name (which `dvc metrics diff` skips)."""
+    """The value of each statistic, and its interval under `intervals` (lists, which `dvc metrics diff` skips)."""
     once = np.ones((1, len(resampling.patients)))
     values = {name: float(statistic.at(once)[0]) for name, statistic in statistics.items()}
     return values | {"intervals": intervals(statistics, *resampling)}
 
 
 def f1_micro_interval(targets: sp.csr_array, decisions: np.ndarray, resampling: Resampling) -> dict[str, float]:
-    """The interval of the micro-F1 of decisions (N, C), as columns of a table; NaN without resamples."""
+    """The interval of the micro-F1 of decisions (N, C) as table columns; NaN without resamples."""
     ends = intervals({"f1_micro": f1_micro(targets, decisions)}, *resampling)
     low, high = ends.get("f1_micro", (np.nan, np.nan))
     return {"f1_micro_low": low, "f1_micro_high": high}
@@ -266,7 +266,7 @@ def f1_micro_interval(targets: sp.csr_array, decisions: np.ndarray, resampling: 
 def code_f1_intervals(
     targets: sp.csr_array, decisions: np.ndarray, resampling: Resampling
 ) -> tuple[np.ndarray, np.ndarray]:
-    """The lower and the upper end (C,) of the interval of each code's F1 of decisions (N, C); NaN without resamples."""
+    """The lower and upper ends (C,) of the intervals of each code's F1 for decisions (N, C); NaN without resamples."""
     n_codes = targets.shape[1]
     if not resampling.resamples:
         return np.full(n_codes, np.nan), np.full(n_codes, np.nan)
@@ -284,11 +284,11 @@ def compare(
     resamples: int,
     seed: int,
 ) -> dict[str, dict]:
-    """Differences first - second of the metrics of two settings, by pairs of runs that share seed and documents.
+    """Differences (first - second) between two settings' metrics, from pairs of runs with equal seed and documents.
 
-    Per metric, the mean over the pairs: `difference`, its 95 % bootstrap `interval` (patients are drawn, the same for
-    all runs, and pairs are), and the two-sided `p` of a randomisation test that exchanges the predictions of a pair
-    patient by patient, and of several pairs whole pairs too. Of one pair, another seed is not spoken of.
+    Per metric, the mean over pairs: `difference`, its 95 % bootstrap `interval` (resampling patients, the same for all
+    runs, and pairs), and the two-sided `p` of a randomisation test that exchanges a pair's predictions patient by
+    patient and, with several pairs, whole pairs too. A single pair says nothing about other seeds.
     """
     weights = bootstrap_weights(groups, resamples, seed)
     once = np.ones((1, len(groups)))
@@ -313,7 +313,7 @@ def compare(
 
 
 def holm(p_values: Sequence[float] | np.ndarray) -> np.ndarray:
-    """P-values corrected for their number (Holm 1979)."""
+    """P-values corrected for multiple testing (Holm 1979)."""
     p = np.asarray(p_values, dtype=float)
     order = np.argsort(p, kind="stable")
     corrected = np.empty(len(p))
@@ -322,7 +322,7 @@ def holm(p_values: Sequence[float] | np.ndarray) -> np.ndarray:
 
 
 def _exchanged(first: Statistic, second: Statistic, kept: np.ndarray) -> np.ndarray:
-    """The difference (R,) where documents with weight 0 in `kept` (R, N) have their predictions exchanged."""
+    """The difference (R,) after exchanging the predictions of documents with weight 0 in `kept` (R, N)."""
     differences = []
     for rows in first.blocks(len(kept)):
         own, other = kept[rows], 1 - kept[rows]

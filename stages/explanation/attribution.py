@@ -1,12 +1,12 @@
-"""Which tokens made a code's logit (METHOD.md, section 12).
+"""Which tokens contribute to a code's logit (METHOD.md, section 12).
 
-An MSAM head's logit is a sum over the tokens of the winning row, exactly: with the symbols of section 4
+An MSAM head's logit is exactly a sum over the tokens of the winning row. With the symbols of section 4
 
     contribution[c,t] = sum_z mean_s a[c,z,s,t] < tanh(H)[z,t], W_V(ql)[c,z] >        logit[c] = sum_t contribution[c,t]
 
-What a token's state took from its neighbours is the encoder's doing. The other attributions are for comparison, and for
-plain heads: `attention`, the mean of a over heads and synonyms; `input_x_gradient`, the L2 norm over d of the token's
-embedding times its gradient of the logit; and the product of both.
+How much a token's state owes to its neighbours is up to the encoder. The other attributions are for comparison and for
+plain heads: `attention`, the mean of a over heads and synonyms; `input_x_gradient`, the L2 norm over d of a token's
+embedding times the logit's gradient; and the product of both.
 """
 
 from collections.abc import Sequence
@@ -28,9 +28,9 @@ PLAIN_METHODS = ("input_x_gradient",)
 
 @dataclass(frozen=True)
 class Attribution:
-    """The score of each token of a document for some codes: `scores` (K, n), 0 for special and unread tokens.
+    """Scores (K, n) of a document's tokens for K codes, 0 for special and unread tokens.
 
-    `logits` (K,) of the codes; `rows` (K,) the winning row of each.
+    `logits` (K,): of the codes; `rows` (K,): their winning rows.
     """
 
     scores: np.ndarray
@@ -45,13 +45,13 @@ def methods_for(model: CodingModel) -> tuple[str, ...]:
 def attribute(
     model: CodingModel, token_ids: Sequence[int] | np.ndarray, special: SpecialIds, codes: Sequence[int], method: str
 ) -> Attribution:
-    """Attribute the logits of the columns `codes` to the tokens of one document, as it was tokenised whole.
+    """Attribute the logits of the columns `codes` to the tokens of one whole tokenised document.
 
-    The row of the highest logit alone speaks for a code; what it does not read scores 0.
+    Only the row with the highest logit counts for a code; tokens outside it score 0.
     """
     n_tokens = len(token_ids)
     ids, mask = (torch.from_numpy(part) for part in document_rows(token_ids, model.architecture, special))
-    # The same rows of the tokens' places: special tokens get places outside the text.
+    # The same rows for token positions; special tokens get positions outside the text.
     places, _ = document_rows(np.arange(n_tokens), model.architecture, SpecialIds(cls=-1, sep=n_tokens - 1, pad=-2))
     device = next(model.parameters()).device
     ids, mask = ids.to(device), mask.to(device)

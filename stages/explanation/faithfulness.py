@@ -1,8 +1,7 @@
-"""Whether the words that an attribution names are those that a model needs (METHOD.md, section 12: faithfulness).
+"""Whether a model needs the words that an attribution names (METHOD.md, section 12: faithfulness).
 
-Comprehensiveness is the mean drop of a code's probability, as a share of it, when its highest words are masked, the
-first 1, 5, 10, 20 and 50 % of them; sufficiency is the drop when so many of the highest are all that is left (lower is
-better). Nothing of it needs gold spans.
+Comprehensiveness is the mean relative drop of a code's probability when the top 1, 5, 10, 20 and 50 % of its words are
+masked; sufficiency is the drop when only those words are kept (lower is better). No gold spans are needed.
 """
 
 import logging
@@ -25,7 +24,7 @@ SHARES = (0.01, 0.05, 0.1, 0.2, 0.5)
 
 
 class Case(NamedTuple):
-    """A document and a code that is predicted for it, and the words' scores (W,)."""
+    """A document, a code predicted for it, and the scores of its words (W,)."""
 
     words: Words
     code: int
@@ -33,7 +32,7 @@ class Case(NamedTuple):
 
 
 def mask_words(scores: np.ndarray) -> list[np.ndarray]:
-    """Which words (W,) to mask: for each share the highest, then for each share all but the highest."""
+    """Which words (W,) to mask: for each share the top words, then for each share all the others."""
     order = np.argsort(-scores, kind="stable")
     masks = []
     for keep in (False, True):
@@ -48,7 +47,7 @@ def drops(
     model: CodingModel, cases: Sequence[Case], mask_id: int, special, chunk_budget: int, accelerator: Accelerator
 ) -> tuple[np.ndarray, np.ndarray]:
     """Comprehensiveness and sufficiency of each case (n,)."""
-    distinct: dict[bytes, int] = {}  # methods often agree on the highest words, and all share the whole text
+    distinct: dict[bytes, int] = {}  # methods often agree on the top words, and all share the full text
     places = []
     for case in cases:
         real = case.words.word >= 0

@@ -14,9 +14,9 @@ TOP = (1, 5, 10, 50)
 
 @dataclass(frozen=True)
 class Pair:
-    """A document and one of its codes: the score of each token (n,), and whether it was annotated (n,).
+    """A document and one of its codes: each token's score (n,) and whether it is annotated (n,).
 
-    Scores are not negative and sum up to 1, unless all are 0. `document` counts from 0.
+    Scores are non-negative and sum to 1, unless all are 0. `document` counts from 0.
     """
 
     document: int
@@ -25,13 +25,13 @@ class Pair:
 
 
 def normalise(scores: np.ndarray) -> np.ndarray:
-    """Scores (..., n) without what speaks against a code, each row summing up to 1 (or 0 where nothing is left)."""
+    """Scores (..., n) with negative ones set to 0 and each row scaled to sum to 1 (or 0 if nothing is left)."""
     kept = np.clip(scores, 0, None)
     return ratio(kept, kept.sum(axis=-1, keepdims=True))
 
 
 def counts_by_document(pairs: Sequence[Pair], n_documents: int) -> np.ndarray:
-    """Tokens found rightly, found wrongly and missed, (N, 3, 101), of the tokens above each cut-off."""
+    """True positives, false positives and false negatives among tokens at each cut-off, (N, 3, 101)."""
     counts = np.zeros((n_documents, 3, len(CUTOFFS)))
     for pair in pairs:
         found = pair.scores[:, None] > CUTOFFS
@@ -41,20 +41,20 @@ def counts_by_document(pairs: Sequence[Pair], n_documents: int) -> np.ndarray:
 
 
 def best_cutoff(pairs: Sequence[Pair]) -> int:
-    """The place in CUTOFFS of the best token F1; of equal ones the lowest."""
+    """The index in CUTOFFS with the best token F1; ties go to the lowest."""
     n_documents = 1 + max((pair.document for pair in pairs), default=-1)
     return int(np.argmax(f1(Counts(*counts_by_document(pairs, n_documents).sum(axis=0)))))
 
 
 def area(counts: np.ndarray) -> np.ndarray:
-    """The area (R,) under the curve of precision over recall that counts (R, 3, 101) draw.
+    """The area (R,) under the precision-recall curve given by counts (R, 3, 101).
 
-    A cut-off above which no token lies has no precision; left of the first point its precision holds.
+    Cut-offs without any token above them have no precision; the first point's precision extends to recall 0.
     """
     areas = np.zeros(len(counts))
     for at, own in enumerate(counts):
         drawn = own[0] + own[1] > 0
-        points = Counts(*own[:, drawn][:, ::-1])  # the highest cut-off first: recall rises
+        points = Counts(*own[:, drawn][:, ::-1])  # highest cut-off first, so that recall rises
         recalls, precisions = recall(points), precision(points)
         if drawn.any():
             areas[at] = np.trapezoid(np.append(precisions[:1], precisions), np.append(0, recalls))
@@ -65,7 +65,7 @@ AT_CUTOFF = ("precision", "recall", "f1", "without_evidence")  # figures that de
 
 
 def statistics(pairs: Sequence[Pair], n_documents: int, cutoff: int) -> dict[str, Statistic]:
-    """Every figure of plausibility as a function of weights of the documents."""
+    """Every plausibility figure as a function of document weights."""
     counts = counts_by_document(pairs, n_documents)
     at_cutoff = counts[:, :, cutoff]
     figures = {name: pooled(at_cutoff, metric) for name, metric in PRECISION_RECALL_F1.items()}
@@ -74,7 +74,7 @@ def statistics(pairs: Sequence[Pair], n_documents: int, cutoff: int) -> dict[str
     orders = [np.argsort(-pair.scores, kind="stable") for pair in pairs]
 
     def hits(k: int | None) -> np.ndarray:
-        """How many of the k highest tokens are gold; of as many as there are gold ones where k is None."""
+        """How many of the k top tokens are gold; None: k is the number of gold tokens."""
         return np.array(
             [pair.gold[order[: k or pair.gold.sum()]].sum() for pair, order in zip(pairs, orders, strict=True)]
         )

@@ -1,4 +1,4 @@
-"""From scores of tokens to words and stretches of a document's text."""
+"""From token scores to words and snippets of a document's text."""
 
 from dataclasses import dataclass
 
@@ -8,10 +8,10 @@ from transformers import PreTrainedTokenizerBase
 
 @dataclass(frozen=True)
 class Words:
-    """A tokenised text: the ids of its tokens, and the word that each belongs to.
+    """A tokenised text and the words its tokens belong to.
 
-    ids: (n,) with [CLS] and [SEP]. word: (n,) int, -1 for special tokens. offsets: (n, 2), the characters of each
-    token; spans: (W, 2), those of each word.
+    ids: (n,) including [CLS] and [SEP]. word: (n,) int, -1 for special tokens. offsets: (n, 2), each token's
+    characters; spans: (W, 2), each word's.
     """
 
     text: str
@@ -22,7 +22,7 @@ class Words:
 
     @classmethod
     def from_text(cls, text: str, tokenizer: PreTrainedTokenizerBase) -> "Words":
-        """The words of `text` as the tokenizer parts them."""
+        """The words of `text` as the tokenizer separates them."""
         encoded = tokenizer(text, return_offsets_mapping=True, verbose=False)
         word = np.array([-1 if number is None else number for number in encoded.word_ids()], dtype=np.int64)
         offsets = np.array(encoded["offset_mapping"], dtype=np.int64).reshape(-1, 2)
@@ -35,7 +35,7 @@ class Words:
         return cls(text, np.array(encoded["input_ids"], dtype=np.int64), word, offsets, spans)
 
     def sums(self, scores: np.ndarray) -> np.ndarray:
-        """Scores of words (K, W): the sums of those of their tokens (K, n)."""
+        """Word scores (K, W): the sums of their tokens' scores (K, n)."""
         real = self.word >= 0
         summed = np.zeros((len(scores), len(self.spans)))
         for row, values in zip(summed, scores, strict=True):
@@ -44,9 +44,9 @@ class Words:
 
 
 def snippets(words: Words, scores: np.ndarray, number: int = 3, context: int = 4) -> list[str]:
-    """The strongest words (W,) of one code, each with the words around it.
+    """The words with the highest scores (W,) for a code, each with some context.
 
-    None that overlap, and none of less than an eighth of the strongest word's score.
+    Snippets do not overlap, and words below an eighth of the highest score are left out.
     """
     least = scores.max(initial=0.0) / 8
     taken = np.zeros(len(scores), dtype=bool)

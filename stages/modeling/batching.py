@@ -1,7 +1,7 @@
-"""From documents to passes of the model: batches of rows, and which documents go into which step and pass.
+"""Batches of rows, and the assignment of documents to optimiser steps and passes.
 
-An optimiser step is a fixed number of documents. How many forward and backward passes it takes depends on memory
-alone: a pass holds the chunks of as many of its documents as the chunk budget allows, flattened into one encoder batch.
+An optimiser step is a fixed number of documents. Memory alone decides how many forward and backward passes it takes: a
+pass holds the chunks of as many documents as the chunk budget allows, flattened into one encoder batch.
 """
 
 import itertools
@@ -15,26 +15,26 @@ from stages.encoder.architecture import Architecture
 
 Indices = Sequence[int] | np.ndarray
 
-MEGABATCH_STEPS = 50  # documents are sorted by length within so many steps
-GROUP_COST = 1024  # tokens that one more call of the encoder must save, in place of its own overhead
+MEGABATCH_STEPS = 50  # documents are sorted by length within this many steps
+GROUP_COST = 1024  # tokens that another encoder call must save to make up for its overhead
 
 
 class Batch(NamedTuple):
-    """The rows of several documents, one after the other: what one call of the model takes."""
+    """The rows of several documents in sequence: the input of one model call."""
 
     input_ids: torch.Tensor  # (R, T) int64, padded by the padding id
     attention_mask: torch.Tensor  # (R, T) int64, 0 for padding
-    document: torch.Tensor  # (R,) which document a row belongs to, 0 ... n_documents - 1
+    document: torch.Tensor  # (R,) the document of each row, 0 ... n_documents - 1
     n_documents: int
-    groups: tuple[tuple[int, int], ...] = ()  # (rows, length) of what the encoder reads at once; none: all together
+    groups: tuple[tuple[int, int], ...] = ()  # (rows, length) per encoder call; empty: one call
 
     def to(self, device: torch.device) -> "Batch":
-        """The batch on `device`, without waiting for the copy where the memory is pinned."""
+        """The batch on `device`; copies from pinned memory are asynchronous."""
         ids, mask, document = (part.to(device, non_blocking=True) for part in self[:3])
         return self._replace(input_ids=ids, attention_mask=mask, document=document)
 
     def grouped(self) -> "Batch":
-        """The batch in groups of rows of like length, longest first; as it is where that would not save enough."""
+        """The batch grouped into rows of similar length, longest first; unchanged if that would not pay off."""
         lengths = self.attention_mask.sum(dim=1)
         order = lengths.argsort(descending=True, stable=True)
         groups = row_groups(lengths[order].numpy())
@@ -44,7 +44,7 @@ class Batch(NamedTuple):
         return Batch(ids, mask, document, self.n_documents, groups)
 
     def parts(self, n: int) -> list["Batch"]:
-        """The rows, in their order, in up to `n` parts of about as many tokens to compute."""
+        """The rows, in order, in up to `n` parts with about equal numbers of tokens."""
         counts, lengths = zip(*(self.groups or (self.input_ids.shape,)), strict=True)
         length = np.repeat(lengths, counts)
         sums = np.cumsum(length)
@@ -52,18 +52,18 @@ class Batch(NamedTuple):
         return [self._rows(first, last, length) for first, last in itertools.pairwise(np.unique([0, *ends]).tolist())]
 
     def _rows(self, first: int, last: int, length: np.ndarray) -> "Batch":
-        """The rows [first, last), of which the encoder reads `length` (R,) tokens each."""
+        """The rows [first, last); the encoder reads `length` (R,) tokens of each."""
         groups = tuple((len(list(alike)), int(size)) for size, alike in itertools.groupby(length[first:last]))
         ids, mask = (part[first:last, : length[first]] for part in self[:2])
         return Batch(ids, mask, self.document[first:last], self.n_documents, groups if len(groups) > 1 else ())
 
 
 def epoch_steps(n_tokens: np.ndarray, batch_documents: int, seed: int, epoch: int) -> list[np.ndarray]:
-    """The documents of each optimiser step of an epoch: every document once, documents of like length together.
+    """The documents of each optimiser step of an epoch, each document once, with similar lengths together.
 
-    The documents, of `n_tokens` (N,), are shuffled, sorted by length within megabatches, cut into steps, and the steps
-    shuffled; the step with the longest document comes first, so that a lack of memory shows at once. The last step cut
-    may hold fewer documents. Depends only on the arguments.
+    Documents with `n_tokens` (N,) are shuffled, sorted by length within megabatches and cut into steps, which are
+    shuffled; the step with the longest document comes first so that a lack of memory shows immediately. One step may
+    have fewer documents. Depends only on the arguments.
     """
     generator = np.random.default_rng([seed, epoch])
     order = generator.permutation(len(n_tokens))
@@ -78,10 +78,10 @@ def epoch_steps(n_tokens: np.ndarray, batch_documents: int, seed: int, epoch: in
 
 
 def pack(indices: Indices, shapes: np.ndarray, chunk_budget: int, architecture: Architecture) -> list[np.ndarray]:
-    """Cut documents, in their order, into passes of at most `chunk_budget` chunks (for LE: windows).
+    """Cut documents, in order, into passes of at most `chunk_budget` chunks (for LE: windows).
 
     `shapes` (N, 2): rows and row length of each document. A pass costs rows x longest row. A document larger than the
-    budget is a pass of its own.
+    budget gets its own pass.
     """
     budget = chunk_budget * (architecture.chunk_length if architecture.encoder == "CE" else architecture.window)
     passes: list[list[int]] = []
@@ -97,10 +97,10 @@ def pack(indices: Indices, shapes: np.ndarray, chunk_budget: int, architecture: 
 
 
 def row_groups(lengths: np.ndarray) -> tuple[tuple[int, int], ...]:
-    """Rows of so many real tokens (R,), from the longest to the shortest, cut so that little padding is computed.
+    """Group rows with `lengths` (R,) real tokens, in descending order, so that little padding is computed.
 
-    Returns the rows and the length of each group; empty if grouping would not pay off. Of all ways to cut, the one of
-    least padded tokens plus `GROUP_COST` per group, found from the end by dynamic programming.
+    Returns the rows and the length of each group; empty if grouping would not pay off. The grouping minimises padded
+    tokens plus `GROUP_COST` per group, by dynamic programming from the end.
     """
     least, ends = np.zeros(len(lengths) + 1), np.zeros(len(lengths), dtype=int)
     for start in range(len(lengths) - 1, -1, -1):

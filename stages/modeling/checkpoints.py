@@ -1,9 +1,9 @@
-"""Checkpoints of a training run: whole or absent, checked when read, found again by what defines the run.
+"""Checkpoints of a training run: written atomically, verified when read, and found by what defines the run.
 
-A run's folder is named by a hash of everything that defines it, so a run that was killed finds its checkpoints and a
-changed run finds none. It lies beside DVC's cache, where all workspaces of a repository find it, also those that
-`dvc exp run --temp` and `--queue` make and throw away. A checkpoint is a folder of safetensors files and a `state.json`
-with their checksums.
+A run's folder is named after a hash of everything that defines the run, so a killed run finds its checkpoints and a
+changed run finds none. It is in DVC's cache folder, which all workspaces of a repository share, including the temporary
+ones of `dvc exp run --temp` and `--queue`. A checkpoint is a folder of safetensors files and a `state.json` with their
+checksums.
 """
 
 import fcntl
@@ -31,24 +31,23 @@ from stages.modeling.devices import describe
 
 log = logging.getLogger(__name__)
 
-EXACT = 17  # significant digits that give a float back to the last bit
-LIBRARIES = ("accelerate", "numpy", "safetensors", "tokenizers", "torch", "transformers")  # what training computes with
+EXACT = 17  # significant digits that restore a float exactly
+LIBRARIES = ("accelerate", "numpy", "safetensors", "tokenizers", "torch", "transformers")  # used in training
 KEPT = 2  # 5.4 GB each at GatorTron's size (the paper keeps 20)
-FINISHED = "finished"  # in the folder of a run that has ended: the next training removes it
+FINISHED = "finished"  # marks the folder of a finished run, which the next training removes
 
 
 class Checkpoint(NamedTuple):
-    """What is kept: plain values, and named groups of tensors."""
+    """The state of a run: plain values, and named groups of tensors."""
 
     state: dict[str, Any]
     tensors: dict[str, dict[str, Tensor]]
 
 
 def run_key(settings: dict[str, Any], inputs: Iterable[Path], stage: str) -> str:
-    """A short name for the run of `stage` that `settings` (plain values) and the content of `inputs` define.
+    """A short name for the run of `stage` defined by `settings` (plain values) and the content of `inputs`.
 
-    The code that the stage runs (without comments and docstrings) and the versions of the libraries that it computes
-    with are part of what defines it.
+    The stage's code (without comments and docstrings) and the versions of `LIBRARIES` are part of the definition.
     """
     content = {
         "settings": settings,
@@ -62,7 +61,7 @@ def run_key(settings: dict[str, Any], inputs: Iterable[Path], stage: str) -> str
 def open_run(
     stage: str, settings: Train, others: dict[str, Any], inputs: Iterable[Path], accelerator: Accelerator
 ) -> "CheckpointFolder":
-    """The checkpoints of the run that `settings`, `others` and the content of `inputs` define; held by this process."""
+    """The checkpoints of the run defined by `settings`, `others` and the content of `inputs`, locked."""
     defining = settings.model_dump(exclude={"start_from"}) | others | describe(accelerator)
     folder = CheckpointFolder(shared_folder() / run_key(defining, inputs, stage))
     if accelerator.is_main_process:
@@ -72,14 +71,14 @@ def open_run(
 
 
 class CheckpointFolder:
-    """The checkpoints of one run, numbered by optimiser steps; the newest `KEPT` are kept."""
+    """The newest `KEPT` checkpoints of one run, numbered by optimiser step."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = Path(folder)
         self.held: IO[bytes] | None = None
 
     def hold(self, stage: str) -> None:
-        """Keep other processes out of the run's folder until this one ends; of two equal runs the second waits.
+        """Lock the run's folder until this process ends; the second of two equal runs waits.
 
         If this run already finished, resume only when DVC did not record its outputs; otherwise start over.
         """
@@ -99,7 +98,7 @@ class CheckpointFolder:
                 marker.unlink()
 
     def save(self, step: int, checkpoint: Checkpoint) -> None:
-        """Write the checkpoint of `step`, then remove those too old to be kept."""
+        """Write the checkpoint of `step`, then remove outdated ones."""
         with io.whole_directory(self.folder / f"step-{step:08d}") as partial:
             for name, tensors in checkpoint.tensors.items():
                 contiguous = {key: tensor.detach().cpu().contiguous() for key, tensor in tensors.items()}
@@ -110,7 +109,7 @@ class CheckpointFolder:
             shutil.rmtree(old)
 
     def newest(self) -> Checkpoint | None:
-        """The newest checkpoint that is whole, or None; a damaged one is reported and skipped."""
+        """The newest intact checkpoint, or None; damaged ones are reported and skipped."""
         for folder in self._newest_first():
             try:
                 return _read(folder)
@@ -119,14 +118,14 @@ class CheckpointFolder:
         return None
 
     def tidy(self) -> None:
-        """Remove what runs that ended have left, and log how many did not end."""
+        """Remove the remains of finished runs, and log how many runs are unfinished."""
         n_unfinished = 0
         for folder in sorted(self.folder.parent.glob("*")):
             if not folder.is_dir() or folder == self.folder or folder.name.startswith("."):
                 continue
             with _lock_of(folder).open("ab") as lock:
                 if not _locked(lock):
-                    continue  # it is being trained
+                    continue  # it is in progress
                 if (folder / FINISHED).exists():
                     shutil.rmtree(folder, ignore_errors=True)
                     _lock_of(folder).unlink(missing_ok=True)
@@ -137,9 +136,9 @@ class CheckpointFolder:
             log.info("%s keeps the checkpoints of %d other runs that did not end", where, n_unfinished)
 
     def finish(self, output: Path) -> None:
-        """Mark the run as ended, with `output` written and not yet recorded by DVC.
+        """Mark the run as finished, with `output` written but not yet recorded by DVC.
 
-        Its newest checkpoint stays until the next training, should the process be killed before DVC is done.
+        Its newest checkpoint is kept until the next training in case the process is killed before DVC is done.
         """
         for old in self._newest_first()[1:]:
             shutil.rmtree(old)
@@ -157,7 +156,7 @@ def _lock_of(folder: Path) -> Path:
 
 
 def _locked(lock: IO[bytes]) -> bool:
-    """Take a lock if it is free; it is given back when its file is closed or the process ends, however it does."""
+    """Take a lock if it is free; it is released when its file is closed or the process ends in any way."""
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
@@ -166,7 +165,7 @@ def _locked(lock: IO[bytes]) -> bool:
 
 
 def _read(folder: Path) -> Checkpoint:
-    """Read a checkpoint. Raises InputError where a file is not as it was written."""
+    """Read a checkpoint. Raises InputError if a file is not as it was written."""
     content = io.read_json(folder / "state.json")
     tensors = {}
     for name, checksum in content["checksums"].items():

@@ -7,9 +7,8 @@ their probabilities p and of their labels y. The k-th document of a group adds t
 
 where only its own p carries gradient (the paper's section on joint learning).
 
-Several documents of one pass take part one after the other, in their order, exactly as if each came alone: a
-cumulative sum gives each its own totals. Under data parallelism each process has its own groups over the documents
-that it sees.
+The documents of a pass are added one after the other, exactly as if each came alone: a cumulative sum gives each its
+own totals. Under data parallelism each process has its own groups over the documents it sees.
 """
 
 import random
@@ -22,9 +21,9 @@ from stages.modeling.training import BinaryCrossEntropy
 
 
 class GroupSums:
-    """The sums over the documents seen so far of the present group, for one process.
+    """One process's sums over the documents seen so far in the current group.
 
-    Group sizes are uniform in [1, `n_documents`] and follow from (seed, process, epoch, number of the group) alone.
+    Group sizes are uniform in [1, `n_documents`] and depend only on (seed, process, epoch, number of the group).
     """
 
     def __init__(self, n_documents: int, n_codes: int, seed: int, process: int = 0) -> None:
@@ -35,7 +34,7 @@ class GroupSums:
         self.begin_epoch(0)
 
     def begin_epoch(self, epoch: int) -> None:
-        """Drop the unfinished group and draw the epoch's first."""
+        """Drop the unfinished group and draw the epoch's first one."""
         self.epoch = epoch
         self.group = -1
         self.begin_group()
@@ -50,10 +49,9 @@ class GroupSums:
         return random.Random(f"{self.seed}/{self.process}/{self.epoch}/{self.group}").randint(1, self.n_documents)
 
     def add(self, probabilities: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
-        """Take in documents one after the other; their group's mean probability and prevalence at each.
+        """Add documents one after the other; the group's mean probability and prevalence after each.
 
-        Parameters are (n, C), and so are the results; of a mean's gradient only the document's own probability
-        has a part.
+        Arguments and results are (n, C); a mean's gradient only flows to the document's own probability.
         """
         means, prevalences = [], []
         at = 0
@@ -68,7 +66,7 @@ class GroupSums:
         return torch.cat(means), torch.cat(prevalences)
 
     def _add_to_group(self, probabilities: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
-        """`add` for documents that all belong to the present group."""
+        """`add` for documents that all belong to the current group."""
         n_seen = torch.arange(self.seen + 1, self.seen + len(probabilities) + 1, device=probabilities.device)
         self.sums = self.sums.to(probabilities.device)
         with torch.no_grad():
@@ -80,7 +78,7 @@ class GroupSums:
         return (earlier + probabilities) / n_seen[:, None], running[1] / n_seen[:, None]
 
     def state(self) -> Tensor:
-        """All that is remembered, as one vector (2 C + 3,), for a checkpoint."""
+        """The whole state as one vector (2 C + 3,), for checkpoints."""
         position = torch.tensor([self.epoch, self.group, self.seen], dtype=torch.float64)
         return torch.cat([position, self.sums.flatten().double().cpu()])
 
@@ -94,7 +92,7 @@ class JointLoss(nn.Module):
     """The CLQ loss: binary cross-entropy + `weight` x Huber of the group's prevalences, both means over codes.
 
     `quantifier` maps mean probabilities to prevalences, (n, C) -> (n, C), and is trained with the classifier.
-    `keep_sums`: the first evaluation starts from the sums that training left, as in the authors' program.
+    `keep_sums`: start the first evaluation from the sums left by training, as in the authors' program.
     """
 
     def __init__(
@@ -109,7 +107,7 @@ class JointLoss(nn.Module):
         self.classification = BinaryCrossEntropy()
 
     def forward(self, logits: Tensor, targets: Tensor) -> Tensor:
-        """The loss of each document, in the order in which the group takes them: (n, C), (n, C) -> (n,)."""
+        """The loss of each document, in the order of the group: (n, C), (n, C) -> (n,)."""
         return self._loss(logits, targets, self.groups)
 
     def _loss(self, logits: Tensor, targets: Tensor, groups: GroupSums) -> Tensor:
@@ -128,7 +126,7 @@ class JointLoss(nn.Module):
 
     @torch.no_grad()
     def evaluate(self, logits: Tensor, targets: Tensor) -> Tensor:
-        """The mean loss over an evaluated part, which is one group whose sums never restart."""
+        """The mean loss over an evaluated part, which is a single group."""
         part = GroupSums(len(logits), logits.shape[1], self.groups.seed)
         part.size = part.seen + len(logits) + 1
         if self.keep_sums and self.groups.epoch == 0:

@@ -1,4 +1,4 @@
-"""The documents of a part as the model reads them: tokenised, with their targets."""
+"""The documents of a part as the model reads them: tokenised, with targets."""
 
 import logging
 from collections.abc import Sequence
@@ -28,8 +28,8 @@ log = logging.getLogger(__name__)
 class Documents:
     """The tokenised documents of one part, and their targets.
 
-    `tokens` holds all documents' ids one after the other (an array or a memory map), document i at
-    `offsets[i]:offsets[i + 1]`; `targets` is a sparse (N, C) matrix, or None where they are not asked for.
+    `tokens` holds the concatenated ids of all documents (an array or a memory map), document i at
+    `offsets[i]:offsets[i + 1]`; `targets` is a sparse (N, C) matrix, or None if not requested.
     """
 
     ids: Sequence[str]
@@ -44,29 +44,29 @@ class Documents:
 
     @cached_property
     def shapes(self) -> np.ndarray:
-        """The rows and the row length of each document as the encoder sees it: (N, 2)."""
+        """The number of rows and the row length of each document (N, 2) as the encoder sees it."""
         shapes = [document_shape(int(length), self.architecture) for length in np.diff(self.offsets)]
         return np.array(shapes, dtype=np.int64).reshape(-1, 2)
 
     @cached_property
     def n_unknown(self) -> np.ndarray:
-        """How many tokens of each document the tokenizer does not know (N,)."""
+        """The number of unknown tokens of each document (N,)."""
         so_far = np.cumsum(np.append(0, self.tokens == self.special.unknown))
         return np.diff(so_far[self.offsets])
 
     @cached_property
     def n_tokens(self) -> np.ndarray:
-        """How many tokens the encoder reads of each document (N,), overlaps and own padding counted."""
+        """The number of tokens the encoder reads for each document (N,), including overlaps and padding."""
         return self.shapes.prod(axis=1)
 
     def passes(self, indices: Indices, chunk_budget: int) -> list[np.ndarray]:
-        """The documents `indices` cut into passes within the chunk budget."""
+        """The documents `indices` in passes within the chunk budget."""
         return pack(indices, self.shapes, chunk_budget, self.architecture)
 
     def batch(self, indices: Indices) -> Batch:
-        """The rows of the documents `indices`, padded to the longest among them.
+        """The rows of the documents `indices`, padded to the longest of them.
 
-        Where a group of short rows is worth a call of its own, rows come from the longest to the shortest.
+        If a group of short rows is worth a separate encoder call, rows are sorted by descending length.
         """
         rows, masks = [], []
         length = int(self.shapes[indices, 1].max())
@@ -83,16 +83,16 @@ class Documents:
             torch.from_numpy(document),
             len(indices),
         )
-        return batch.grouped() if self.architecture.padding == "masked" else batch  # else padding is attended to
+        return batch.grouped() if self.architecture.padding == "masked" else batch  # otherwise padding takes part
 
     def dense_targets(self, indices: Indices) -> torch.Tensor | None:
-        """The targets of the documents `indices`: float32 (n, C); None where none were given."""
+        """The targets of the documents `indices`, float32 (n, C), or None."""
         if self.targets is None:
             return None
         return torch.from_numpy(self.targets[indices].toarray().astype(np.float32))
 
     def __getitems__(self, indices: Indices) -> tuple[np.ndarray, Batch, torch.Tensor | None]:
-        """A pass as torch's DataLoader asks for it: its documents, their batch, their targets."""
+        """A pass for torch's DataLoader: its documents, their batch and their targets."""
         return np.asarray(indices), self.batch(indices), self.dense_targets(indices)
 
 
@@ -103,10 +103,10 @@ def load_documents(
     targets: bool = True,
     cache: Path | None = None,
 ) -> Documents:
-    """The documents of `part`, tokenised by the tokenizer in `tokenizer_folder`, with or without their targets.
+    """The documents of `part`, tokenised by the tokenizer in `tokenizer_folder`, with or without targets.
 
-    With a `cache` folder the tokens are written there once and memory-mapped. Raises InputError for an empty part or
-    targets that don't fit it.
+    With a `cache` folder, tokens are written there once and memory-mapped. Raises InputError for an empty part or
+    targets that do not fit.
     """
     table = pd.read_parquet(paths.split(part), columns=["document_id", "text"])
     if len(table) == 0 and part != UNCODED:
@@ -122,7 +122,7 @@ def load_documents(
 
 
 def tokenise(texts: Sequence[str], tokenizer: PreTrainedTokenizerBase) -> tuple[np.ndarray, np.ndarray]:
-    """The ids of all texts, one after the other (int32), and where each begins: (N + 1,) offsets."""
+    """The concatenated ids (int32) of all texts, and their offsets (N + 1,)."""
     tokens, lengths = [np.zeros(0, np.int32)], [0]
     for start in progress_bar(range(0, len(texts), 256), desc="tokenising", unit_scale=256, unit="document"):
         encoded = tokenizer(list(texts[start : start + 256]), verbose=False, return_attention_mask=False)["input_ids"]
@@ -134,7 +134,7 @@ def tokenise(texts: Sequence[str], tokenizer: PreTrainedTokenizerBase) -> tuple[
 def _cached_tokens(
     texts: Sequence[str], tokenizer: PreTrainedTokenizerBase, cache: Path | None
 ) -> tuple[np.ndarray, np.ndarray]:
-    """What `tokenise` gives; from `cache`, memory-mapped, where that is given."""
+    """The result of `tokenise`, memory-mapped from `cache` if that is given."""
     if cache is None:
         return tokenise(texts, tokenizer)
     if not cache.exists():

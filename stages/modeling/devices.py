@@ -1,4 +1,4 @@
-"""Where a model is computed: device, precision, threads and processes, through accelerate."""
+"""Device, precision, threads and processes, through accelerate."""
 
 import logging
 import resource
@@ -14,12 +14,11 @@ log = logging.getLogger(__name__)
 
 
 def start(compute: Compute, precision: str | None = None, n_threads: int | None = None) -> Accelerator:
-    """Set up computing as `compute` asks; `precision` and `n_threads` stand in for its own where given.
+    """Set up the accelerator for `compute`, with `precision` and `n_threads` overriding its values if given.
 
-    device auto is CUDA where there is one; precision auto is bf16 autocast (weights stay float32) where the GPU has it.
-    fp16 is for GPUs without bf16; accelerate then scales the loss.
-    Started by torchrun or `accelerate launch`, each process gets its device. Raises InputError for a device that is not
-    there.
+    device auto is CUDA if available; precision auto is bf16 autocast (weights stay float32) if the GPU supports it.
+    fp16 is for GPUs without bf16; accelerate then scales the loss. Under torchrun or `accelerate launch` each process
+    gets its own device. Raises InputError for an unavailable device.
     """
     precision, n_threads = precision or compute.precision, n_threads or compute.threads
     threads.limit(n_threads)
@@ -30,24 +29,24 @@ def start(compute: Compute, precision: str | None = None, n_threads: int | None 
         precision = "bf16" if on_cuda and torch.cuda.is_bf16_supported(including_emulation=False) else "float32"
     if precision == "fp16" and not on_cuda:
         raise InputError("compute.precision: fp16 needs a CUDA device; take auto, float32 or bf16")
-    # Under half precision, what stays float32 (MSAM's scores) may take a GPU's TF32, with three bits more than bf16.
+    # Under half precision, float32 parts (MSAM's scores) may use a GPU's TF32, which has three bits more than bf16.
     torch.set_float32_matmul_precision("highest" if precision == "float32" else "high")
     accelerator = Accelerator(
         cpu=not on_cuda,
         mixed_precision="no" if precision == "float32" else precision,
         kwargs_handlers=[
-            # A process that has no document in a step skips CLQ's quantifier, whose weights then get no gradient there.
-            # The sums of CLQ belong to each process, so buffers are not shared.
+            # A process without a document in a step skips CLQ's quantifier, so its weights get no gradient there.
+            # CLQ's sums belong to each process, so buffers are not shared.
             DistributedDataParallelKwargs(find_unused_parameters=True, broadcast_buffers=False)
         ],
     )
-    threads.limit(n_threads)  # again: of several CPU processes, accelerate sets the threads itself
+    threads.limit(n_threads)  # again, because accelerate sets the threads itself for several CPU processes
     log.info(", ".join(f"{name} {value}" for name, value in describe(accelerator).items()))
     return accelerator
 
 
 def finish(accelerator: Accelerator) -> None:
-    """Log the most memory that this process has held, and let no process end before the others are done.
+    """Log this process's peak memory, and wait for all processes.
 
     Without this barrier torchrun may kill the first process while it is still writing.
     """
@@ -62,7 +61,7 @@ def finish(accelerator: Accelerator) -> None:
 
 
 def describe(accelerator: Accelerator) -> dict[str, str | int]:
-    """What of the device, the software and the number of processes and threads a result depends on."""
+    """The device, software, processes and threads that a result depends on."""
     return {
         "device": accelerator.device.type,
         "precision": "float32" if accelerator.mixed_precision == "no" else accelerator.mixed_precision,

@@ -1,4 +1,4 @@
-"""From token states to a score of every code: plain heads, the MSAM head, the maximum over a document's rows."""
+"""From token states to a score per code: plain heads, the MSAM head, and the maximum over a document's rows."""
 
 import torch
 from torch import Tensor, nn
@@ -11,8 +11,8 @@ class PlainHead(nn.Module):
 
         logit = W dropout(tanh(D h + b)) + b'
 
-    with, for LE, one more dropout on h. For CE, D and b are the encoder's own pooler where it has one. Computed in
-    float32 also under autocast: rounded to bfloat16, logits take so few values that they tie.
+    with, for LE, another dropout on h. For CE, D and b are the encoder's pooler if it has one. Computed in float32 even
+    under autocast, because logits rounded to bfloat16 take so few values that they tie.
     """
 
     def __init__(self, hidden: int, n_codes: int, dropout: float, drop_states: bool) -> None:
@@ -27,7 +27,7 @@ class PlainHead(nn.Module):
         return self.output.out_features
 
     def forward(self, H: Tensor, mask: Tensor | None = None, n_documents: int | None = None) -> Tensor:
-        """Logits (R, C) from token states (R, n, d), n >= 1; nothing but [CLS]'s counts."""
+        """Logits (R, C) from token states (R, n, d), n >= 1, of which only [CLS]'s is used."""
         with torch.autocast(H.device.type, enabled=False):
             state = H[:, 0].to(self.output.weight.dtype)
             if self.drop_states:
@@ -36,7 +36,7 @@ class PlainHead(nn.Module):
 
 
 class MsamHead(nn.Module):
-    """Scores by multi-synonym attention with M heads (the paper) from fixed synonym vectors Q (C, M, d), a buffer."""
+    """Scores by multi-synonym attention with M heads (the paper) from fixed synonym vectors Q (C, M, d)."""
 
     Q: Tensor
 
@@ -51,7 +51,7 @@ class MsamHead(nn.Module):
         return len(self.Q)
 
     def for_synonyms(self, Q: Tensor) -> "MsamHead":
-        """The same attention for other codes, by their synonym vectors (C', M, d): no weight belongs to a code."""
+        """The same attention for other codes, given their synonym vectors (C', M, d); no weight belongs to a code."""
         head = MsamHead.__new__(MsamHead)
         nn.Module.__init__(head)
         head.register_buffer("Q", Q)
@@ -59,9 +59,9 @@ class MsamHead(nn.Module):
         return head
 
     def forward(self, H: Tensor, mask: Tensor | None = None, n_documents: int | None = None) -> Tensor:
-        """Logits (R, C) from token states (R, T, d); mask (R, T) is true for the tokens attended to, None: all.
+        """Logits (R, C) from token states (R, T, d); mask (R, T) is true for tokens to attend to, None: all.
 
-        n_documents: that the rows belong to, where their maxima alone get a gradient.
+        n_documents: the number of documents of the rows, if only their maxima get a gradient.
         """
         return self.attention(self.Q, H, self.Q.mean(1), mask, n_documents)
 
@@ -69,7 +69,7 @@ class MsamHead(nn.Module):
 def document_maximum(logits: Tensor, document: Tensor, n_documents: int) -> Tensor:
     """The maximum over the rows of each document: (N, C) from logits (R, C) and the document (R,) of each row.
 
-    As with torch.max along an axis, the gradient goes to one row, the first of equal ones, and NaN wins.
+    As with torch.max along an axis, the gradient goes to one row (the first of ties), and NaN propagates.
     """
     n_rows, n_codes = logits.shape
     place = document[:, None].expand(n_rows, n_codes)

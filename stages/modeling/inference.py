@@ -1,4 +1,4 @@
-"""Logits of documents by a trained model."""
+"""Prediction with a trained model."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -18,16 +18,16 @@ from stages.modeling.data import Documents, load_documents
 from stages.modeling.model import CodingModel
 from stages.modeling.predictions import Predicted
 
-PREDICTION_BUDGET = 4  # a pass without gradients holds this many times the chunks of a training pass
+PREDICTION_BUDGET = 4  # chunks of a pass without gradients, relative to a training pass
 
 
 def predict(
     model: CodingModel, documents: Documents, chunk_budget: int, accelerator: Accelerator, name: str = "predicting"
 ) -> torch.Tensor:
-    """The logits of all documents, float32 (N, C), on the CPU; the processes share the work and all get the result.
+    """The logits of all documents, float32 (N, C), on the CPU; processes share the work and all get the result.
 
-    `chunk_budget` is that of training; without gradients a pass holds several times as many chunks.
-    Raises InputError where a GPU's memory is too small for it.
+    `chunk_budget` is that of training; without gradients a pass holds several times as many chunks. Raises InputError
+    if a GPU runs out of memory.
     """
     device = accelerator.device
     was_training = model.training
@@ -45,7 +45,7 @@ def predict(
     )
     results = []
     with bar, torch.inference_mode(), name_memory(chunk_budget), accelerator.autocast():
-        # A process without a pass of its own computes the first one for its shape.
+        # A process without a pass computes the first one, for its shape.
         for indices, batch, _ in load_batches(documents, mine or passes[:1], device):
             results.append(model(batch).float())
             bar.update(documents.n_tokens[indices].sum())
@@ -73,7 +73,7 @@ def predict_parts(
 
 
 def budget_factor(device: torch.device) -> int:
-    """How many times the chunks of a training pass a prediction holds; on a CPU the caches set the limit."""
+    """The size of a prediction pass relative to a training pass; on a CPU the caches set the limit."""
     return PREDICTION_BUDGET if device.type == "cuda" else 1
 
 
@@ -82,7 +82,7 @@ def load_batches(
 ) -> Iterator[tuple[np.ndarray, Batch, torch.Tensor | None]]:
     """The documents of each pass with their batch and targets on `device`.
 
-    For a GPU another process makes them ahead, in pinned memory, from which the copy does not keep the host waiting.
+    For a GPU another process prepares them ahead in pinned memory, from which copies are asynchronous.
     """
     ahead = device.type == "cuda"
     loader = DataLoader(
@@ -92,7 +92,7 @@ def load_batches(
         num_workers=int(ahead),
         prefetch_factor=4 if ahead else None,
         pin_memory=ahead,
-        generator=torch.Generator(),  # else it would draw from the global one
+        generator=torch.Generator(),  # keeps it from drawing from the global one
     )
     for indices, batch, targets in loader:
         yield indices, batch.to(device), None if targets is None else targets.to(device, non_blocking=True)
@@ -104,7 +104,7 @@ def _as_it_is(item: Any) -> Any:
 
 @contextmanager
 def name_memory(chunk_budget: int) -> Iterator[None]:
-    """Turn a GPU's lack of memory into an InputError that names the parameter to lower."""
+    """Turn a GPU's out-of-memory error into an InputError that names the parameter to lower."""
     try:
         yield
     except torch.cuda.OutOfMemoryError:

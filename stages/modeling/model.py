@@ -1,7 +1,7 @@
 """The classifier: an encoder over rows of tokens, a head that scores every code, the maximum over a document's rows.
 
-H      = encoder(row)                        (T, d), one for each chunk (CE) or for the whole text (LE)
-                                             for a plain head (1, d), as that reads [CLS] alone
+H      = encoder(row)                        (T, d) for each chunk (CE) or for the whole text (LE);
+                                             (1, d) for a plain head, which only reads [CLS]
 s[c]   = head(H)[c]                          plain or MSAM, see heads.py and msam.py
 logit  = max over the document's rows of s   (C,)
 """
@@ -34,7 +34,7 @@ ARCHITECTURE, WEIGHTS = "architecture.json", "model.safetensors"
 class CodingModel(nn.Module):
     """Scores every code for every document.
 
-    `tokenizer` has its own default casing, which phrases are tokenised with; documents take
+    `tokenizer` has its default casing, for phrases; documents need
     `load_tokenizer(folder, architecture.lowercase_documents)`.
     """
 
@@ -54,12 +54,12 @@ class CodingModel(nn.Module):
             only_first_state(encoder)
 
     def for_synonyms(self, Q: Tensor) -> "CodingModel":
-        """The same model for other codes, in evaluation mode; its own logits stay as they are to the bit."""
+        """The same model for other codes, in evaluation mode, without changing this one."""
         assert isinstance(self.head, MsamHead), "only an MSAM head scores codes by their synonyms"
         return CodingModel(self.architecture, self.tokenizer, self.encoder, self.head.for_synonyms(Q)).eval()
 
     def forward(self, batch: Batch) -> Tensor:
-        """Logits (N, C), float32, of N documents; what a document is batched with does not matter."""
+        """Logits (N, C), float32, of N documents, independent of what they are batched with."""
         n_parts = side_by_side.n_threads(self, batch.input_ids.device)
         if n_parts == 1 or len(batch.input_ids) == 1:
             logits = self.row_logits(batch)
@@ -73,9 +73,9 @@ class CodingModel(nn.Module):
         return self.head(H, self.attended(batch.attention_mask), batch.n_documents).float()
 
     def attended(self, attention_mask: Tensor) -> Tensor:
-        """The tokens (R, T) that an MSAM head attends to: the real ones; with padding "original" a row's padding too.
+        """The tokens (R, T) an MSAM head attends to: the real ones and, with padding "original", a row's own padding.
 
-        An original row has the length of a chunk, or the next multiple of the window; what a batch adds is left out.
+        An original row is as long as a chunk, or the next multiple of the window; padding added by a batch is excluded.
         """
         if self.architecture.padding == "masked":
             return attention_mask.bool()
@@ -94,11 +94,11 @@ def build_model(
     synonyms: list[list[str]] | None,
     device: torch.device | str = "cpu",
 ) -> CodingModel:
-    """A new classifier on a pre-trained encoder, on the CPU; its new weights are drawn from torch's global generator.
+    """A new classifier on a pre-trained encoder, on the CPU, with new weights drawn from torch's global generator.
 
-    synonyms: for an MSAM head the phrases of each code in label order; their [CLS] embeddings are computed once, on
-    `device`, with the encoder as it is, and stay fixed. Raises InputError for an encoder that lacks what the
-    architecture needs, or codes without their M synonyms.
+    synonyms: for an MSAM head, the phrases of each code in label order; their [CLS] embeddings are computed once, on
+    `device` with the untrained encoder, and stay fixed. Raises InputError if the encoder does not suit the architecture
+    or a code does not have M synonyms.
     """
     tokenizer = load_tokenizer(encoder_folder)
     encoder, pooler = load_encoder(encoder_folder, architecture)
@@ -116,7 +116,7 @@ def build_model(
         return CodingModel(architecture, tokenizer, encoder, _empty_head(architecture, Q, hidden, n_codes))
     head = _empty_head(architecture, None, hidden, n_codes)
     if architecture.encoder == "CE":
-        # The authors take transformers' sequence classification model: its pooler, and its way of drawing new weights.
+        # As in transformers' sequence classification model, which the authors use: its pooler and initialisation.
         nn.init.normal_(head.output.weight, std=encoder.config.initializer_range)
         nn.init.zeros_(head.output.bias)
         if pooler is None:
@@ -132,7 +132,7 @@ def _synonym_vectors(
     synonyms: list[list[str]],
     device: torch.device | str,
 ) -> Tensor:
-    """Q[c, m], the [CLS] embedding of synonym m of code c: (C, M, d)."""
+    """Q (C, M, d): the [CLS] embedding of synonym m of code c."""
     distinct = sorted({phrase for phrases in synonyms for phrase in phrases})
     place = {phrase: index for index, phrase in enumerate(distinct)}
     embeddings = cls_embeddings(encoder, tokenizer, distinct, device)
@@ -146,7 +146,7 @@ def _empty_head(architecture: Architecture, Q: Tensor | None, hidden: int, n_cod
 
 
 def save_model(model: CodingModel, folder: Path) -> None:
-    """Write a model into an existing folder: its architecture, its weights, its encoder's config and tokenizer."""
+    """Write a model's architecture, weights, encoder configuration and tokenizer into an existing folder."""
     model.encoder.config.save_pretrained(folder)
     model.tokenizer.save_pretrained(folder)
     io.write_json(folder / ARCHITECTURE, model.architecture.to_dict())
@@ -156,7 +156,7 @@ def save_model(model: CodingModel, folder: Path) -> None:
 
 
 def load_model(folder: Path) -> CodingModel:
-    """The model that `save_model` wrote, on the CPU, in evaluation mode. Raises InputError where a file is missing."""
+    """The model that `save_model` wrote, on the CPU in evaluation mode. Raises InputError if a file is missing."""
     architecture = Architecture.parse(io.read_json(folder / ARCHITECTURE))
     if not (folder / WEIGHTS).is_file():
         raise InputError(f"{folder / WEIGHTS} does not exist; `dvc repro` makes it")

@@ -1,7 +1,7 @@
-"""What a `model.type` means, and which parameter takes effect for which model: the one home of that knowledge.
+"""The meaning of `model.type`, and which parameters take effect for which model.
 
-`labelize` builds from it what each later stage reads of a model's type, and the report tells by it which experiments
-differ only in their seeds.
+`labelize` derives from it what later stages need to know of the type, and the report which experiments differ only in
+their seeds.
 """
 
 from collections.abc import Mapping
@@ -17,17 +17,17 @@ TYPES: tuple[str, ...] = get_args(params.Model.model_fields["type"].annotation)
 
 @dataclass(frozen=True)
 class ModelType:
-    """The parts of a model's type, whether its encoder is the built-in one, and whether anything has dropout."""
+    """A parsed model type, with whether the encoder is the built-in one and whether there is any dropout."""
 
     encoder: Literal["CE", "LE"]  # chunks | Longformer's sliding window
-    msam: bool  # a head of multi-synonym attention, not a plain one
-    joint: bool  # classifier and quantifier are trained together (CLQ)
+    msam: bool  # multi-synonym attention instead of a plain head
+    joint: bool  # classifier and quantifier are trained jointly (CLQ)
     builtin: bool = False
     dropout: bool = False
 
     @classmethod
     def parse(cls, name: str, encoder_source: str = "") -> "ModelType":
-        """The model of a `model.type` and an `encoder.source`."""
+        """The type given by `model.type` and `encoder.source`."""
         return cls(
             "LE" if name.startswith("LE") else "CE", "_MSAM" in name, name.endswith("_CLQ"), encoder_source == BUILTIN
         )
@@ -44,9 +44,9 @@ class ModelType:
 
 
 def architecture_of(settings: params.Params) -> Architecture:
-    """What train_classifier has to build, without what only another encoder or head would read.
+    """The architecture for train_classifier, without the sizes that only other encoders or heads read.
 
-    Raises InputError for sizes that do not go together.
+    Raises InputError for sizes that do not fit together.
     """
     model = ModelType.parse(settings.model.type, settings.encoder.source)
     sizes = settings.model.model_dump(exclude={"type"})
@@ -61,7 +61,7 @@ def architecture_of(settings: params.Params) -> Architecture:
     )
 
 
-# A key, or the beginning of several -> whether it changes what a model learns or scores.
+# A key, or the prefix of several -> whether it affects what a model learns or scores.
 CONDITIONS = {
     "model.chunk_length": lambda model: model.encoder == "CE",
     "model.max_tokens": lambda model: model.encoder == "CE",
@@ -72,17 +72,17 @@ CONDITIONS = {
     "train.output_learning_rate": lambda model: not model.msam,
     "synonyms.M": lambda model: model.msam,
     "synonyms.criterion": lambda model: model.msam,
-    "synonyms.pool": lambda model: model.msam or model.builtin,  # the built-in encoder learns from the candidates
+    "synonyms.pool": lambda model: model.msam or model.builtin,  # the built-in encoder is trained on the candidates
     "synonyms.max_candidates": lambda model: model.msam or model.builtin,
     "clq.": lambda model: model.joint,
-    "compute.processes": lambda model: model.joint or model.dropout,  # each has its own groups, draws its own masks
+    "compute.processes": lambda model: model.joint or model.dropout,  # each has its own groups and dropout masks
     "train.chunk_budget": lambda model: model.dropout,  # masks are drawn per pass
     "synonyms.seed": lambda model: model.msam or model.builtin,
     "encoder.steps": lambda model: model.builtin,
     "encoder.revision": lambda model: not model.builtin,
 }
 
-# Decide where, how long or how fast something runs, not what it finds.
+# These affect where and how fast something runs, not its results.
 NEVER = (
     "baselines.",
     "compute.launch",
@@ -102,15 +102,15 @@ NEVER = (
 
 
 def takes_effect(key: str, model: ModelType) -> bool:
-    """Whether the parameter `key` (`section.name`) can change what is found with a model."""
+    """Whether the parameter `key` (`section.name`) can change a model's results."""
     if key.startswith(NEVER):
         return False
     return all(condition(model) for beginning, condition in CONDITIONS.items() if key.startswith(beginning))
 
 
 def effective(params: Mapping[str, Any]) -> dict[str, Any]:
-    """Those of the flat parameters of an experiment (`section.name` -> value) that change what it finds."""
+    """The flat parameters of an experiment (`section.name` -> value) that affect its results."""
     model = ModelType.parse(str(params.get("model.type", "")), str(params.get("encoder.source", "")))
     rates = [params.get("encoder.dropout", 0), 0 if model.msam else params.get("model.dropout", 0)]
-    model = replace(model, dropout=rates != [0, 0])  # null: the encoder's own, which may be any
+    model = replace(model, dropout=rates != [0, 0])  # null means the encoder's own rate, which is unknown here
     return {key: value for key, value in params.items() if takes_effect(key, model)}

@@ -1,6 +1,6 @@
-"""Multi-synonym attention (MSAM, section 3 of the paper): every synonym of a code seeks its own evidence in the text.
+"""Multi-synonym attention (MSAM, section 3 of the paper): each synonym of a code looks for its own evidence in a text.
 
-For a chunk with token states H (T, d), code c, head z of Z, synonym s of S, token t, all vectors split into heads:
+For a chunk with token states H (T, d), code c, head z of Z, synonym s of S and token t, with vectors split into heads:
 
     k[z,t]       = tanh(W_K H)[z,t]          q[c,z,s] = W_Q(Q)[c,z,s]          ql[c] = mean_s Q[c,s]
     v[z,t]       = tanh(H)[z,t]              u[c,z]   = W_V(ql)[c,z]
@@ -11,15 +11,15 @@ After the softmax only the scalar g[c,z,t] = < v[z,t], u[c,z] > is needed, so
 
     o[c,z,s]     = sum_t a[c,z,s,t] g[c,z,t]          logit[c] = sum_z mean_s o[c,z,s]
 
-which makes the second product S times smaller than one with the token vectors themselves. At 3,681 codes, 4 heads,
-4 synonyms and 512 tokens the scores alone take 120 MB a chunk: they are computed in blocks, and once more in the
-backward pass, which keeps of the forward pass only o. With w the gradient of logit[c] divided by S:
+which makes the second product S times smaller than one with the token vectors. With 3,681 codes, 4 heads, 4 synonyms
+and 512 tokens the scores take 120 MB per chunk, so they are computed in blocks, and recomputed in the backward pass,
+for which only o is kept. With w the gradient of logit[c] divided by S:
 
     dscore = w a (g - o)          dg = w sum_s a
 
-A maximum over chunks sends its gradient to one chunk per code; the backward pass computes those pairs of chunk and code
-alone. Which these are the host counts on a CPU; on a GPU it would have to wait for the device, so there the pairs are
-laid into tiles, of which there are as many as there may have to be.
+The maximum over chunks sends its gradient to one chunk per code, and the backward pass only computes these pairs of
+chunk and code. On a CPU the host enumerates them. On a GPU it would have to wait for the device, so there the pairs are
+arranged in tiles, whose number is an upper bound.
 """
 
 from collections.abc import Iterator
@@ -28,16 +28,16 @@ import torch
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
-BLOCK_SCORES = {"cpu": 2**19, "cuda": 2**24}  # scores at a time: 2 MB stay in a cache, 64 MB fill a GPU
-COUNTED_ON_HOST: tuple[str, ...] = ("cpu",)  # devices that nobody waits for
+BLOCK_SCORES = {"cpu": 2**19, "cuda": 2**24}  # scores per block: 2 MB fit a cache, 64 MB fill a GPU
+COUNTED_ON_HOST: tuple[str, ...] = ("cpu",)  # devices the host need not wait for
 
 
 class MultiSynonymAttention(nn.Module):
-    """The MSAM head: scores of codes for chunks from token states and fixed synonym vectors.
+    """The MSAM head: scores of codes for chunks, from token states and fixed synonym vectors.
 
-    hidden: d, a multiple of n_heads (Z; the paper sets it to M, the number of synonyms). initialisation: of W_Q and
-    W_K, "torch" (torch's own, as the paper) or "identity", with which attention starts as the similarity of tokens and
-    synonyms in the encoder's own space.
+    hidden: d, a multiple of n_heads (Z; M, the number of synonyms, in the paper). initialisation: of W_Q and W_K,
+    "torch" (torch's default, as in the paper) or "identity", with which attention starts as the similarity of tokens
+    and synonyms in the encoder's space.
     """
 
     def __init__(self, hidden: int, n_heads: int, initialisation: str = "torch") -> None:
@@ -55,9 +55,9 @@ class MultiSynonymAttention(nn.Module):
         """Logits (R, C).
 
         Q: synonym vectors (C, S, d). H: token states (R, T, d). ql: mean synonym vectors (C, d). mask: (R, T), true for
-        the tokens that are attended to, at least one per row; None: all. n_maxima: how many of a code's R logits get a
-        gradient at most (the number of documents, whose maxima they are); None: all. Computed in float32 (float64 for
-        float64 inputs), also under autocast: scores are not scaled, so half precision would shift them by tenths.
+        tokens to attend to, at least one per row; None: all. n_maxima: an upper bound on how many of a code's R logits
+        get a gradient (the number of documents, for their maxima); None: all. Computed in float32 (float64 for float64
+        inputs) even under autocast: scores are not scaled, so half precision would shift them by tenths.
         """
         n_codes, n_synonyms, _ = Q.shape
         n_rows, n_tokens, _ = H.shape
@@ -79,9 +79,9 @@ class MultiSynonymAttention(nn.Module):
 
 
 class _BlockwiseLogits(torch.autograd.Function):
-    """Logits (R, C) of R rows of T tokens, from vectors whose first axis is the head, block by block.
+    """Logits (R, C) of R rows of T tokens, computed block by block from vectors whose first axis is the head.
 
-    q (Z, C, S, h); k, v (Z, R T, h); u (Z, C, h); bar (R T), 0 or -inf, is added to every score of a token.
+    q (Z, C, S, h); k, v (Z, R T, h); u (Z, C, h); bar (R T), 0 or -inf, is added to each token's scores.
     """
 
     @staticmethod
@@ -134,10 +134,10 @@ class _BlockwiseLogits(torch.autograd.Function):
 
 
 def _wanted(gradient: Tensor, at_once: int) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
-    """The pairs of row and code of which `gradient` (R, C) is not 0, about `at_once` at a time.
+    """The (row, code) pairs with non-zero `gradient` (R, C), about `at_once` at a time.
 
-    Yields rows (r,), codes (r, n) and their gradients (r, n). Rows of like number of codes come together; those with
-    fewer than n, but more than half of it, are filled up with codes of gradient 0.
+    Yields rows (r,), codes (r, n) and their gradients (r, n). Rows with similar numbers of codes are grouped; those
+    with fewer than n codes, but more than half as many, are filled up with codes of gradient 0.
     """
     wanted = gradient != 0
     counts, order = wanted.sum(1).sort(descending=True, stable=True)
@@ -156,10 +156,10 @@ def _wanted(gradient: Tensor, at_once: int) -> Iterator[tuple[Tensor, Tensor, Te
 
 
 def _wanted_in_tiles(gradient: Tensor, at_once: int, n_maxima: int) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
-    """The same pairs without asking the device how many there are: at most `n_maxima` of each code.
+    """The same pairs without asking the device for their number: at most `n_maxima` per code.
 
-    A tile has a row and as many codes as a row has on average. What a tile has too much, and tiles that there need not
-    have been, have gradient 0; a row may come more than once.
+    A tile is a row and as many codes as a row has on average. Excess entries and unneeded tiles have gradient 0, and a
+    row may occur more than once.
     """
     n_rows, n_codes = gradient.shape
     most = min(n_maxima, n_rows) * n_codes
@@ -181,7 +181,7 @@ def _wanted_in_tiles(gradient: Tensor, at_once: int, n_maxima: int) -> Iterator[
 
 
 def _weights(q: Tensor, k: Tensor, bar: Tensor, row: slice) -> Tensor:
-    """The softmax over a row's tokens of < k, q > + bar: (Z, n, S, r, T) of n codes and the r rows `row`."""
+    """The softmax over a row's tokens of < k, q > + bar, (Z, n, S, r, T), for n codes and the r rows `row`."""
     scores = (q.flatten(1, 2) @ k.mT).add_(bar)
     return scores.view(*q.shape[:3], row.stop - row.start, -1).softmax(-1)
 
@@ -192,7 +192,7 @@ def _gains(u: Tensor, v: Tensor, row: slice) -> Tensor:
 
 
 def _blocks(q: Tensor, k: Tensor, n_rows: int) -> Iterator[tuple[slice, slice, slice]]:
-    """Rows, their tokens and codes of each block, so that a block has about BLOCK_SCORES scores."""
+    """The rows, tokens and codes of each block, so that a block has about BLOCK_SCORES scores."""
     n_heads, n_codes, n_synonyms, _ = q.shape
     n_tokens = k.shape[1] // n_rows
     budget = BLOCK_SCORES[q.device.type] // (n_heads * n_synonyms * n_tokens)  # pairs of row and code

@@ -1,4 +1,4 @@
-"""The predictions of a classifier: their file, and whose predictions count."""
+"""A classifier's predictions: their file format, and which model's predictions are used."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -15,27 +15,27 @@ RETRAIN = "lower train.learning_rate, then `dvc repro -f train_classifier`"
 
 
 class Predicted(NamedTuple):
-    """The predictions of N documents, and how many tokens their texts have."""
+    """The predictions for N documents, and the numbers of tokens of their texts."""
 
     logits: np.ndarray  # (N, C) float32
     n_tokens: np.ndarray  # (N,)
-    n_unknown: np.ndarray  # (N,): of them, those that the tokenizer does not know
+    n_unknown: np.ndarray  # (N,) of them, unknown to the tokenizer
 
 
 def write_predictions(folder: Path, predictions: Mapping[str, Predicted]) -> None:
-    """Write the predictions of each part into an existing folder. Raises InputError for logits that are not finite."""
+    """Write each part's predictions into an existing folder. Raises InputError for logits that are not finite."""
     for part, predicted in predictions.items():
         _check_finite(predicted.logits, f"the classifier's logits of the {part} documents")
         save_file(predicted._asdict(), paths.predictions(folder, part))
 
 
 def read_logits(path: Path) -> np.ndarray:
-    """Logits (N, C), float32. Raises InputError where they are missing, damaged or not finite."""
+    """Logits (N, C), float32. Raises InputError if they are missing, damaged or not finite."""
     return read_predictions(path).logits
 
 
 def read_predictions(path: Path) -> Predicted:
-    """What `write_predictions` wrote. Raises InputError where it is missing, damaged or not finite."""
+    """What `write_predictions` wrote. Raises InputError if it is missing, damaged or not finite."""
     try:
         predicted = Predicted(**load_file(path))
     except FileNotFoundError:
@@ -52,15 +52,15 @@ def _check_finite(logits: np.ndarray, name: str) -> None:
 
 
 def is_joint(root: Path = Path()) -> bool:
-    """Whether the repository at `root` trains jointly; not, where nothing has been labelled yet."""
+    """Whether the repository at `root` trains jointly (false before labelize has run)."""
     return (root / paths.JOINT).exists() and io.read_json(root / paths.JOINT)["joint"]
 
 
 def model_folder(root: Path = Path()) -> Path:
-    """The folder of the model, relative to `root`: the joint one where `model.type` asks for it."""
+    """The model's folder relative to `root`: the joint one if `model.type` asks for it."""
     return paths.JOINT_MODEL if is_joint(root) else paths.CLASSIFIER
 
 
 def predictions_folder(root: Path = Path()) -> Path:
-    """The folder of its predictions, relative to `root`."""
+    """The folder of that model's predictions, relative to `root`."""
     return paths.JOINT_MODEL if is_joint(root) else paths.PREDICTIONS

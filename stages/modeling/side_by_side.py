@@ -1,7 +1,7 @@
 """Data parallelism across CPU threads: each thread runs the full model on its share of a pass's rows.
 
-torch's own threads share every operation instead and meet at its end, thousands of times a pass. Where another process
-holds a core, each time all of them wait for the one that is not running (benchmarks/RESULTS.md).
+torch's own threads instead share every operation and synchronise at its end, thousands of times per pass. If another
+process occupies a core, all of them wait each time for the one that is not running (benchmarks/RESULTS.md).
 """
 
 import functools
@@ -18,9 +18,9 @@ _pool = functools.cache(lambda n: ThreadPoolExecutor(n, initializer=_take_one_th
 
 
 def n_threads(model: nn.Module, device: torch.device) -> int:
-    """How many parts of a pass may be computed side by side: as many as torch has threads on a CPU, otherwise 1.
+    """The number of parts of a pass to compute in parallel: torch's number of threads on a CPU, otherwise 1.
 
-    Also 1 where a thread would not compute the same as the main one: with dropout, autocast or compiled modules.
+    Also 1 if threads would compute different results: with dropout, autocast or compiled modules.
     """
     modules = list(model.modules())
     alone = (
@@ -33,10 +33,10 @@ def n_threads(model: nn.Module, device: torch.device) -> int:
 
 
 def in_threads(compute: Compute, parts: Sequence[Any], weights: Iterable[Tensor]) -> Tensor:
-    """The results (R, ...) of `compute` for all parts, (r, ...) each, one below the other; each has its own thread.
+    """The concatenated results (R, ...) of `compute` for all parts, (r, ...) each, in one thread per part.
 
-    `weights`: all that `compute` depends on. Their gradients are summed in the order of the parts, so that the same
-    bits come out whichever thread is done first.
+    `weights`: everything that `compute` depends on. Their gradients are summed in the order of the parts, so that
+    results do not depend on which thread finishes first.
     """
     grad, inference = torch.is_grad_enabled(), torch.is_inference_mode_enabled()
 
@@ -48,17 +48,16 @@ def in_threads(compute: Compute, parts: Sequence[Any], weights: Iterable[Tensor]
 
 
 def _take_one_thread() -> None:
-    """Let this thread compute alone from its first operation on.
+    """Make torch use a single thread in this thread, from its first operation on.
 
-    A thread takes over the number of threads that was set last, by whichever thread, when it first needs one; asking
-    for the number is a need.
+    A thread adopts the number of threads set last, by any thread, when it first needs it; querying it counts.
     """
     torch.set_num_threads(1)
     torch.get_num_threads()
 
 
 class _SideBySide(torch.autograd.Function):
-    """Each part has a graph of its own, which its thread goes through on the way back."""
+    """Each part has its own graph, whose backward pass runs in its own thread."""
 
     @staticmethod
     def forward(ctx, work: Compute, parts: Sequence[Any], *weights: Tensor) -> Tensor:

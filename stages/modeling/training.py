@@ -1,8 +1,8 @@
 """The training loop: steps of whole documents, validation after every epoch, early stopping, and checkpoints.
 
-What is learned depends on the settings, the seed and the documents, not on whether the run was killed in between and
-went on from a checkpoint; nor, without dropout, on how a step is cut into passes and on how many processes share it.
-Dropout draws its masks pass by pass, as attention's own kernels do, so another cut is another run.
+The result depends on the settings, the seed and the documents, not on whether the run was killed and resumed; nor,
+without dropout, on how a step is split into passes and processes. Dropout masks are drawn per pass, as in attention's
+own kernels, so with dropout another split is another run.
 """
 
 import logging
@@ -29,15 +29,15 @@ from stages.modeling.model import CodingModel
 
 log = logging.getLogger(__name__)
 
-COLLAPSE = "f1_micro"  # 0 on validation: no code is ever assigned
+COLLAPSE = "f1_micro"  # 0 on validation if no code is ever assigned
 REMEDY = "lower train.learning_rate, raise train.warmup, or set compute.precision to float32"
-CHECK_STEPS = 50  # on a GPU, steps between two looks at the losses, each of which waits for the device
-CHECKPOINT_SECONDS = 30  # at least so long between two checkpoints within an epoch ...
-CHECKPOINT_SHARE = 0.05  # ... and so long that writing them takes at most this share of the time
+CHECK_STEPS = 50  # on a GPU, steps between checks of the losses, which wait for the device
+CHECKPOINT_SECONDS = 30  # at least this long between checkpoints within an epoch ...
+CHECKPOINT_SHARE = 0.05  # ... and long enough that writing them takes at most this share of the time
 
 
 class Goal(NamedTuple):
-    """The validation metric that early stopping and the choice of the best epoch go by."""
+    """The validation metric for early stopping and for choosing the best epoch."""
 
     metric: str
     higher_is_better: bool
@@ -47,9 +47,9 @@ class Goal(NamedTuple):
 
 
 class Objective(Protocol):
-    """The loss, as a module: maybe with weights of its own, maybe with sums that run within an epoch.
+    """The loss as a module, which may have its own weights and running sums within an epoch.
 
-    `state` is what has to be kept to go on within an epoch, as one vector, and `restore` goes on there.
+    `state` is the vector needed to resume within an epoch, and `restore` resumes from it.
     """
 
     def __call__(self, logits: Tensor, targets: Tensor) -> Tensor: ...
@@ -64,7 +64,7 @@ class Objective(Protocol):
 
 
 class BinaryCrossEntropy(nn.Module):
-    """Binary cross-entropy with logits, mean over codes: the classifier's loss. It keeps no sums."""
+    """The classifier's loss: binary cross-entropy with logits, mean over codes. It has no state."""
 
     def forward(self, logits: Tensor, targets: Tensor) -> Tensor:
         """The loss of each document: logits and targets (n, C) -> (n,)."""
@@ -79,7 +79,7 @@ class BinaryCrossEntropy(nn.Module):
 
     @torch.no_grad()
     def evaluate(self, logits: Tensor, targets: Tensor) -> Tensor:
-        """The mean loss over the documents of an evaluated part."""
+        """The mean loss over an evaluated part."""
         return self(logits, targets).mean()
 
 
@@ -92,7 +92,7 @@ class Learner(nn.Module):
         self.objective = objective
 
     def forward(self, batch: Batch, targets: Tensor | None) -> Tensor:
-        """The loss of each document (n,); without targets a 0 for a process that has no document in a step."""
+        """The loss of each document (n,); 0 without targets, for a process without a document in a step."""
         logits = self.model(batch).float()
         if targets is None:
             return 0.0 * logits.sum(dim=1)
@@ -102,7 +102,7 @@ class Learner(nn.Module):
 
 @dataclass
 class Progress:
-    """Where a run stands. `history` has one row of metrics per finished epoch, `steps` counts within the epoch."""
+    """The progress of a run: `history` has a row of metrics per finished epoch, `steps` counts within the epoch."""
 
     epoch: int = 0
     steps: int = 0
@@ -115,11 +115,11 @@ Metrics = Callable[[np.ndarray, np.ndarray], dict[str, float]]
 
 
 class Training:
-    """One run of training: `run` trains `model` (and what the objective has) and leaves the best epoch's weights.
+    """A training run: `run` trains `model` and the objective's weights, and keeps those of the best epoch.
 
-    metrics: of validation logits (N, C) and targets (N, C), by name; `goal` names one of them. checkpoints: where
-    the run keeps and finds its state. Raises InputError when the loss is no longer a number, or a GPU's memory is too
-    small.
+    metrics: maps validation logits (N, C) and targets (N, C) to figures by name; `goal` names one of them.
+    checkpoints: where the run saves and finds its state. Raises InputError if the loss is not finite or a GPU runs out
+    of memory.
     """
 
     def __init__(
@@ -152,9 +152,9 @@ class Training:
             weight_decay=settings.weight_decay,
             fused=True,
         )
-        self.scaler: torch.amp.GradScaler | None = accelerator.scaler  # of the loss, under fp16
+        self.scaler: torch.amp.GradScaler | None = accelerator.scaler  # scales the loss under fp16
         self.n_steps = -(-len(train) // settings.batch_documents)
-        # The loss of each step of the epoch, summed over the documents that this process had in it.
+        # Each step's loss in this epoch, summed over this process's documents.
         self.losses = torch.zeros(self.n_steps, device=self.device)
         self.progress = Progress()
         self.best_weights: dict[str, Tensor] = {}
@@ -162,7 +162,7 @@ class Training:
         self.save_seconds = 0.0
 
     def run(self) -> list[dict[str, float]]:
-        """Train until the last epoch or until patience ends. Returns the metrics of each epoch."""
+        """Train until the last epoch or until patience runs out. Returns the metrics of each epoch."""
         self._resume()
         while not self._ended():
             self.train_epoch()
@@ -213,15 +213,15 @@ class Training:
                         self._save_now_and_then()
 
     def _passes(self, mine: np.ndarray, step: np.ndarray) -> list[np.ndarray]:
-        """The passes of this process; one without a document in the step goes along with the step's first."""
+        """This process's passes; without a document in the step, it joins in the step's first one."""
         return self.train.passes(mine if len(mine) else step[:1], self.settings.chunk_budget)
 
     def _take_step(self, at: int, n_documents: int, idle: bool, n_passes: int, batches: Iterator) -> None:
-        """One optimiser step: the mean loss over its documents, in as many passes as they were cut into."""
-        # Random numbers follow from the place in the run alone, so nothing of the generators need be kept.
+        """One optimiser step on the mean loss over its documents, in one or more passes."""
+        # Random numbers depend only on the position in the run, so generators need not be saved.
         place = (self.settings.seed, self.progress.epoch, at, self.accelerator.process_index)
         torch.manual_seed(int(np.random.SeedSequence(place).generate_state(1, np.uint64)[0]))
-        weight = self.accelerator.num_processes / n_documents  # gradients are averaged over the processes
+        weight = self.accelerator.num_processes / n_documents  # gradients are averaged over processes
         for number in range(n_passes):
             _, batch, targets = next(batches)
             last = number == n_passes - 1
@@ -238,13 +238,13 @@ class Training:
             group["lr"] = group["peak"] * share
         if self.scaler is None:
             self.optimizer.step()
-        else:  # leaves out a step whose gradients are not finite, and scales less from then on
+        else:  # skips a step with non-finite gradients, and lowers the scale
             self.scaler.step(self.optimizer)
             self.scaler.update()
         self.optimizer.zero_grad()
 
     def _parameter_groups(self) -> list[dict[str, Any]]:
-        """All weights with their highest learning rate, `peak`; a plain head's last layer may have its own."""
+        """All weights with their peak learning rate; a plain head's last layer may have its own."""
         groups: dict[float, list[nn.Parameter]] = {}
         for name, weight in self.learner.named_parameters():
             peak = self.settings.output_learning_rate if name.startswith("model.head.output.") else None
@@ -252,17 +252,17 @@ class Training:
         return [{"params": weights, "peak": peak} for peak, weights in groups.items()]
 
     def _learning_rate_share(self, step: int) -> float:
-        """The share of the highest learning rate at the optimiser step `step` of the run.
+        """The share of the peak learning rate at optimiser step `step` of the run.
 
-        Linear rise over the warm-up, then linear decay to 0 over all epochs, reached or not. Unlike with
-        transformers' schedule, the first step of a warm-up is not lost to a rate of 0.
+        Linear warm-up, then linear decay to 0 over all epochs, whether reached or not. Unlike transformers' schedule,
+        the warm-up does not waste its first step on a rate of 0.
         """
         total = self.settings.epochs * self.n_steps
         warm = self.settings.warmup * total
         return min((step + 1) / max(warm, 1), (total - step) / (total - warm))
 
     def _check_losses(self, steps: list[np.ndarray]) -> None:
-        """Stop at a loss that is not a finite number, naming the step and its documents."""
+        """Stop at a non-finite loss, naming the step and its documents."""
         taken = self._over_processes(self.losses[: self.progress.steps])
         if bool(torch.isfinite(taken).all()):
             return
@@ -274,7 +274,7 @@ class Training:
         )
 
     def _validate(self) -> None:
-        """Close the epoch: its row of metrics, and its weights if they are the best so far."""
+        """Finish the epoch: record its metrics, and its weights if they are the best so far."""
         progress = self.progress
         losses = self._over_processes(self.losses)
         logits = predict(self.learner.model, self.val, self.settings.chunk_budget, self.accelerator, name="validation")
@@ -291,7 +291,7 @@ class Training:
             "val_loss": self.learner.objective.evaluate(logits.to(self.device), targets.to(self.device)).item(),
             **{f"val_{name}": value for name, value in self.metrics(logits.numpy(), targets.numpy()).items()},
         }
-        row = dict(sorted(row.items()))  # the order in which a checkpoint gives it back
+        row = dict(sorted(row.items()))  # the order in which a checkpoint restores it
         progress.history.append(row)
         value = row[f"val_{self.goal.metric}"]
         if self.goal.metric == COLLAPSE and value == 0:
@@ -306,13 +306,13 @@ class Training:
         log.info(", ".join(_format(name, value) for name, value in row.items()))
 
     def _save_now_and_then(self) -> None:
-        """Write a checkpoint within an epoch when enough time has gone by; all processes do so together."""
+        """Write a checkpoint within an epoch if enough time has passed; all processes do so together."""
         due = time.monotonic() - self.saved_at > max(CHECKPOINT_SECONDS, self.save_seconds / CHECKPOINT_SHARE)
         if bool(self._over_processes(torch.tensor(float(due), device=self.device))):
             self._save()
 
     def _save(self) -> None:
-        """Write a checkpoint; only the first process does, with what each process's objective has summed."""
+        """Write a checkpoint, from the first process, with the state of every process's objective."""
         began = time.monotonic()
         state = self.learner.objective.state().to(self.device)
         states = self.accelerator.gather(state[None]) if state.numel() else state
@@ -343,7 +343,7 @@ class Training:
         return {name: torch.tensor(float(self.scaler.state_dict()[name])) for name in kept}  # type: ignore[union-attr]
 
     def _resume(self) -> None:
-        """Go on from the newest whole checkpoint, if there is one."""
+        """Resume from the newest intact checkpoint, if there is one."""
         checkpoint = self.checkpoints.newest()
         if checkpoint is None:
             return
@@ -357,7 +357,7 @@ class Training:
         self.optimizer.load_state_dict({**self.optimizer.state_dict(), "state": state})
         self.losses = checkpoint.tensors["progress"]["losses"].to(self.device)
         if not self.accelerator.is_main_process:
-            self.losses.zero_()  # the first process holds the sum over all
+            self.losses.zero_()  # the first process has the sum over all
         if self.scaler is not None:
             kept = {name: checkpoint.tensors["progress"][name].item() for name in self._scale()}
             kept["_growth_tracker"] = int(kept["_growth_tracker"])
@@ -369,7 +369,7 @@ class Training:
 
 
 def micro_f1(logits: np.ndarray, targets: np.ndarray) -> float:
-    """Micro-F1 of the decisions at probability 0.5: 2 tp / (2 tp + fp + fn), 0 where there is nothing to find."""
+    """Micro-F1 of decisions at probability 0.5: 2 tp / (2 tp + fp + fn), or 0 if there is nothing to find."""
     decided = logits > 0
     found = np.count_nonzero(decided & (targets > 0))
     total = np.count_nonzero(decided) + np.count_nonzero(targets)

@@ -1,4 +1,4 @@
-"""Starting a run from an earlier classifier: what it was trained on, where it lies, and whether it fits."""
+"""Starting a run from an earlier classifier: its origin, its location, and whether it fits."""
 
 import hashlib
 import json
@@ -32,7 +32,7 @@ REASONS = {
 
 
 def provenance() -> dict[str, Any]:
-    """What a classifier trained on the present inputs comes from, to be kept beside it."""
+    """The origin of a classifier trained on the current inputs, to be stored with it."""
     training = pd.read_parquet(paths.split("train"), columns=["document_id", "text"])
     config = io.read_json(paths.ENCODER / "config.json")
     config.pop("transformers_version", None)
@@ -52,10 +52,10 @@ def _digest(value: Any) -> str:
 
 
 def locate(start_from: str, fetch: bool = True) -> Path:
-    """The folder of the classifier that `train.start_from` names: a folder, or the git revision of an experiment.
+    """The folder of the classifier named by `train.start_from`: a folder, or an experiment's git revision.
 
-    A revision's classifier is fetched from DVC's cache, by the one process with `fetch`; `forget` removes it. Raises
-    InputError where there is none.
+    A revision's classifier is fetched from DVC's cache by the process with `fetch`; `forget` removes it. Raises
+    InputError if there is none.
     """
     if Path(start_from).is_dir():
         return Path(start_from)
@@ -80,10 +80,10 @@ def forget() -> None:
 
 
 def load_weights(model: CodingModel, folder: Path) -> None:
-    """Give `model` the weights of the classifier in `folder`; of other codes or synonyms too where the head is MSAM.
+    """Load the weights of the classifier in `folder` into `model`; an MSAM head may have other codes or synonyms.
 
-    No weight of MSAM belongs to a code: the synonyms' vectors stay those of `model`. Raises InputError where the other
-    one was trained on other documents, or is made of other parts.
+    No MSAM weight belongs to a code, and `model` keeps its own synonym vectors. Raises InputError if the classifier was
+    trained on other documents or has another architecture.
     """
     earlier, present = io.read_json(folder / paths.PROVENANCE), provenance()
     by_words = isinstance(getattr(model, "head", None), MsamHead)

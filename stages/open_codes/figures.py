@@ -1,4 +1,4 @@
-"""What open codes are worth: rankings and decisions over all gold codes, AUC of codes by how often they occur."""
+"""Figures for open codes: ranking and decisions over all gold codes, and AUC by training frequency."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -21,7 +21,7 @@ def decision_figures(
     threshold: float,
     resampling: Resampling,
 ) -> dict[str, Any]:
-    """MAP of the ranking of each document's scored codes, and F1 of those above the threshold, with intervals."""
+    """MAP of each document's ranked codes, and F1 of those above the threshold, with intervals."""
     ranked, assigned = {}, {}
     for case, pair, score in zip(gold, pairs, scores, strict=True):
         order = np.argsort(-score, kind="stable")
@@ -33,7 +33,7 @@ def decision_figures(
 def matrix(
     pairs: Sequence[Pairs], scores: Sequence[np.ndarray], n_codes: int, unscored: float | None = None
 ) -> np.ndarray:
-    """Scores (N, C) of all codes; one that was not scored for a document gets `unscored`, None: the lowest score."""
+    """Scores (N, C) of all codes; codes not scored for a document get `unscored`, or the lowest score if None."""
     lowest = min(score.min() for score in scores) if unscored is None else unscored
     filled = np.full((len(pairs), n_codes), lowest, np.float32)
     for row, pair, score in zip(filled, pairs, scores, strict=True):
@@ -44,7 +44,7 @@ def matrix(
 def group_aucs(
     targets: np.ndarray, scores: np.ndarray, groups: Mapping[str, np.ndarray], resampling: Resampling
 ) -> dict[str, Any]:
-    """The mean AUC of the codes of each group that some but not all documents carry, and its interval."""
+    """The mean AUC, with interval, of each group's codes that some but not all documents have."""
     statistics = {}
     for name, members in groups.items():
         occur = members & targets.any(axis=0)
@@ -57,7 +57,7 @@ def group_aucs(
 def calibration_figures(
     targets: np.ndarray, probabilities: np.ndarray, groups: Mapping[str, np.ndarray], bins: int
 ) -> tuple[dict[str, float], pd.DataFrame]:
-    """MECE of trained and of open codes, and the reliability diagram of each kind."""
+    """MECE and reliability diagrams for trained and for open codes."""
     errors, tables = {}, []
     for name, members in groups.items():
         if members.any():
@@ -68,7 +68,7 @@ def calibration_figures(
 
 
 def groups_of(counts: np.ndarray, n_trained: int) -> dict[str, np.ndarray]:
-    """Which codes (C,) are trained, and which open ones occur how often in training."""
+    """Masks (C,) of the trained codes, and of open codes by number of training documents."""
     open_ = np.arange(len(counts)) >= n_trained
     return {"trained": ~open_} | {
         name: open_ & (counts >= low) & (counts < high) for name, (low, high) in GROUPS.items()

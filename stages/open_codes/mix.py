@@ -1,10 +1,10 @@
-"""One score for trained and open codes: a logistic regression on what is known of a pair of document and code.
+"""One score for trained and open codes: a logistic regression on features of a (document, code) pair.
 
     score = b + w1 log(count + 1/2) + w2 trained + w3 logit of a trained code + w4 logit of an open one
               + w5 .. w7 similarity by windows of 3, 6 and 12 words + w8 overlap of letters
 
-Fitted on validation documents, over codes whose truth is known there, open ones among them; never on test. It is a
-probability, so that one threshold serves all codes (METHOD.md, section 15).
+Fitted on validation documents, never on test, over codes (including open ones) with known truth. The score is a
+probability, so one threshold serves all codes (METHOD.md, section 15).
 """
 
 from collections.abc import Mapping
@@ -35,14 +35,14 @@ class Mix:
     threshold: float
 
     def probabilities(self, features: np.ndarray) -> np.ndarray:
-        """Of pairs with features (n, F): (n,)."""
+        """The probabilities (n,) of pairs with features (n, F)."""
         return expit(features @ np.array([self.weights[name] for name in FEATURES]) + self.intercept)
 
 
 def fit(features: np.ndarray, targets: np.ndarray) -> Mix:
-    """The mix of validation pairs (n, F) and their truth (n,), with the threshold of the best F1 over them.
+    """Fit the mix to validation pairs (n, F) and their truth (n,), with the threshold of the best F1.
 
-    Raises InputError where nothing can be learned.
+    Raises InputError if nothing can be learned.
     """
     if not 0 < targets.sum() < len(targets):
         raise InputError("open codes: no pair of validation document and code is true, so nothing can be fitted")
@@ -55,10 +55,10 @@ def fit(features: np.ndarray, targets: np.ndarray) -> Mix:
 
 
 def threshold_of(scores: np.ndarray, targets: np.ndarray) -> float:
-    """The threshold of the best micro-F1 over pairs with scores and truth (n,)."""
+    """The threshold with the best micro-F1 over pairs with scores and truth (n,)."""
     return tuning.best_threshold(np.sort(scores), np.sort(scores[targets]))
 
 
 def stack(rows: Mapping[str, np.ndarray | float], n_codes: int) -> np.ndarray:
-    """Features of some codes, (K, F), from the values or the one value of each."""
+    """Features (K, F) of some codes, from an array or a constant per feature."""
     return np.stack([np.broadcast_to(np.asarray(rows[name], np.float64), n_codes) for name in FEATURES], axis=1)

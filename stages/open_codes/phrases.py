@@ -1,4 +1,4 @@
-"""Open codes, those that training has not seen, and the phrases by which they are scored (METHOD.md, section 15)."""
+"""Open codes, which training has not seen, and the phrases they are scored by (METHOD.md, section 15)."""
 
 import logging
 from collections.abc import Iterable
@@ -15,14 +15,14 @@ from stages.synonyms.pools import Pool
 log = logging.getLogger(__name__)
 
 CORPUS, ICD10CM = "corpus", "icd10cm"
-MOST = 100_000  # codes in a file of one's own
+MOST = 100_000  # codes in a user's file
 
 
 def open_pool(source: str, trained: Iterable[str], corpus: Iterable[str]) -> Pool:
     """Open code -> its phrases, from `source`: `corpus` (its codes), `icd10cm` (every leaf and category) or a file.
 
-    A code that is trained keeps its trained vectors and is left out, and so is one without a phrase. Raises InputError
-    where no code is left.
+    Trained codes, which keep their trained vectors, and codes without phrases are left out. Raises InputError if no
+    code remains.
     """
     if source == CORPUS:
         wanted = set(corpus)
@@ -45,12 +45,12 @@ def open_pool(source: str, trained: Iterable[str], corpus: Iterable[str]) -> Poo
 
 
 def kept_folder() -> Path:
-    """Where phrases, and their embeddings, are kept between runs: beside DVC's cache, as checkpoints are."""
+    """Where phrases and their embeddings are cached between runs: next to the checkpoints."""
     return shared_folder().with_name("phrases")
 
 
 def icd10cm_phrases() -> Pool:
-    """The phrases of all of ICD-10-CM; gathered once for a version of it and of the code that gathers them."""
+    """The phrases of all of ICD-10-CM, cached per version of the classification and of the code that collects them."""
     names = version("simple_icd_10_cm"), meaning_of(Path(pools.__file__).relative_to(ROOT))[:8]
     kept = kept_folder() / f"icd10cm-{'-'.join(names)}.json"
     if not kept.exists():
@@ -67,7 +67,7 @@ def icd10cm_codes() -> list[str]:
 
 
 def read_pool(path: Path) -> Pool:
-    """A file of codes of one's own: JSON or YAML, each code with a phrase or a list of phrases. Raises InputError."""
+    """A user's file of codes: JSON or YAML, each code with a phrase or a list of phrases. Raises InputError."""
     if not path.is_file():
         raise InputError(f"{path} is not a file; it should map codes to phrases, as JSON or YAML")
     parse = outside.parse_json if path.suffix.lower() == ".json" else outside.parse_yaml

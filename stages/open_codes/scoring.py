@@ -1,4 +1,4 @@
-"""Pairs of a document and a code, trained or open, with what the mix is told of them (METHOD.md, section 15)."""
+"""Pairs of a document and a (trained or open) code, with their features for the mix (METHOD.md, section 15)."""
 
 import hashlib
 from collections import Counter
@@ -23,19 +23,19 @@ from stages.synonyms import mdp, selection
 from stages.synonyms.pools import Pool
 
 MIX = "mix.json"
-CACHED = 5_000  # so many phrases are embedded once and kept
-SHORTLIST = 2000  # open codes of a document that are scored: those whose phrases are most like it
+CACHED = 5_000  # from this many phrases on, embeddings are cached
+SHORTLIST = 2000  # open codes scored per document: those with the most similar phrases
 
 
 class Pairs(NamedTuple):
-    """What is known of a document and some codes: their columns (K,), and features (K, F)."""
+    """A document's pairs with some codes: their columns (K,) and features (K, F)."""
 
     codes: np.ndarray
     features: np.ndarray
 
 
 class Choice(NamedTuple):
-    """How the M synonyms of an open code are chosen: as those of the trained ones were."""
+    """How the M synonyms of an open code are chosen, as for trained ones."""
 
     M: int
     criterion: str
@@ -46,8 +46,8 @@ class Choice(NamedTuple):
 class Scorer:
     """Scores of trained and open codes.
 
-    index: of all codes, the trained ones first in the order of the model's logits. counts (C,): training documents with
-    each code. Open codes go through MSAM in calls of their own, so a trained code's logit stays the same to the bit.
+    index: of all codes, trained ones first in the order of the model's logits. counts (C,): training documents with
+    each code. Open codes go through MSAM in separate calls, so trained codes' logits are bit-identical.
     """
 
     model: CodingModel
@@ -64,7 +64,7 @@ class Scorer:
         self.n_trained = self.model.head.n_codes
 
     def pairs(self, text: str, batch: Batch, logits: np.ndarray) -> Pairs:
-        """Of one document: its cleaned text, its rows, and the logits (C,) of the trained codes."""
+        """The pairs of a document, given its cleaned text, its rows and the logits (C,) of the trained codes."""
         read = read_windows(text, self.untouched, self.tokenizer, self.device)
         similar = self.index.similarities(read)
         ranked = np.argsort(-similar[:, self.n_trained :].sum(axis=0), kind="stable")
@@ -84,12 +84,12 @@ class Scorer:
         return Pairs(codes, stack(rows, len(codes)))
 
     def model_of(self, codes: Sequence[int]) -> CodingModel:
-        """The trained model for these codes, whatever it was trained for."""
+        """The trained model applied to these codes."""
         Q = torch.from_numpy(np.stack([self.synonym_vectors(code) for code in codes])).to(self.device)
         return self.model.for_synonyms(Q)
 
     def synonym_vectors(self, code: int) -> np.ndarray:
-        """The [CLS] embeddings of the M synonyms of a code (M, d)."""
+        """The [CLS] embeddings (M, d) of the M synonyms of a code."""
         if code not in self.vectors:
             states = self.index.states[self.index.starts[code] : self.index.starts[code + 1], 0].astype(np.float32)
             assert self.choice is not None, "only an MSAM head has synonyms"
@@ -103,7 +103,7 @@ class Scorer:
 
 
 def embed(pool: Pool, encoder_folder: Path, device: torch.device) -> CodeIndex:
-    """The index of codes and phrases, embedded by the untouched encoder; many phrases once, then from DVC's cache."""
+    """The index of codes and phrases, embedded by the untrained encoder; large sets are cached."""
     phrases = sorted({phrase for listed in pool.values() for phrase in listed})
     key = hashlib.sha256("\n".join([io.digest(encoder_folder), *phrases]).encode()).hexdigest()[:16]
     kept = kept_folder() / f"{key}.npy"
@@ -121,7 +121,7 @@ def embed(pool: Pool, encoder_folder: Path, device: torch.device) -> CodeIndex:
 
 
 def count(codes: Iterable[Sequence[str]], withheld: Sequence[str]) -> Counter[str]:
-    """How many training documents, of which these are the codes, carry each; none a code withheld from training."""
+    """The number of training documents with each code, 0 for codes withheld from training."""
     counts = Counter(code for carried in codes for code in carried)
     for code in withheld:
         counts.pop(code, None)
@@ -130,9 +130,9 @@ def count(codes: Iterable[Sequence[str]], withheld: Sequence[str]) -> Counter[st
 
 @dataclass(frozen=True)
 class Fitted:
-    """What the stage learned, and what else it takes to score codes that nobody has seen: models/open/mix.json.
+    """What the stage learned, and what else scoring open codes needs: models/open/mix.json.
 
-    trained: the trained codes' phrases; counts: of their training documents, and of those of other codes.
+    trained: the trained codes' phrases; counts: numbers of training documents of these and other codes.
     """
 
     mix: Mix
@@ -146,7 +146,7 @@ class Fitted:
 
     @classmethod
     def read(cls, folder: Path) -> "Fitted | None":
-        """What `write` wrote; None where nothing was fitted."""
+        """What `write` wrote; None if nothing was fitted."""
         if not (folder / MIX).is_file() or not (content := io.read_json(folder / MIX)):
             return None
         choice = Choice(**content["choice"]) if content["choice"] else None
@@ -161,7 +161,7 @@ def scorer_of(
     choice: Choice | None,
     encoder_folder: Path,
 ) -> Scorer:
-    """A scorer on the device of the model. `trained`: in the order of its logits."""
+    """A scorer on the model's device. `trained`: in the order of its logits."""
     device = next(model.parameters()).device
     index = embed({**trained, **open_codes}, encoder_folder, device)
     return Scorer(model, index, np.array([counts.get(code, 0) for code in index.codes]), choice, encoder_folder, device)

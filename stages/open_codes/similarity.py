@@ -1,6 +1,6 @@
-"""How like a text is to a code's phrases: windows of its words beside each phrase, by meaning and by letter.
+"""Similarity of a text to a code's phrases: windows of words against phrases, by embedding and by letters.
 
-The embeddings are means of the untouched encoder's states: on CodiEsp they rank open codes better than its [CLS] state.
+Embeddings are means of the untrained encoder's states, which rank open codes better than its [CLS] state on CodiEsp.
 """
 
 from collections.abc import Mapping, Sequence
@@ -13,25 +13,25 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from stages.encoder.encoder import embeddings
 
-WINDOWS = ((3, 2), (6, 3), (12, 6))  # words, and how many from one window to the next
+WINDOWS = ((3, 2), (6, 3), (12, 6))  # words per window, and the step between windows
 OVERLAP = (8, 4)
 PHRASES_AT_ONCE = 2**14
 LEARNT_FROM = 5_000
 
 
 def windows(text: str, size: int, step: int) -> list[str]:
-    """Pieces of `size` words of a text, `step` words apart, that cover it; one at least."""
+    """Windows of `size` words, `step` words apart, that cover a text; at least one."""
     words = text.split()
     return [" ".join(words[start : start + size]) for start in range(0, max(1, len(words) - size + step), step)]
 
 
 def unit(vectors: np.ndarray) -> np.ndarray:
-    """Vectors (n, d) of length 1, float32."""
+    """Vectors (n, d) scaled to length 1, float32."""
     return (vectors / np.maximum(np.linalg.norm(vectors, axis=-1, keepdims=True), 1e-12)).astype(np.float32)
 
 
 class CodeIndex:
-    """Codes, their phrases, and the phrases' embeddings: `states` (P, 2, d), of [CLS] and the mean, code by code."""
+    """Codes, their phrases, and the phrases' embeddings `states` (P, 2, d) ([CLS] and mean), grouped by code."""
 
     def __init__(self, pool: Mapping[str, Sequence[str]], states: np.ndarray) -> None:
         self.pool = pool
@@ -46,23 +46,23 @@ class CodeIndex:
 
     @cached_property
     def letters(self) -> TfidfVectorizer:
-        """TF-IDF of runs of 3 to 5 letters, learned from the phrases, or from some of very many."""
+        """TF-IDF of 3- to 5-letter runs, fitted on the phrases or a sample of them."""
         vectorizer = TfidfVectorizer(analyzer="char_wb", ngram_range=(3, 5), sublinear_tf=True, dtype=np.float32)
         return vectorizer.fit(self.phrases[:: 1 + len(self.phrases) // LEARNT_FROM])
 
     def best(self, by_phrase: np.ndarray, codes: np.ndarray | None = None) -> np.ndarray:
-        """The highest of the values (P,) of each code's phrases, (C,); with `codes` only theirs, of their phrases."""
+        """The highest of the values (P,) of each code's phrases, (C,); with `codes`, only for their phrases."""
         if codes is None:
             return np.maximum.reduceat(by_phrase, self.starts[:-1])
         sizes = np.diff(self.starts)[codes]
         return np.maximum.reduceat(by_phrase, np.cumsum([0, *sizes[:-1]]))
 
     def rows(self, codes: np.ndarray) -> np.ndarray:
-        """The phrases of some codes, one code after the other."""
+        """The phrase indices of some codes, code by code."""
         return np.concatenate([np.arange(self.starts[code], self.starts[code + 1]) for code in codes])
 
     def similarities(self, read: Sequence[np.ndarray]) -> np.ndarray:
-        """The highest cosine of a window and a phrase of each code, for each kind of window: (kinds, C)."""
+        """The highest cosine of any window and any phrase of each code, per window size: (sizes, C)."""
         found = np.empty((len(read), len(self.phrases)), np.float32)
         for start in range(0, len(self.phrases), PHRASES_AT_ONCE):
             part = slice(start, start + PHRASES_AT_ONCE)
@@ -71,7 +71,7 @@ class CodeIndex:
         return np.stack([self.best(row) for row in found])
 
     def overlaps(self, text: str, codes: np.ndarray) -> np.ndarray:
-        """The highest cosine, by runs of letters, of a window of a text and a phrase of each of some codes."""
+        """The highest letter-based cosine of any window of a text and any phrase of each of some codes."""
         pieces = self.letters.transform(windows(text, *OVERLAP))
         phrases = self.letters.transform([self.phrases[row] for row in self.rows(codes)])
         return self.best((phrases @ pieces.T).max(axis=1).toarray().ravel(), codes)
@@ -80,7 +80,7 @@ class CodeIndex:
 def read_windows(
     text: str, encoder: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, device: torch.device | str
 ) -> list[np.ndarray]:
-    """The embeddings of a text's windows, of each kind (n, d), of length 1."""
+    """The unit embeddings (n, d) of a text's windows, per window size."""
     kinds = [windows(text, size, step) for size, step in WINDOWS]
     distinct = list(dict.fromkeys(piece for kind in kinds for piece in kind))
     vectors = unit(embeddings(encoder, tokenizer, distinct, device, silent=True)[:, 1].numpy())

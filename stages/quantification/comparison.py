@@ -1,4 +1,4 @@
-"""All quantifiers side by side, on the paper's uniform groups and on groups of shifted prevalence."""
+"""Comparison of all quantifiers on the paper's uniform groups and on groups with shifted prevalence."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -13,10 +13,10 @@ from stages.quantification.counting import Counting
 from stages.quantification.errors import mean_errors, sample_errors
 from stages.quantification.sampling import group_means, group_sizes, shifted_groups, uniform_groups
 
-SIZE_EDGES = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10000)  # lower ends of the bands of group sizes
-SMALLEST_SHOWN = 20  # documents: plots show no smaller group, in which single documents could be told
-JUDGED = ("ae", "ae_shifted")  # on validation: what a quantifier is chosen by
-POINTS = 300  # of the plot of true against estimated prevalence
+SIZE_EDGES = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10000)  # lower ends of bands of group sizes
+SMALLEST_SHOWN = 20  # documents; in smaller groups plots could identify single documents
+JUDGED = ("ae", "ae_shifted")  # on validation, for choosing a quantifier
+POINTS = 300  # in the plot of true against estimated prevalence
 
 
 @dataclass(frozen=True)
@@ -35,10 +35,10 @@ def compare(
     seed: int,
     intervals: bool = True,
 ) -> Comparison:
-    """The errors of every quantifier in groups of validation and of test documents, on test with 95 % intervals.
+    """Every quantifier's errors on groups of validation and of test documents, on test with 95 % intervals.
 
-    What the quantifiers know of the classifier they have from the validation documents, so their figures on `val` are
-    optimistic, those on `test` are not.
+    The quantifiers were fitted on the validation documents, so figures on `val` are optimistic and those on `test` are
+    not.
     """
     metrics: dict[str, dict[str, dict[str, Any]]] = {"val": {}, "test": {}}
     by_size, points = [], []
@@ -67,14 +67,14 @@ def compare(
 
 
 def best_method(val_metrics: Mapping[str, Mapping[str, Any]]) -> str:
-    """The quantifier with the least absolute error in both kinds of groups of validation documents together."""
+    """The quantifier with the lowest absolute error over both kinds of groups of validation documents."""
     return min(val_metrics, key=lambda method: sum(val_metrics[method][key] for key in JUDGED))
 
 
 def _samples(
     known: Counting, part: Predictions, groups: np.ndarray
 ) -> Iterator[tuple[str, np.ndarray, np.ndarray, np.ndarray]]:
-    """Each method's name, true prevalences and its estimates, both (S, C), and the sizes of the groups (S,)."""
+    """Each method's name, true and estimated prevalences (S, C), and the group sizes (S,)."""
     true, sizes = group_means(groups, part.targets), group_sizes(groups)
     for method, estimated in known.estimates(part.logits, groups):
         yield method, true, estimated, sizes
@@ -83,7 +83,7 @@ def _samples(
 def _without_each_fold(
     known: Counting, part: Predictions, groups: np.ndarray, seed: int
 ) -> dict[str, dict[str, np.ndarray]]:
-    """Method -> `ae` and `rae` (F,) without each fold of patients; nothing where no group spans two folds."""
+    """Method -> `ae` and `rae` (F,) without each fold of patients; empty if no group spans two folds."""
     replicates = errors.without_each_fold(groups, errors.deal_folds(part.patients, seed))
     n_folds, n_groups, n_documents = replicates.shape
     if n_folds < 2 or not n_groups:
@@ -96,7 +96,7 @@ def _without_each_fold(
 
 
 def _by_size(true: np.ndarray, estimated: np.ndarray, sizes: np.ndarray) -> pd.DataFrame:
-    """AE and RAE of the groups of similar size, a row per band of sizes; bands without groups are left out."""
+    """AE and RAE by band of group sizes, without empty bands."""
     absolute, relative = sample_errors(true, estimated, sizes)
     table = pd.DataFrame({"documents": sizes, "ae": absolute, "rae": relative})
     grouped = table.groupby(np.digitize(sizes, SIZE_EDGES))
@@ -106,7 +106,7 @@ def _by_size(true: np.ndarray, estimated: np.ndarray, sizes: np.ndarray) -> pd.D
 
 
 def _points(true: np.ndarray, estimated: np.ndarray, sizes: np.ndarray, seed: int) -> pd.DataFrame:
-    """True and estimated prevalence of some single groups and codes, the same for every method."""
+    """True and estimated prevalence for a sample of groups and codes, the same for every method."""
     shown = np.flatnonzero(sizes >= SMALLEST_SHOWN)
     rng = np.random.default_rng([seed, 5])
     cells = rng.choice(shown.size * true.shape[1], min(POINTS, shown.size * true.shape[1]), replace=False)

@@ -1,6 +1,6 @@
-"""What it takes to count the codes of a group of documents: all that the quantifiers learn from validation.
+"""Everything that the quantifiers learn from validation, needed to count the codes of a group of documents.
 
-`evaluate` writes it, so that a model can count in notes of one's own (`tools.count_codes`) without those documents.
+`evaluate` writes it so that a model can count codes in new notes (`tools.count_codes`) without those documents.
 """
 
 from collections.abc import Iterator, Mapping
@@ -20,26 +20,26 @@ from stages.evaluation.scored import Predictions
 from stages.quantification.quantifiers import PrevalenceMLP, adjusted, expectation_maximisation, rates
 from stages.quantification.sampling import group_means, mean_of_means, training_groups
 
-N_BINS = 6  # of probabilities: as many of the true codes' lie in each
+N_BINS = 6  # probability bins with equal numbers of true codes
 
 
 @dataclass(frozen=True)
 class Counting:
-    """What is known of the classifier from validation (N documents, C codes), before a group is seen."""
+    """What validation (N documents, C codes) tells about the classifier."""
 
     lazy: np.ndarray  # (C,) mean PCC of the training samples
-    decision_rates: np.ndarray  # (2, C): mean decision of documents with and without the code
-    probability_rates: np.ndarray  # (2, C): the same of probabilities
+    decision_rates: np.ndarray  # (2, C) mean decision for documents with and without the code
+    probability_rates: np.ndarray  # (2, C) the same for probabilities
     prior: np.ndarray  # (C,) prevalence
-    training: np.ndarray  # (C,) prevalence among the training documents
-    platt: np.ndarray  # (2, C): slope and intercept of each code's calibrated logit
-    edges: np.ndarray  # (N_BINS - 1,) between the bins of probabilities
-    binned: np.ndarray  # (2, C, N_BINS): documents with and without the code, by bin
-    assigned: np.ndarray  # (N,) ascending: the expected codes of a document, the sum of its probabilities
+    training: np.ndarray  # (C,) prevalence in training
+    platt: np.ndarray  # (2, C) slope and intercept of each code's calibrated logit
+    edges: np.ndarray  # (N_BINS - 1,) between probability bins
+    binned: np.ndarray  # (2, C, N_BINS) documents with and without the code, by bin
+    assigned: np.ndarray  # (N,) ascending: expected number of codes per document, the sum of its probabilities
     n_tokens: np.ndarray  # (N,) ascending
-    unknown: np.ndarray  # (N,) ascending: the share of unknown tokens
+    unknown: np.ndarray  # (N,) ascending: share of unknown tokens
     networks: Mapping[str, PrevalenceMLP] = field(default_factory=dict)
-    method: str = ""  # the quantifier with the lowest error in groups of validation documents
+    method: str = ""  # the quantifier with the lowest error on groups of validation documents
 
     @classmethod
     def learn(
@@ -52,9 +52,9 @@ class Counting:
         n_samples: int,
         seed: int,
     ) -> "Counting":
-        """From validation predictions, the networks trained on them, and the documents' tokens, all and unknown.
+        """From validation predictions, networks trained on them, and numbers of tokens (all, unknown) per document.
 
-        `training` (C,) are the prevalences among the training documents.
+        `training` (C,): prevalences in training.
         """
         groups = training_groups(len(val.probabilities), n_samples, seed)
         edges = bin_edges(val)
@@ -63,7 +63,7 @@ class Counting:
             lazy=mean_of_means(groups, val.probabilities),
             decision_rates=np.stack(rates(decisions(val.probabilities), val.targets)),
             probability_rates=np.stack(rates(val.probabilities, val.targets)),
-            prior=positives_by_code(val.targets) / val.targets.shape[0],  # exactly 1 where every document has a code
+            prior=positives_by_code(val.targets) / val.targets.shape[0],  # exactly 1 for a code of every document
             training=training,
             platt=np.asarray(platt),
             edges=edges,
@@ -75,9 +75,9 @@ class Counting:
         )
 
     def estimates(self, logits: np.ndarray, groups: np.ndarray) -> Iterator[tuple[str, np.ndarray]]:
-        """Each method's name and its estimates (S, C) for groups (S, N) of documents with logits (N, C).
+        """Each method's name and estimates (S, C) for groups (S, N) of documents with logits (N, C).
 
-        One method after the other, so that only one's estimates are in memory.
+        Methods are computed one at a time to save memory.
         """
         probabilities = expit(logits)
         pcc = group_means(groups, probabilities)
@@ -101,7 +101,7 @@ class Counting:
 
     @classmethod
     def load(cls, path: Path) -> "Counting":
-        """Read what `save` wrote. Raises InputError where it is missing or damaged."""
+        """Read what `save` wrote. Raises InputError if it is missing or damaged."""
         try:
             with safe_open(path, "pt") as file:
                 tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (no mapping)
@@ -130,25 +130,25 @@ def _network(weights: dict[str, torch.Tensor]) -> PrevalenceMLP:
 
 
 def decisions(probabilities: np.ndarray) -> sp.csr_array:
-    """The codes that are assigned: probability above 0.5; sparse (N, C)."""
+    """The assigned codes (probability above 0.5), sparse (N, C)."""
     return sp.csr_array(probabilities > 0.5)
 
 
 def bin_edges(val: Predictions) -> np.ndarray:
-    """The ends between bins that hold equally many of the true codes' probabilities."""
+    """The edges between bins with equal numbers of the true codes' probabilities."""
     rows, columns = val.targets.nonzero()
     scores = val.probabilities[rows, columns]
     return np.quantile(scores, np.arange(1, N_BINS) / N_BINS) if len(scores) else np.linspace(0, 1, N_BINS + 1)[1:-1]
 
 
 def bin_by_truth(part: Predictions, edges: np.ndarray) -> np.ndarray:
-    """How many documents with and without each code have a probability in each bin, (2, C, N_BINS)."""
+    """The number of documents with and without each code by probability bin, (2, C, N_BINS)."""
     targets = part.targets.toarray().astype(bool)
     return np.stack([bin_counts(part.probabilities, edges, mask) for mask in (targets, ~targets)])
 
 
 def bin_counts(probabilities: np.ndarray, edges: np.ndarray, mask: np.ndarray | None = None) -> np.ndarray:
-    """How many documents' probabilities (N, C), those in `mask` (N, C) alone, lie in each bin: (C, N_BINS)."""
+    """The number of probabilities (N, C), restricted to `mask` (N, C), in each bin: (C, N_BINS)."""
     n_codes = probabilities.shape[1]
     cells = np.searchsorted(edges, probabilities) + np.arange(n_codes) * N_BINS
     counted = cells.ravel() if mask is None else cells[mask]

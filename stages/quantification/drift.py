@@ -1,9 +1,9 @@
-"""Whether a group of documents is like those that the model was validated on.
+"""Tests of whether a group of documents is like those that the model was validated on.
 
-Two-sample tests (Kolmogorov and Smirnov) compare lengths, unknown tokens and numbers of codes with those of the
-validation documents. A likelihood-ratio test per code asks what adjusted counting, EMQ and the intervals assume:
-that the group's probabilities are a mixture of those that validation documents with and without the code have. All
-p are corrected for their number (Holm 1979).
+Two-sample Kolmogorov-Smirnov tests compare lengths, unknown tokens and numbers of codes with those of the validation
+documents. A likelihood-ratio test per code checks the assumption of adjusted counting, EMQ and the intervals: that the
+group's probabilities are a mixture of those of validation documents with and without the code. All p-values are
+corrected for multiple testing (Holm 1979).
 """
 
 from typing import NamedTuple
@@ -15,27 +15,27 @@ from scipy.special import xlogy
 from stages.evaluation.uncertainty import holm
 from stages.quantification.counting import Counting
 
-UNLIKE = 0.01  # a corrected p below this is said
-LEAST = 4.0  # validation documents with the code in a bin of the test of mixtures
+UNLIKE = 0.01  # corrected p-values below this are reported
+LEAST = 4.0  # minimum of validation documents with the code per bin of the mixture test
 STEPS = 100  # of expectation maximisation
 
 
 class Drift(NamedTuple):
-    """Corrected p: of each feature of the documents, and the codes whose probabilities are no such mixture."""
+    """Corrected p-values of each feature, and of the codes whose probabilities are not such a mixture."""
 
     features: dict[str, float]
     refuted: dict[int, float]  # column of the code -> p, those below `UNLIKE`
 
     @property
     def unlike(self) -> list[str]:
-        """The features in which the group differs."""
+        """The features that differ."""
         return [name for name, p in self.features.items() if p < UNLIKE]
 
 
 def compare_group(
     known: Counting, probabilities: np.ndarray, n_tokens: np.ndarray, n_unknown: np.ndarray, group: np.ndarray
 ) -> Drift:
-    """Compare a group's documents (N,), and their `group` (C, B) by bin, with the validation documents."""
+    """Compare a group's documents (N,), with their counts `group` (C, B) by bin, with the validation documents."""
     samples = {
         "number of codes": (probabilities.sum(axis=1, dtype=np.float64), known.assigned),
         "length": (n_tokens, known.n_tokens),
@@ -49,17 +49,17 @@ def compare_group(
 
 
 def mixture_p(binned: np.ndarray, group: np.ndarray) -> np.ndarray:
-    """The p (C,) of a likelihood-ratio test per code: do the group's bins (C, B) mix the rates of (2, C, B)?
+    """The p-values (C,) of a likelihood-ratio test per code: is the group (C, B) a mixture of `binned` (2, C, B)?
 
-    Under the hypothesis the rates of documents with and without the code are those of validation and group alike
-    (expectation maximisation of rates and prevalence); the alternative leaves the group's bins free: B - 2 degrees of
-    freedom. Of bins that hold fewer than `LEAST` documents with the code, the counts are joined to the next.
+    Under the null hypothesis, validation and group share the rates of documents with and without the code (fitted with
+    the prevalence by expectation maximisation). The alternative leaves the group's bins free, with B - 2 degrees of
+    freedom. Bins with fewer than `LEAST` documents with the code are merged into the next.
     """
     return np.array([_mixture_p(*join_bins(binned[:, code], group[code])) for code in range(len(group))])
 
 
 def join_bins(binned: np.ndarray, group: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The bins (2, B) and (B,), each joined to the next until it holds `LEAST` validation documents with the code."""
+    """The bins (2, B) and (B,), merged until each has `LEAST` validation documents with the code."""
     starts, held = [0], 0.0
     for i, n_with in enumerate(binned[0]):
         if held >= LEAST:

@@ -1,8 +1,8 @@
-"""How far estimated prevalences are from the true ones, and how sure these errors are.
+"""Errors of estimated prevalences, and their intervals.
 
-Their intervals come from the delete-a-group jackknife over patients (Kott 2001): patients are dealt into folds, and the
-errors computed again without each of them, in the same groups. Unlike a resample, in which documents repeat, a group
-without a fold is an ordinary group, and one of a fiftieth fewer documents.
+Intervals come from the delete-a-group jackknife over patients (Kott 2001): patients are divided into folds, and errors
+on the same groups are recomputed without each fold. Unlike a resample, in which documents repeat, a group without a
+fold is an ordinary group with about a fiftieth fewer documents.
 """
 
 from collections.abc import Sequence
@@ -13,8 +13,8 @@ from scipy import stats
 from stages.evaluation.uncertainty import LEVEL
 
 FOLDS = 50
-SAMPLES = 40  # groups, of those that the errors are the means of: what matters is that all folds share them
-BLOCK = 64  # samples at a time, so that what is computed stays in the processor's cache
+SAMPLES = 40  # of the groups that errors are averaged over; what matters is that folds share them
+BLOCK = 64  # samples per block, to stay in the processor's cache
 
 
 def absolute_errors(true: np.ndarray, estimated: np.ndarray) -> np.ndarray:
@@ -24,13 +24,13 @@ def absolute_errors(true: np.ndarray, estimated: np.ndarray) -> np.ndarray:
 
 
 def relative_errors(true: np.ndarray, estimated: np.ndarray, sizes: np.ndarray) -> np.ndarray:
-    """The relative error of every sample and code, (S, C), of both the code's presence and its absence.
+    """The relative error of every sample and code, (S, C), averaged over the code's presence and absence.
 
     With e = 1 / (2 |sample|) and the smoothing s(p) = (e + p) / (2e + 1):
 
         (|s(p) - s(p')| / s(p) + |s(p) - s(p')| / (1 - s(p))) / 2
 
-    As s is linear, that is |p - p'| (1 + 2e) / (2 (e + p) (e + 1 - p)), which takes one division.
+    Since s is linear, this is |p - p'| (1 + 2e) / (2 (e + p) (e + 1 - p)), which needs a single division.
     """
     epsilon = 0.5 / np.asarray(sizes, dtype=np.float64)[:, None]
     scale = (epsilon + true) * (epsilon + 1 - true)
@@ -41,7 +41,7 @@ def relative_errors(true: np.ndarray, estimated: np.ndarray, sizes: np.ndarray) 
 
 
 def sample_errors(true: np.ndarray, estimated: np.ndarray, sizes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """AE and RAE of each sample: the mean over codes of both errors; two arrays (S,)."""
+    """AE and RAE of each sample, the means of both errors over codes: two arrays (S,)."""
     _check_shapes(true, estimated)
     absolute, relative = np.empty(len(true)), np.empty(len(true))
     for start in range(0, len(true), BLOCK):
@@ -63,7 +63,7 @@ def _check_shapes(true: np.ndarray, estimated: np.ndarray) -> None:
 
 
 def deal_folds(patients: np.ndarray, seed: int) -> np.ndarray:
-    """The fold (N,) of each document, 0 ...; documents of one patient share it; folds differ by one patient at most."""
+    """The fold (N,) of each document, from 0; patients are not split, and folds differ by at most one patient."""
     names, patient = np.unique(patients, return_inverse=True)
     dealt = np.random.default_rng([seed, 6]).permutation(len(names)) % min(FOLDS, max(1, len(names)))
     return dealt[patient]
@@ -72,7 +72,7 @@ def deal_folds(patients: np.ndarray, seed: int) -> np.ndarray:
 def without_each_fold(groups: np.ndarray, folds: np.ndarray) -> np.ndarray:
     """The groups (S, N) without the members of each fold (N,) in turn: (F, S', N) booleans.
 
-    Left out are groups whose members are all of one fold; the others keep a member each time.
+    Groups within a single fold are left out, so the others always keep a member.
     """
     kept = folds != np.arange(folds.max(initial=-1) + 1)[:, None]
     some = groups[:SAMPLES]
@@ -81,7 +81,7 @@ def without_each_fold(groups: np.ndarray, folds: np.ndarray) -> np.ndarray:
 
 
 def interval(estimate: float, replicates: Sequence[float] | np.ndarray) -> list[float]:
-    """The 95 % interval [low, high], not below 0, around an error whose values without each fold (F,) are given."""
+    """The 95 % interval [low, high], at least 0, around an error, from its values without each fold (F,)."""
     n_folds = len(replicates)
     error = np.sqrt((n_folds - 1) * np.var(replicates))
     reach = float(stats.t.ppf((1 + LEVEL) / 2, n_folds - 1) * error)

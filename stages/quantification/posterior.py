@@ -1,12 +1,12 @@
-"""How many documents of a group carry each code: the posterior, given in which bins their probabilities fall.
+"""The posterior of how many documents of a group have each code, given the bins of their probabilities.
 
-Of a code, the documents with it fall into the bins of probability at unknown rates, those without it at others. Both
-sets of rates are drawn as the validation documents leave them open; given them, the prevalence that is likeliest in the
-group starts a few steps of Gibbs sampling, of how many of each bin's documents carry the code, and of the prevalence.
-What is assumed is that the rates are the same in the group as among the validation documents (prior shift) and that
-documents are independent; nothing is assumed of the prevalence. It is Bayesian quantification (Ziegler and Czyz 2024)
-for the number in the group, not its expectation; the group says nothing of the rates, so that a large one that is
-slightly unlike the validation documents does not seem to know them better than these do.
+Documents with a code fall into the probability bins at unknown rates, and those without it at others. Both sets of
+rates are drawn from their posterior given the validation documents. Given the rates, a few steps of Gibbs sampling,
+started at the most likely prevalence, alternate between each bin's number of documents with the code and the
+prevalence. This assumes that the group has the same rates as the validation documents (prior shift) and that documents
+are independent, and nothing about the prevalence. It is Bayesian quantification (Ziegler and Czyz 2024) for the number
+in the group rather than its expectation. The group does not inform the rates, so a large group that differs slightly
+from validation does not appear to determine them better than validation does.
 """
 
 import numpy as np
@@ -14,15 +14,15 @@ import numpy as np
 from stages.evaluation.uncertainty import LEVEL
 
 DRAWS, CLIMBS, STEPS = 400, 30, 10
-STRENGTH = 20.0  # documents' worth of what all codes' rates say of one code's
-LEAST = 0.05  # documents' worth of every bin
-FLAT = 0.5  # Jeffreys' prior of the prevalence
+STRENGTH = 20.0  # weight, in documents, of all codes' rates in the prior of one code's
+LEAST = 0.05  # weight, in documents, of every bin
+FLAT = 0.5  # Jeffreys prior of the prevalence
 
 
 def count_intervals(binned: np.ndarray, group: np.ndarray, seed: int) -> np.ndarray:
-    """The 95 % interval, ends included, of how many of a group's documents carry each code: (2, C) whole numbers.
+    """The 95 % interval, ends included, of how many of a group's documents have each code: (2, C) whole numbers.
 
-    binned: (2, C, B) validation documents with and without the code by bin. group: (C, B), all documents of the group.
+    binned: (2, C, B), validation documents with and without the code by bin. group: (C, B), all the group's documents.
     """
     if not group.size or not group.sum():
         return np.zeros((2, len(group)))
@@ -32,7 +32,7 @@ def count_intervals(binned: np.ndarray, group: np.ndarray, seed: int) -> np.ndar
     n_documents = group.sum(axis=1)
 
     def carriers(prevalence: np.ndarray) -> np.ndarray:
-        """The share of carriers in each bin (DRAWS, C, B) under prevalences (DRAWS, C)."""
+        """The share of documents with the code in each bin (DRAWS, C, B), given prevalences (DRAWS, C)."""
         odds = prevalence[..., None] * rates[0]
         total = odds + (1 - prevalence[..., None]) * rates[1]
         return np.divide(odds, total, out=np.full_like(odds, 0.5), where=total > 0)
@@ -47,7 +47,7 @@ def count_intervals(binned: np.ndarray, group: np.ndarray, seed: int) -> np.ndar
 
 
 def shortest_intervals(draws: np.ndarray) -> np.ndarray:
-    """The shortest interval that holds 95 % of the draws (D, C) of each code, (2, C)."""
+    """The shortest interval with 95 % of each code's draws (D, C): (2, C)."""
     ascending = np.sort(draws, axis=0)
     held = int(np.ceil(LEVEL * len(draws)))
     low, high = ascending[: len(draws) - held + 1], ascending[held - 1 :]
@@ -56,12 +56,12 @@ def shortest_intervals(draws: np.ndarray) -> np.ndarray:
 
 
 def rate_prior(binned: np.ndarray) -> np.ndarray:
-    """What is taken for known of a code's rates before its documents are seen, (2, 1, B): the rates of all codes."""
+    """The prior of a code's rates, (2, 1, B), from those of all codes."""
     pooled = binned.sum(axis=1, keepdims=True) + 1
     return LEAST + STRENGTH * pooled / pooled.sum(axis=-1, keepdims=True)
 
 
 def _rates(rng: np.random.Generator, counts: np.ndarray) -> np.ndarray:
-    """Rates drawn from the Dirichlet distributions of counts (..., B)."""
+    """Rates drawn from Dirichlet distributions with `counts` (..., B)."""
     gamma = rng.standard_gamma(counts)
     return gamma / np.maximum(gamma.sum(axis=-1, keepdims=True), 1e-300)

@@ -1,8 +1,8 @@
-"""What estimates the prevalence of every code in a group of documents.
+"""Quantifiers, which estimate the prevalence of every code in a group of documents.
 
-The counting quantifiers read a group's decisions (CC) or probabilities (PCC); the adjusted ones (ACC, PACC, EMQ)
-correct them, code by code, by what is known of the classifier from documents that it was not trained on; the MLP learns
-the correction for all codes together.
+Counting quantifiers use a group's decisions (CC) or probabilities (PCC). Adjusted ones (ACC, PACC, EMQ) correct them
+code by code, using what is known about the classifier from documents it was not trained on. The MLP learns the
+correction for all codes together.
 """
 
 from collections.abc import Iterator
@@ -22,16 +22,16 @@ from stages.common.io import InputError
 from stages.common.runner import progress_bar
 from stages.quantification.sampling import group_means, group_sizes
 
-HELD_OUT = 0.2  # share of the samples that early stopping looks at
+HELD_OUT = 0.2  # share of the samples used for early stopping
 
-# EMQ looks at prevalences between the log odds -12 and 12, on a ladder that is densest at the prior, where most answers
-# lie: the shares of the way from the prior down (negative) and up (positive).
+# EMQ considers prevalences with log odds from -12 to 12, on a grid that is densest near the prior, where most answers
+# are: fractions of the way from the prior down (negative) and up (positive).
 FURTHEST = 12.0
 LADDER = np.sinh(np.linspace(-3, 3, 41)) / np.sinh(3)
 
 
 class PrevalenceMLP(nn.Module):
-    """Estimated prevalences (..., C) from mean probabilities (..., C): two linear layers, a sigmoid after each."""
+    """Estimates prevalences (..., C) from mean probabilities (..., C) by two linear layers with sigmoids."""
 
     def __init__(self, n_codes: int, hidden: int) -> None:
         super().__init__()
@@ -43,7 +43,7 @@ class PrevalenceMLP(nn.Module):
 
     @torch.inference_mode()
     def estimate(self, pcc: np.ndarray) -> np.ndarray:
-        """The same on arrays: float32 (S, C) -> float32 (S, C)."""
+        """The same for arrays: float32 (S, C) -> float32 (S, C)."""
         given = torch.from_numpy(np.asarray(pcc, dtype=np.float32)).to(self.hidden.weight.device)
         return self(given).cpu().numpy()
 
@@ -56,7 +56,7 @@ def save_mlp(model: PrevalenceMLP, folder: Path) -> None:
 
 
 def load_mlp(folder: Path, name: str = "model.safetensors") -> PrevalenceMLP:
-    """Read a network that `save_mlp` or the joint training wrote. Raises InputError where it is missing or damaged."""
+    """Read a network that `save_mlp` or joint training wrote. Raises InputError if it is missing or damaged."""
     path = folder / name
     try:
         weights = load_file(path)
@@ -74,14 +74,14 @@ def load_mlp(folder: Path, name: str = "model.safetensors") -> PrevalenceMLP:
 
 
 def shuffle_epochs(n_samples: int, seed: int) -> Iterator[np.ndarray]:
-    """One random order of the samples per epoch, without end."""
+    """A random order of the samples for each epoch, indefinitely."""
     rng = np.random.default_rng(seed)
     while True:
         yield rng.permutation(n_samples)
 
 
 def hold_out(pcc: np.ndarray, prevalence: np.ndarray, seed: int) -> tuple[tuple, tuple]:
-    """Split samples at random: four fifths to train on, one fifth for early stopping; each as (PCC, prevalence)."""
+    """Split samples randomly: four fifths for training, one fifth for early stopping, each as (PCC, prevalence)."""
     held = max(1, round(HELD_OUT * len(pcc)))
     if held == len(pcc):
         raise InputError("quantifier.train_samples: early stopping on held-out samples needs 2 samples at least")
@@ -103,12 +103,12 @@ def fit_mlp(
     epochs: int = 300,
     patience: int = 5,
 ) -> list[dict[str, float]]:
-    """Train `model`, where it lies, to give the true prevalences (S, C) of samples from their PCC (S, C).
+    """Train `model` in place to map the PCC (S, C) of samples to their true prevalences (S, C).
 
     AdamW on the Huber loss summed over a batch; `orders` yields the order of the samples for each epoch. Stops after
-    more than `patience` epochs in a row whose loss is above the best so far, and leaves the model as it was after the
-    best epoch. The loss that counts is that of the `held_out` samples; without any it is the training loss, as in the
-    authors' program. Both are means over batches' worth of samples. Returns the losses of every epoch.
+    more than `patience` consecutive epochs with a loss above the best, and restores the weights of the best epoch. The
+    criterion is the loss on `held_out` samples or, without any, the training loss, as in the authors' program. Both
+    are means over batches' worth of samples. Returns the losses of every epoch.
     """
     device = model.hidden.weight.device
     given, wanted = (torch.from_numpy(np.asarray(array, dtype=np.float32)).to(device) for array in (pcc, prevalence))
@@ -150,9 +150,9 @@ def fit_mlp(
 
 
 def rates(values: np.ndarray | sp.sparray, targets: sp.csr_array) -> tuple[np.ndarray, np.ndarray]:
-    """The mean of `values` (N, C) over the documents with and without each code: two arrays (C,), NaN without any.
+    """The mean of `values` (N, C) over documents with and without each code: two arrays (C,), NaN if there are none.
 
-    Of decisions these are the true- and the false-positive rate, of probabilities their soft forms.
+    For decisions these are the true- and false-positive rates, for probabilities their soft versions.
     """
     carriers = np.asarray(targets.sum(axis=0), dtype=np.float64)
     total = np.asarray(values.sum(axis=0), dtype=np.float64)
@@ -164,10 +164,10 @@ def rates(values: np.ndarray | sp.sparray, targets: sp.csr_array) -> tuple[np.nd
 
 
 def adjusted(estimate: np.ndarray, true_rate: np.ndarray, false_rate: np.ndarray) -> np.ndarray:
-    """ACC and PACC: solve estimate = p tpr + (1 - p) fpr for the prevalence p, cut to [0, 1]; (S, C).
+    """ACC and PACC: solve estimate = p tpr + (1 - p) fpr for the prevalence p, clipped to [0, 1]; (S, C).
 
     `estimate` is CC with the rates of decisions, or PCC with those of probabilities (Forman 2008; Bella et al. 2010).
-    A code whose rates are unknown, equal or the wrong way round cannot be adjusted and keeps its estimate.
+    A code whose rates are unknown, equal or reversed cannot be adjusted and keeps its estimate.
     """
     with np.errstate(invalid="ignore", divide="ignore"):
         solved = np.clip((estimate - false_rate) / (true_rate - false_rate), 0.0, 1.0)
@@ -177,15 +177,15 @@ def adjusted(estimate: np.ndarray, true_rate: np.ndarray, false_rate: np.ndarray
 def expectation_maximisation(groups: np.ndarray, probabilities: np.ndarray, prior: np.ndarray) -> np.ndarray:
     """EMQ: the prevalences under which each group's probabilities are most likely; (S, C).
 
-    `probabilities` (N, C) are those of a classifier that learned at prevalence `prior` (C,). Were the prevalence q
-    instead, with log odds moved by t, a document's probability would be f(t) = sigmoid(logit p + t); the algorithm of
-    Saerens, Latinne and Decaestecker (2002) repeats q <- mean f(t) until nothing changes. Here the prior counts as one
-    document more, so that a group whose documents say nothing of a code keeps it.
+    `probabilities` (N, C) are those of a classifier trained at prevalence `prior` (C,). At another prevalence q, whose
+    log odds differ by t, a document's probability would be f(t) = sigmoid(logit p + t); the algorithm of Saerens,
+    Latinne and Decaestecker (2002) repeats q <- mean f(t) until convergence. Here the prior counts as one additional
+    document, so that a group that says nothing about a code keeps it.
 
-    The likelihood is concave, so q is below its only fixed point as long as mean f(t) is above q. That is looked at on
-    a fixed ladder of shifts t, one matrix product each for all groups and codes together, and the crossing interpolated
-    between two rungs in log odds, where it is all but straight. A code that no document or every document had when the
-    classifier learned keeps its PCC.
+    The likelihood is concave, so q is below its only fixed point as long as mean f(t) is above q. This is evaluated on
+    a fixed grid of shifts t, with one matrix product each for all groups and codes, and the crossing is interpolated
+    between two grid points in log odds, where it is almost linear. A code that no or every document had in training
+    keeps its PCC.
     """
     sizes = group_sizes(groups)[:, None]
     known = np.abs(logit(prior)) < FURTHEST
@@ -194,7 +194,7 @@ def expectation_maximisation(groups: np.ndarray, probabilities: np.ndarray, prio
     evidence = logit(np.clip(probabilities, 1e-7, 1 - 1e-7).astype(np.float32, copy=False))
 
     shifts = [share * (FURTHEST - np.sign(share) * start_odds) for share in LADDER]
-    found = np.tile(shifts[0], (len(groups), 1))  # where mean f(t) is below q from the start
+    found = np.tile(shifts[0], (len(groups), 1))  # if mean f(t) is below q from the start
     below, gap_below = shifts[0], np.full_like(found, -1.0)
     for shift in progress_bar(shifts, desc="EMQ", leave=False):
         moved = expit(evidence + shift.astype(np.float32))

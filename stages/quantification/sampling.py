@@ -1,7 +1,7 @@
-"""Groups of documents: how they are drawn, and what a group's mean of anything is.
+"""Groups of documents: how they are sampled, and means over their members.
 
-All groups of one draw are one boolean matrix (S, N): sample s holds document i. Members of a group are drawn without
-replacement, so nothing is lost, and the means of all groups are one matrix product.
+The groups of a draw form a boolean matrix (S, N) that says whether sample s has document i. Since members are drawn
+without replacement this loses nothing, and the means of all groups are one matrix product.
 """
 
 from collections.abc import Iterable, Sequence
@@ -9,11 +9,11 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 import scipy.sparse as sp
 
-BLOCK = 512  # groups at a time: a block of memberships as floats is at most 512 x N x 8 bytes
+BLOCK = 512  # groups per block; a block of memberships as floats takes at most 512 x N x 8 bytes
 
 
 def membership(index_lists: Iterable[Sequence[int]], n_documents: int) -> np.ndarray:
-    """The boolean matrix (S, N) of groups that are given as lists of document indices in 0 ... `n_documents` - 1."""
+    """The boolean matrix (S, N) of groups given as lists of document indices in 0 ... `n_documents` - 1."""
     index_lists = list(index_lists)
     groups = np.zeros((len(index_lists), n_documents), dtype=bool)
     for row, indices in zip(groups, index_lists, strict=True):
@@ -22,24 +22,24 @@ def membership(index_lists: Iterable[Sequence[int]], n_documents: int) -> np.nda
 
 
 def uniform_groups(n_documents: int, n_samples: int, rng: np.random.Generator) -> np.ndarray:
-    """Draw groups as the paper does: the size uniform in 1 ... N, the members without replacement; (S, N) booleans."""
+    """Groups as in the paper: size uniform in 1 ... N, members without replacement; (S, N) booleans."""
     sizes = rng.integers(1, n_documents, size=n_samples, endpoint=True)
     return membership((rng.choice(n_documents, size, replace=False, shuffle=False) for size in sizes), n_documents)
 
 
 def training_groups(n_documents: int, n_samples: int, seed: int) -> np.ndarray:
-    """The groups of the validation documents that quantifiers learn from, (S, N) booleans."""
+    """The groups of validation documents that quantifiers learn from, (S, N) booleans."""
     return uniform_groups(n_documents, n_samples, np.random.default_rng([seed, 0]))
 
 
 def shifted_groups(targets: sp.csr_array, n_samples: int, rng: np.random.Generator) -> np.ndarray:
-    """Draw groups of forced prevalence, as the artificial-prevalence protocol does; (S, N) booleans.
+    """Groups with forced prevalence, following the artificial-prevalence protocol; (S, N) booleans.
 
-    Each group is built around one code, drawn from those that some documents of `targets` (N, C) carry and some do
-    not: its prevalence is drawn uniformly from [0, 1], the size uniformly from what the documents at hand allow, and
-    the members without replacement among the documents with and without the code. The other codes follow as they
-    co-occur. Where no code has both kinds of documents there is nothing to shift, and the groups are uniform ones.
-    The multi-label form is that of Moreo, Francisco and Sebastiani (2023), "Multi-Label Quantification".
+    Each group is built around one code, drawn from those that some but not all documents of `targets` (N, C) have. Its
+    prevalence is uniform in [0, 1], the group's size uniform in what the available documents allow, and members are
+    drawn without replacement from the documents with and without the code; other codes follow by co-occurrence. If no
+    code has both kinds of documents, the groups are uniform. The multi-label version is that of Moreo, Francisco and
+    Sebastiani (2023), "Multi-Label Quantification".
     """
     n_documents = targets.shape[0]
     columns = sp.csc_array(targets)
@@ -74,8 +74,8 @@ def group_sizes(groups: np.ndarray) -> np.ndarray:
 def group_means(groups: np.ndarray, values: np.ndarray | sp.sparray) -> np.ndarray:
     """The mean of `values` (N, C) over the members of each group, (S, C).
 
-    The true prevalence, CC and PCC of a group are this mean of its labels, its decisions and its probabilities. Dense
-    float32 values give float32 means, all others float64; a sparse matrix takes time only for its stored entries.
+    A group's true prevalence, CC and PCC are this mean of its labels, decisions and probabilities. Dense float32 values
+    give float32 means, all others float64; for sparse matrices only stored entries cost time.
     """
     dense = not sp.issparse(values)
     dtype = np.float32 if dense and values.dtype == np.float32 else np.float64
@@ -93,6 +93,6 @@ def group_means(groups: np.ndarray, values: np.ndarray | sp.sparray) -> np.ndarr
 
 
 def mean_of_means(groups: np.ndarray, values: np.ndarray) -> np.ndarray:
-    """The mean over groups of the groups' means of dense `values` (N, C), without the means themselves; (C,)."""
+    """The mean over groups of the group means of dense `values` (N, C), (C,), without computing the group means."""
     weights = (1.0 / (len(groups) * group_sizes(groups))) @ groups
     return weights @ values

@@ -1,27 +1,27 @@
-"""An upper bound on the maximum diversity problem from the geometry of the distances, and what it rules out.
+"""An upper bound on the maximum diversity problem from the geometry of the distances, and the elements it rules out.
 
-For unit vectors u the objective is (M^2 - |sum_i x_i u_i|^2) / 2, concave where sum_i x_i = M, so that its maximum over
-0 <= x <= 1 bounds the problem. Any symmetric distances are made concave by a shift of the diagonal: with s the largest
-eigenvalue of D on the vectors that sum to zero, x'Dx / 2 = x'(D - sI)x / 2 + s M / 2 for every 0/1 vector x with M
-ones. The shift also mends what rounding did to cosines, and is negative, hence a gain, where D has room.
+For unit vectors u the objective is (M^2 - |sum_i x_i u_i|^2) / 2, concave on sum_i x_i = M, so its maximum over
+0 <= x <= 1 is an upper bound. Any symmetric distances can be made concave by shifting the diagonal: with s the largest
+eigenvalue of D on vectors that sum to zero, x'Dx / 2 = x'(D - sI)x / 2 + s M / 2 for every 0/1 vector x with M ones.
+The shift also repairs rounding of cosines, and tightens the bound when it is negative.
 """
 
 import numpy as np
 
-STEPS = 60  # more gain less than 0.1 % of the bound
-MARGIN = 1e-11  # what float64 may err in the bound, as a share of it
+STEPS = 60  # more steps improve the bound by less than 0.1 %
+MARGIN = 1e-11  # relative float64 error of the bound
 
 
 def kernel(distances: np.ndarray, M: int, best: float) -> tuple[np.ndarray, float]:
-    """The elements that a set of at least `best` may hold, (k,) sorted, and an upper bound on the objective.
+    """The sorted elements (k,) that a set with objective of at least `best` may contain, and an upper bound.
 
-    The tangent at any feasible x lies above the concave function. Over 0/1 vectors it is largest at the M highest
-    slopes; an element below these costs the difference to the M-th, and where that is too much it is ruled out.
+    The tangent at any feasible x is above the concave function. Over 0/1 vectors it is largest for the M highest
+    slopes; any other element costs its difference to the M-th, and is ruled out if that is too much.
     """
     n = len(distances)
-    inside = np.eye(n) - 1.0 / n  # projects onto the vectors that sum to zero
+    inside = np.eye(n) - 1.0 / n  # projection onto vectors that sum to zero
     eigenvalues = np.linalg.eigvalsh(inside @ distances @ inside)
-    eigenvalues = np.delete(eigenvalues, np.argmin(np.abs(eigenvalues)))  # the direction of ones itself
+    eigenvalues = np.delete(eigenvalues, np.argmin(np.abs(eigenvalues)))  # drop the direction of ones
     shift = eigenvalues[-1] + MARGIN * np.abs(eigenvalues).max()
     concave = distances - shift * np.eye(n)
     curvature = shift - eigenvalues[0]
@@ -44,9 +44,9 @@ def kernel(distances: np.ndarray, M: int, best: float) -> tuple[np.ndarray, floa
 
 
 def _feasible(x: np.ndarray, M: int) -> np.ndarray:
-    """The nearest point with 0 <= x <= 1 and sum M: x less one number t, clipped.
+    """The nearest point with 0 <= x <= 1 and sum M, which is x - t clipped, for some t.
 
-    The sum of the clipped falls with t in straight lines, whose corners are where an element reaches 1 or 0.
+    Its sum is piecewise linear and decreasing in t, with corners where an element reaches 0 or 1.
     """
     corners = np.concatenate([x - 1.0, x])
     order = np.argsort(corners, kind="stable")

@@ -1,9 +1,9 @@
 """The maximum diversity problem as a model of OR-Tools' CP-SAT.
 
-A 0/1 variable x_i for every element, a product variable y_ij for every pair; the row equalities
-sum_j y_ij = (M - 1) x_i tie them together, far more tightly than y_ij <= x_i alone. Asked for is a set that comes
-before a known one, by a higher objective or, of equal ones, in lexicographic order: where there is none, the known one
-is the answer, and proven.
+There is a 0/1 variable x_i per element and a product variable y_ij per pair, linked by the row equalities
+sum_j y_ij = (M - 1) x_i, which are far tighter than y_ij <= x_i. The model looks for a set better than a known one:
+with a higher objective or, at the same objective, earlier in lexicographic order. If there is none, the known set is
+proven optimal.
 """
 
 import math
@@ -11,18 +11,18 @@ import math
 import numpy as np
 from ortools.sat.python import cp_model
 
-EFFORT = 2.0  # of CP-SAT's deterministic seconds; where these do not suffice, the same on every machine
-IMPOSSIBLE = -(2**40)  # in the place of a distance, which is less than 2^32 units
+EFFORT = 2.0  # limit in CP-SAT's deterministic seconds, the same on every machine
+IMPOSSIBLE = -(2**40)  # stands for an impossible pair; distances are below 2^32 units
 
 
 def improve(
     distances: np.ndarray, M: int, unit: float, known: tuple[int, ...], time_limit: float = math.inf
 ) -> tuple[tuple[int, ...] | None, float]:
-    """The best set of M that comes before `known` (sorted), None where none was found; and an upper bound.
+    """The best set of M that is better than `known` (sorted), or None if none was found; and an upper bound.
 
-    The bound is on the objective of all sets; it is that of `known` where it was proven that none comes before it.
-    `distances` (n, n) are whole multiples of `unit`, in integers of which CP-SAT counts: nothing is rounded. One
-    worker, so that the answer is deterministic except for the time limit in seconds.
+    The bound holds for all sets; it equals the objective of `known` if that is proven optimal. `distances` (n, n) are
+    integer multiples of `unit`, so nothing is rounded. A single worker makes the answer deterministic except for the
+    time limit in seconds.
     """
     n = len(distances)
     whole = np.rint(distances / unit).astype(np.int64)
@@ -54,17 +54,17 @@ def improve(
     if status == cp_model.UNKNOWN:
         return None, math.inf
     better = tuple(i for i in range(n) if solver.boolean_value(x[i]))
-    # Stopped early, CP-SAT can report a bound of 0 that it never proved.
+    # When stopped early, CP-SAT may report a bound of 0 that it did not prove.
     trusted = status == cp_model.OPTIMAL or solver.best_objective_bound > solver.objective_value
     return better, round(solver.best_objective_bound) * unit if trusted else math.inf
 
 
 def candidate_pairs(whole: np.ndarray, M: int, floor: int) -> list[tuple[int, int]]:
-    """The pairs that a set of at least `floor` may hold.
+    """The pairs that a set with objective of at least `floor` may contain.
 
-    To a set of a few elements each further one, k, adds its distances to these, and half of those to the rest of the
-    set. So much is bounded for each pair with the best rest, again as long as that rules out pairs, and then for each
-    pair with the best third element and the best rest.
+    Each further element k adds its distances to a few given elements and half of its distances to the rest of the set.
+    This bounds each pair with the best rest, repeatedly while it rules out pairs, and then each pair with the best
+    third element and the best rest.
     """
     n = len(whole)
     possible = ~np.eye(n, dtype=bool)
@@ -73,7 +73,7 @@ def candidate_pairs(whole: np.ndarray, M: int, floor: int) -> list[tuple[int, in
         near = np.where(possible, whole, IMPOSSIBLE)
         rest = _largest(near, M - 3)
         for i in range(n):
-            gains = 2 * (near[i] + near) + rest  # row j, column k; doubled, to stay whole
+            gains = 2 * (near[i] + near) + rest  # row j, column k; doubled to stay integer
             possible[i] &= 2 * whole[i] + _largest(gains, M - 2) >= 2 * floor
         possible &= possible.T
     near = np.where(possible, whole, IMPOSSIBLE)
@@ -90,7 +90,7 @@ def candidate_pairs(whole: np.ndarray, M: int, floor: int) -> list[tuple[int, in
 
 
 def _largest(values: np.ndarray, number: int) -> np.ndarray:
-    """The sums (n,) of so many of the largest values of each row (n, m)."""
+    """The sums (n,) of the `number` largest values of each row (n, m)."""
     n_columns = values.shape[1]
     if number <= 0:
         return np.zeros(len(values), dtype=values.dtype)
@@ -98,9 +98,9 @@ def _largest(values: np.ndarray, number: int) -> np.ndarray:
 
 
 def _first_in_order(model: cp_model.CpModel, x: list, known: tuple[int, ...], equal: cp_model.IntVar) -> None:
-    """Where `equal` holds, the set comes before `known` in lexicographic order.
+    """Require, if `equal` holds, that the set precedes `known` in lexicographic order.
 
-    At the first place where they differ the set has an element, and `known` has none.
+    At the first element where they differ, the set contains it and `known` does not.
     """
     members = set(known)
     first = {i: model.new_bool_var("") for i in range(max(known)) if i not in members}

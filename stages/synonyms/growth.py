@@ -1,13 +1,13 @@
-"""Exact search by growing sets from pairs, each set along one path only.
+"""Exact search that grows sets from pairs and visits each set at most once.
 
-Take the element with the least sum of distances to the others out of a set of k: that sum is at most the average, so
-what is left keeps at least (k - 2) / k of the objective. Going on like that down to a pair, a set of M with objective
-f has subsets of every size k with at least f * k(k - 1) / (M(M - 1)). Upwards: starting from all pairs and adding an
-element only where it would be the one to be taken out again (the last of equals), every set is met at most once, and
-every set at least as good as the best known is met, although sets below that threshold are dropped at every size.
-Few sets pass, because the best M elements lie much farther apart than most.
+Removing from a set of k the element with the smallest sum of distances to the others, which is at most the average,
+keeps at least (k - 2) / k of the objective. Repeating this, a set of M with objective f has subsets of every size k
+with at least f * k(k - 1) / (M(M - 1)). Conversely, start from all pairs and add an element only if it would be the one
+to be removed again (the last in case of ties): each set is reached at most once, and every set at least as good as the
+best known one is reached, even if sets below the threshold are dropped at every size. Few sets pass it, because the
+best M elements are much farther apart than most.
 
-Of elements with the same distances to all others (twins) the first ones are taken first.
+Among elements with equal distances to all others (twins), the first ones are used first.
 """
 
 import math
@@ -16,17 +16,17 @@ from dataclasses import dataclass
 
 import numpy as np
 
-CHUNK = 1024  # sets extended at once: their sums of distances stay in the cache
-SCREEN = 1e-6  # single precision errs by less in a sum of M^2 distances, as a share of M^2 times the largest
+CHUNK = 1024  # sets extended at once, to keep their sums of distances in the cache
+SCREEN = 1e-6  # bound on the float32 error of a sum of M^2 distances, relative to M^2 times the largest
 
 
 @dataclass(frozen=True)
 class Sets:
     """N sets of one size k."""
 
-    members: np.ndarray  # (N, k) in the order they joined
+    members: np.ndarray  # (N, k) in the order of addition
     values: np.ndarray  # (N,) sum of distances within the set
-    shares: np.ndarray  # (N, k) every member's sum of distances to the others
+    shares: np.ndarray  # (N, k) each member's sum of distances to the others
 
     def __len__(self) -> int:
         return len(self.members)
@@ -40,7 +40,7 @@ class Sets:
 
 
 class Search:
-    """The best set of M >= 3 known so far, and how it is bettered; `distances` (n, n) are whole quanta."""
+    """The best known set of M >= 3 elements and the search for better ones; `distances` (n, n) are integer quanta."""
 
     def __init__(self, distances: np.ndarray, M: int, start: tuple[int, ...]) -> None:
         self.distances = distances
@@ -52,9 +52,9 @@ class Search:
         self.twin_before = _twins_before(distances)
 
     def in_breadth(self, width: int, deadline: float = math.inf) -> bool:
-        """Grow size by size, at most `width` sets of each, the best ones. True if none had to be left out.
+        """Grow size by size, keeping the best `width` sets. True if none had to be dropped.
 
-        False as well if `deadline` (`time.monotonic`) came first.
+        False also if `deadline` (`time.monotonic`) passed.
         """
         sets, complete = self._pairs(), True
         while len(sets) and sets.size < self.M:
@@ -71,8 +71,8 @@ class Search:
         return complete
 
     def in_depth(self, deadline: float) -> bool:
-        """Grow the best sets first, down to the last. True if it ended before `deadline` (`time.monotonic`)."""
-        stack = [self._pairs()]  # of sets in ascending order: the best are grown first
+        """Grow all sets, the best first. True if this finished before `deadline` (`time.monotonic`)."""
+        stack = [self._pairs()]  # sets in ascending order, so that the best are grown first
         while stack:
             if time.monotonic() > deadline:
                 return False
@@ -89,12 +89,12 @@ class Search:
         return True
 
     def _threshold(self, size: int) -> float:
-        """What the subsets of `size` on the path to a set as good as the best are worth at least."""
+        """The minimum value of subsets of `size` on the path to a set as good as the best."""
         share = size * (size - 1) / (self.M * (self.M - 1))
         return self.value * share - 1e-12 * abs(self.value)
 
     def _pairs(self) -> Sets:
-        """All pairs above the threshold, from the worst to the best."""
+        """All pairs above the threshold, worst to best."""
         first, second = np.nonzero(np.triu(self.distances >= self._threshold(2), 1))
         values = self.distances[first, second]
         pairs = Sets(np.stack([first, second], 1), values, np.stack([values, values], 1))
@@ -106,7 +106,7 @@ class Search:
         return pairs
 
     def _extended(self, sets: Sets) -> Sets:
-        """The sets with one more element, above the threshold and on the path of the larger set."""
+        """The sets extended by one element, if above the threshold and on the larger set's path."""
         size = sets.size
         threshold = self._threshold(size + 1)
         total = self.single[sets.members[:, 0]]
@@ -132,7 +132,7 @@ class Search:
         )
 
     def _note(self, sets: Sets) -> None:
-        """Take over the best of the sets if they have M elements and one is better, or equal and earlier."""
+        """Record the best of the sets if they have M elements and it is better, or equal and earlier."""
         if not len(sets) or sets.size < self.M or sets.values.max() < self.value:
             return
         highest = float(sets.values.max())
@@ -146,7 +146,7 @@ def _joined(parts: list[Sets]) -> Sets:
 
 
 def _twins_before(distances: np.ndarray) -> np.ndarray:
-    """(n,) the last earlier element with the same distances to all others, or -1."""
+    """The last earlier element with equal distances to all others, or -1: (n,)."""
     before = np.full(len(distances), -1)
     _, groups = np.unique(distances.sum(axis=1), return_inverse=True)
     for group in np.flatnonzero(np.bincount(groups) > 1):

@@ -1,13 +1,12 @@
 """The maximum diversity problem, solved to proven optimality: M of n with the highest sum of pairwise distances.
 
-Distances are rounded to whole multiples of a quantum (2^-32 of the power of two above the largest), which float64 adds
-without error in any order: two sets tie exactly or not at all. Of several optimal sets the answer is the one whose
-sorted indices come first in lexicographic order. It is therefore one and the same whatever the solver, the starts and
-the number of threads.
+Distances are rounded to integer multiples of a quantum (2^-32 of the power of two above the largest), which float64
+adds exactly in any order, so two sets tie exactly or not at all. Among optimal sets the answer is the one whose sorted
+indices come first in lexicographic order, whatever the solver, the starting point and the number of threads.
 
-Two solvers prove it. `cp_sat`: OR-Tools' CP-SAT (cpsat.py), on the elements that an upper bound from the geometry of
-the distances leaves (concave.py). `search`, for label sets of thousands: small problems are enumerated, others solved
-by growing sets from pairs (growth.py).
+There are two solvers. `cp_sat`: OR-Tools' CP-SAT (cpsat.py), on the elements left by an upper bound from the geometry
+of the distances (concave.py). `search`, for label sets of thousands: small problems are enumerated, others solved by
+growing sets from pairs (growth.py).
 """
 
 import math
@@ -20,15 +19,15 @@ import numpy as np
 
 from stages.synonyms import concave, growth
 
-ENUMERATED = 20_000  # up to so many subsets are simply all looked at
-BEAM = 2_000  # sets kept per size while a better start is looked for
+ENUMERATED = 20_000  # up to this many subsets are enumerated
+BEAM = 2_000  # sets kept per size in the search for a better start
 
 
 @dataclass(frozen=True)
 class Solution:
-    """An answer and what is known of it; `objective` and `bound` are sums of pairwise distances.
+    """A solution; `objective` and `bound` are sums of pairwise distances.
 
-    `method` is what closed it; for an open one, the time limit.
+    `method` is what proved it or, if unproven, the time limit.
     """
 
     chosen: tuple[int, ...]
@@ -38,19 +37,19 @@ class Solution:
 
     @property
     def proven(self) -> bool:
-        """No set has a higher objective."""
+        """Whether no set can have a higher objective."""
         return self.bound <= self.objective
 
     @property
     def gap(self) -> float:
-        """How far the optimum can at most lie above the objective, as a share of the bound."""
+        """How far the optimum may be above the objective, relative to the bound."""
         return 0.0 if self.proven else (self.bound - self.objective) / self.bound
 
 
 def cosine_distances(embeddings: np.ndarray) -> np.ndarray:
     """Distances 1 - cosine: (n, d) -> float64 (n, n). A zero vector has distance 1 to all others.
 
-    They are whole multiples of 2^-30, so that equal vectors have distance 0 and equal distances to all others.
+    They are multiples of 2^-30, so that equal vectors have distance 0 and equal distances to all others.
     """
     vectors = embeddings.astype(np.float64)
     lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
@@ -67,7 +66,7 @@ def quantum(distances: np.ndarray) -> float:
 
 
 def round_to_quanta(distances: np.ndarray) -> np.ndarray:
-    """Symmetric distances (n, n) in whole quanta, with a zero diagonal."""
+    """Symmetric distances (n, n) as integer quanta, with a zero diagonal."""
     unit = quantum(distances)
     distances = np.rint((distances + distances.T) * (0.5 / unit)) * unit
     np.fill_diagonal(distances, 0.0)
@@ -75,16 +74,16 @@ def round_to_quanta(distances: np.ndarray) -> np.ndarray:
 
 
 def diversity(distances: np.ndarray, chosen: tuple[int, ...]) -> float:
-    """The objective: the sum of distances among the chosen."""
+    """The objective: the sum of distances among the chosen elements."""
     rows = list(chosen)
     return float(distances[np.ix_(rows, rows)].sum()) / 2
 
 
 def solve(distances: np.ndarray, M: int, time_limit: float = math.inf, solver: str = "search") -> Solution:
-    """Choose exactly M of n >= M elements; any symmetric `distances` (n, n), not only cosine ones.
+    """Choose exactly M of n >= M elements, given any symmetric `distances` (n, n).
 
-    `solver`: "cp_sat" or "search"; a proven answer is the same from both. `time_limit` in seconds: past it the answer
-    is the best set known, with a bound that is not closed.
+    `solver`: "cp_sat" or "search"; proven answers are the same. After `time_limit` seconds the answer is the best known
+    set, with an open bound.
     """
     deadline = time.monotonic() + time_limit
     distances = round_to_quanta(distances)
@@ -92,7 +91,7 @@ def solve(distances: np.ndarray, M: int, time_limit: float = math.inf, solver: s
 
 
 def _by_cp_sat(distances: np.ndarray, M: int, deadline: float) -> Solution:
-    """OR-Tools proves the answer, among the elements that the concave bound leaves; the search does where it cannot."""
+    """OR-Tools proves the answer among the elements that the concave bound leaves; if it cannot, the search does."""
     from stages.synonyms import cpsat  # OR-Tools takes longer to load than most codes to search
 
     chosen = start(distances, M)
@@ -113,7 +112,7 @@ def _by_cp_sat(distances: np.ndarray, M: int, deadline: float) -> Solution:
 
 
 def _by_search(distances: np.ndarray, M: int, deadline: float) -> Solution:
-    """Enumeration of few subsets; otherwise growth, first of the best sets alone, then of all."""
+    """Enumerate few subsets; otherwise grow sets, first only the best ones, then all."""
     if M < 3 or math.comb(len(distances), M) <= ENUMERATED:
         return _closed(distances, _enumerated(distances, M), "enumeration")
     search = growth.Search(distances, M, start(distances, M))
@@ -130,9 +129,9 @@ def _by_search(distances: np.ndarray, M: int, deadline: float) -> Solution:
 
 
 def start(distances: np.ndarray, M: int, kept: int = 16) -> tuple[int, ...]:
-    """A set that is hard to better: greedy from every element, then the best of the results improved by swaps."""
+    """A good start: greedy from every element, then the best results improved by swaps."""
     rows = np.arange(len(distances))
-    sets = np.zeros(distances.shape, dtype=bool)  # row s: the set that grew from element s
+    sets = np.zeros(distances.shape, dtype=bool)  # row s: the set grown from element s
     sums = np.zeros(distances.shape)  # row s: every element's distances to that set
     newest = rows
     for size in range(1, M + 1):
@@ -147,7 +146,7 @@ def start(distances: np.ndarray, M: int, kept: int = 16) -> tuple[int, ...]:
 
 
 def _swapped(distances: np.ndarray, chosen: list[int]) -> tuple[int, ...]:
-    """`chosen` after the best exchanges of one element for another, until none betters it."""
+    """`chosen` after repeatedly making the best exchange of one element for another."""
     sums = distances[chosen].sum(axis=0)
     while True:
         gains = sums[None, :] - sums[chosen][:, None] - distances[chosen]
@@ -166,7 +165,7 @@ def _closed(distances: np.ndarray, chosen: tuple[int, ...], method: str) -> Solu
 
 def _enumerated(distances: np.ndarray, M: int) -> tuple[int, ...]:
     subsets, pairs = _subsets(len(distances), M)
-    best = np.argmax(distances.ravel()[pairs].sum(axis=1))  # the first of equals comes first in lexicographic order
+    best = np.argmax(distances.ravel()[pairs].sum(axis=1))  # the first of ties is first in lexicographic order
     return tuple(subsets[best].tolist())
 
 

@@ -1,8 +1,8 @@
-"""The pools that candidate synonyms come from, and how they are combined (the paper's section on label embeddings).
+"""The pools of candidate synonyms and how they are combined (the paper's section on label embeddings).
 
-One description per pool, in POOLS: a new pool is an entry there and a parser. A pool is {code: phrases}; codes are
-dotted ICD codes. The files of `umls` and `wikipedia` are licensed or published elsewhere and read from where the user
-put them; data/pools/README.md says where they come from.
+POOLS has one description per pool: a new pool is an entry there and a parser. A pool is {code: phrases} with dotted ICD
+codes. The files of `umls` and `wikipedia` are licensed or published elsewhere and provided by the user;
+data/pools/README.md says where they come from.
 """
 
 import hashlib
@@ -24,10 +24,10 @@ log = logging.getLogger(__name__)
 
 Pool = dict[str, list[str]]
 
-FEW = 0.5  # a pool that covers less than this share of the codes is warned of
-LONGEST = 512  # characters: phrases of so many are left out (the paper)
+FEW = 0.5  # warn about a pool that covers less than this share of the codes
+LONGEST = 512  # phrases of this many characters or more are dropped (the paper)
 
-# The lines of the Wikipedia file: the diagnoses of MIMIC-III-50 in sorted order, then the procedures (two digits, dot).
+# The order of the Wikipedia file's lines: sorted diagnoses of MIMIC-III-50, then procedures (two digits, dot).
 WIKIPEDIA_CODES = sorted(MIMIC_50, key=lambda code: (code.find(".") == 2, code))
 
 _BOX = re.compile(r"\[x\]")
@@ -37,13 +37,12 @@ _SPACES = re.compile(r" {2,}")
 
 @dataclass(frozen=True)
 class Description:
-    """What is known of a pool before it is read.
+    """A pool's description.
 
-    parse: of a pool that lies in a file, text and path -> phrases by code as they are spelled there; None for one that
-    is computed. files: by the revision of ICD that the corpus is coded in (None: any) the names that its file may have,
-    of which the first that is there counts; a revision without a file is one that the pool does not describe.
-    checksums: of published files, by name, as git or `md5` has them. broad: its phrases are broader than the code, so
-    that neighbouring codes share many of them.
+    parse: for a pool in a file, (text, path) -> phrases by code in the file's spelling; None for a computed pool.
+    files: by the corpus's ICD revision (None: any), the possible names of its file, the first existing one of which is
+    used; a revision without an entry is not described by the pool. checksums: of published files by name, from git or
+    md5. broad: phrases are broader than the code, so neighbouring codes share many of them.
     """
 
     parse: Callable[[str, Path], Pool] | None = None
@@ -53,7 +52,7 @@ class Description:
     broad: bool = False
 
     def names(self, revision: Revision | None) -> tuple[str, ...]:
-        """What the pool's file for codes of a revision may be called."""
+        """The possible names of the pool's file for codes of a revision."""
         return self.files[revision if revision in self.files else None]
 
 
@@ -75,7 +74,7 @@ def check(names: Sequence[str], folder: Path, revision: Revision | None) -> None
 def gather(names: Sequence[str], codes: Mapping[str, dict], folder: Path, revision: Revision | None) -> dict[str, Pool]:
     """The pools `names`, in their order, for `codes` (codes.json).
 
-    Titles stand in for what UMLS lacks, where both are asked for. Raises InputError for what `check` refuses.
+    If both are requested, titles only fill in for codes that UMLS lacks. Raises InputError for what `check` refuses.
     """
     if not folder.is_dir():
         raise InputError(f"synonyms.pool_dir: {folder} is not a folder; it should hold the files of the pools")
@@ -89,10 +88,9 @@ def gather(names: Sequence[str], codes: Mapping[str, dict], folder: Path, revisi
 
 
 def read_pool(name: str, folder: Path, revision: Revision | None = 9) -> Pool:
-    """The pool `name` from its file in `folder`, codes spelled as they are there.
+    """The pool `name` from its file in `folder`, in the file's spelling of codes.
 
-    Raises InputError where there is no such file or it does not have the form of the published one; other content is
-    only warned of.
+    Raises InputError if the file is missing or malformed; unexpected content only causes a warning.
     """
     path, pool = _path(name, folder, revision), POOLS[name]
     content = path.read_bytes()
@@ -104,7 +102,7 @@ def read_pool(name: str, folder: Path, revision: Revision | None = 9) -> Pool:
 
 
 def _path(name: str, folder: Path, revision: Revision | None) -> Path:
-    """The file of the pool `name` in `folder`. Raises InputError where it is not there."""
+    """The file of the pool `name` in `folder`. Raises InputError if it does not exist."""
     paths = [folder / file for file in POOLS[name].names(revision)]
     path = next((path for path in paths if path.is_file()), paths[0])
     if not path.is_file():
@@ -116,11 +114,10 @@ def _path(name: str, folder: Path, revision: Revision | None) -> Path:
 
 
 def match_codes(name: str, pool: Pool, codes: Iterable[str]) -> Pool:
-    """The pool with the corpus's own spelling of its codes: with or without the dot, in capitals or not.
+    """The pool with codes in the corpus's spelling, whatever their dots and case in the file.
 
-    `4019` is `401.9` where the corpus has no other code of these characters; a spelling that two codes share is taken
-    only as it stands. A dot says nothing where the corpus writes none. Says how many codes are covered, and warns where
-    they are few.
+    `4019` is `401.9` if the corpus has no other code with these characters; an ambiguous spelling must match exactly.
+    Dots are ignored if the corpus writes none. Logs how many codes are covered and warns if they are few.
     """
     codes = list(codes)
     spellings: dict[str, list[str]] = {}
@@ -133,7 +130,7 @@ def match_codes(name: str, pool: Pool, codes: Iterable[str]) -> Pool:
         exact = spelled.strip().upper()
         matches = [exact] if exact in known else spellings.get(compact(spelled), [])
         if exact not in known and "." in exact.rstrip(".") and dots:
-            continue  # the dot says that this is another code
+            continue  # the dot shows that this is another code
         if len(matches) > 1:
             n_ambiguous += 1
             continue
@@ -163,7 +160,7 @@ def parse_wikipedia(text: str, path: Path) -> Pool:
 
 
 def parse_authored(text: str, path: Path) -> Pool:
-    """The authored file: YAML, code -> a mapping that has a list `synonyms` (its other keys are not read here)."""
+    """The authored file: YAML, code -> a mapping with a list `synonyms` (other keys are ignored here)."""
     content = outside.parse_yaml(text, path)
     if not isinstance(content, dict) or not all(isinstance(entry, dict) for entry in content.values()):
         raise InputError(f"{path} should map each code to a mapping with the key synonyms")
@@ -171,7 +168,7 @@ def parse_authored(text: str, path: Path) -> Pool:
 
 
 def titles_pool(codes: Mapping[str, dict], lacking: Pool | None = None) -> Pool:
-    """Lower-cased titles of the codes (`codes.json`), of those without a phrase in the pool `lacking`, where given."""
+    """Lower-cased titles of the codes (`codes.json`); if `lacking` is given, of those without a phrase in that pool."""
     return {
         code: [title.lower() for title in entry["titles"]]
         for code, entry in codes.items()
@@ -180,9 +177,9 @@ def titles_pool(codes: Mapping[str, dict], lacking: Pool | None = None) -> Pool:
 
 
 def icd10cm_pool(codes: Iterable[str]) -> Pool:
-    """ICD-10-CM's title and inclusion terms of every code that it knows, then the titles of its ancestors.
+    """ICD-10-CM's title and inclusion terms of every known code, then the titles of its ancestors.
 
-    Ancestors up to the category count; one that is shared with another code of `codes` is left out.
+    Ancestors are used up to the category, unless shared with another code of `codes`.
     """
     import simple_icd_10_cm as icd10cm  # reads the whole classification: two seconds
 
@@ -199,7 +196,7 @@ def icd10cm_pool(codes: Iterable[str]) -> Pool:
 
 
 def drop_shared(pool: Pool, others: Pool | None = None) -> Pool:
-    """The pool less every phrase that also belongs to another code, in the pool itself or in `others`."""
+    """The pool without phrases that also belong to another code, in the pool itself or in `others`."""
     others = others or {}
     owners: Counter[str] = Counter()
     for code in pool:
@@ -209,7 +206,7 @@ def drop_shared(pool: Pool, others: Pool | None = None) -> Pool:
 
 
 def combine(pools: dict[str, Pool], codes: Iterable[str]) -> Pool:
-    """The candidates of every code: normalised, each phrase once, in the order of the pools and within them."""
+    """The candidates of every code: normalised and distinct, in the order of the pools and within them."""
     prepared = {name: {c: normalise_all(p) for c, p in pool.items()} for name, pool in pools.items()}
     prepared = {name: drop_shared(pool) if POOLS[name].broad else pool for name, pool in prepared.items()}
     return {
@@ -219,7 +216,7 @@ def combine(pools: dict[str, Pool], codes: Iterable[str]) -> Pool:
 
 
 def draw(candidates: Pool, most: int, seed: int) -> Pool:
-    """At most `most` candidates per code, drawn without replacement; each code is drawn for independently."""
+    """At most `most` candidates per code, drawn without replacement and independently for each code."""
     return {
         code: phrases if len(phrases) <= most else _draw(phrases, most, f"{seed} {code}")
         for code, phrases in candidates.items()
@@ -227,9 +224,9 @@ def draw(candidates: Pool, most: int, seed: int) -> Pool:
 
 
 def pool_statistics(pools: dict[str, Pool], combined: Pool, candidates: Pool, M: int) -> dict:
-    """Of every pool and of all together: codes covered and the distribution of phrases over these.
+    """For every pool and for all together: codes covered and the distribution of phrases over them.
 
-    `combined` is before the draw, `candidates` after it. Also the share of codes with at least M phrases.
+    `combined` is before the draw and `candidates` after it. Also the share of codes with at least M phrases.
     """
     return {
         "pools": {name: _distribution([pool.get(code, []) for code in candidates]) for name, pool in pools.items()},
@@ -245,7 +242,7 @@ def pool_statistics(pools: dict[str, Pool], combined: Pool, candidates: Pool, M:
 
 
 def _draw(phrases: list[str], most: int, seed: str) -> list[str]:
-    """`most` of the phrases, in their own order."""
+    """`most` of the phrases, in their original order."""
     return [phrases[i] for i in sorted(random.Random(seed).sample(range(len(phrases)), most))]
 
 
@@ -264,7 +261,7 @@ def _distribution(lists: Iterable[list[str]]) -> dict:
 
 
 def _checked(content: object, path: Path) -> Pool:
-    """`content` if it is {code: list of strings}; raises InputError with the first place where it is not."""
+    """`content` if it is {code: list of strings}; otherwise raises InputError that names the first violation."""
     if not isinstance(content, dict) or not content:
         raise InputError(f"{path} should be a mapping from codes to lists of phrases")
     for number, (code, phrases) in enumerate(content.items(), start=1):
@@ -286,7 +283,7 @@ def _compare_checksum(name: str, path: Path, content: bytes, kind: str, expected
 
 
 def normalise(phrase: str) -> str:
-    """The phrase with ` or ` and ` and ` dropped, and only letters, digits, brackets and single spaces left.
+    """The phrase without ` or ` and ` and `, reduced to letters, digits, brackets and single spaces.
 
     Case is kept. As in the authors' program, where `[x]` marks terms of one UMLS source and is followed by a space.
     """
@@ -295,9 +292,9 @@ def normalise(phrase: str) -> str:
 
 
 def normalise_all(phrases: Iterable[str]) -> list[str]:
-    """Normalised phrases in their order of first appearance, each once, without empty ones.
+    """Distinct non-empty normalised phrases in order of first appearance.
 
-    Left out are also those of `LONGEST` characters or more before they are normalised.
+    Phrases of `LONGEST` or more characters before normalisation are dropped.
     """
     short = (phrase.strip() for phrase in phrases if len(phrase.strip()) < LONGEST)
     return [phrase for phrase in dict.fromkeys(map(normalise, short)) if phrase]

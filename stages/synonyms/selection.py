@@ -1,4 +1,4 @@
-"""Choosing M synonyms for every code: maximum diversity (MDP) or chance (rand), and what the choice is worth."""
+"""Selection of M synonyms for every code, by maximum diversity (MDP) or at random (rand), and its diversity."""
 
 import math
 import random
@@ -15,21 +15,21 @@ from stages.common.runner import progress_bar
 from stages.synonyms import mdp
 
 UNKNOWN = "unknown"  # placeholder for codes without candidates
-SHARE = 0.1  # of the time limit, for one code
-IN_PROCESS = 4.0  # seconds of work, below which starting other processes costs more than it saves
+SHARE = 0.1  # share of the time limit for one code
+IN_PROCESS = 4.0  # seconds of work below which other processes do not pay off
 
-Problems = dict[str, np.ndarray]  # code -> distances (n, n) among its n >= 1 candidates
+Problems = dict[str, np.ndarray]  # code -> distances (n, n) between its n >= 1 candidates
 
 
 def choose(distances: np.ndarray, M: int, time_limit: float = math.inf, solver: str = "search") -> mdp.Solution:
-    """The most diverse M of n >= 1 candidates; indices in ascending order. If n < M, the pool is repeated first."""
+    """The most diverse M of n >= 1 candidates, as ascending indices. If n < M, the pool is repeated first."""
     pool = _repeat(len(distances), M)
     solution = mdp.solve(distances[np.ix_(pool, pool)], M, time_limit, solver)
     return replace(solution, chosen=tuple(sorted(pool[list(solution.chosen)].tolist())))
 
 
 def draw(n: int, M: int, seed: int, code: str) -> tuple[int, ...]:
-    """M of n at random, with replacement only if n < M; the draw of one code knows nothing of the others."""
+    """M of n at random, with replacement only if n < M, independently for each code."""
     chance = random.Random(f"{seed} {code}")
     return tuple(sorted(chance.sample(range(n), M) if n >= M else chance.choices(range(n), k=M)))
 
@@ -37,12 +37,12 @@ def draw(n: int, M: int, seed: int, code: str) -> tuple[int, ...]:
 def choose_all(
     problems: Problems, M: int, time_limit: float, n_workers: int, solver: str = "search"
 ) -> dict[str, mdp.Solution]:
-    """`choose` for every code, in several processes where it is worth it. Their number changes no proven answer.
+    """`choose` for every code, in several processes if that pays off. Their number changes no proven answer.
 
-    time_limit: seconds for all codes, `SHARE` of it for each; what is left then gets no more than a start.
+    time_limit: seconds for all codes, `SHARE` of it for each; codes after that only get a start.
     """
     deadline = time.monotonic() + time_limit
-    order = sorted(problems, key=lambda code: (-len(problems[code]), code))  # the largest first: all end together
+    order = sorted(problems, key=lambda code: (-len(problems[code]), code))  # largest first: all finish together
     tasks = ((code, problems[code], M, SHARE * time_limit, deadline, solver) for code in order)
     bar: dict[str, Any] = {"total": len(order), "desc": "maximum diversity", "unit": "code"}
     if n_workers == 1 or sum(_seconds(len(problems[code]), M, solver) for code in order) < IN_PROCESS:
@@ -55,20 +55,20 @@ def choose_all(
 
 
 def diversity(distances: np.ndarray, chosen: Sequence[int] | np.ndarray) -> float:
-    """Mean pairwise distance among the chosen; 0 for fewer than two."""
+    """Mean pairwise distance of the chosen; 0 for fewer than two."""
     pairs = math.comb(len(chosen), 2)
     return mdp.diversity(distances, tuple(chosen)) / pairs if pairs else 0.0
 
 
 def expected_diversity(distances: np.ndarray, M: int) -> float:
-    """Mean pairwise distance of the draw `rand`, on average over all its outcomes."""
+    """The expected mean pairwise distance of the draw `rand`."""
     n = len(distances)
     pairs = n * (n - 1) if n >= M else n * n
     return float(distances.sum()) / pairs if M > 1 else 0.0
 
 
 def mean_diversity(problems: Problems, chosen: Mapping[str, Sequence[int]], M: int) -> dict[str, float]:
-    """Mean diversity over codes of what was chosen, of a random draw in expectation, and of the first M candidates."""
+    """Mean diversity over codes of the selection, of a random draw (expected), and of the first M candidates."""
     first = {code: _repeat(len(distances), M)[:M] for code, distances in problems.items()}
     return {
         "chosen": _mean(diversity(distances, chosen[code]) for code, distances in problems.items()),
@@ -78,7 +78,7 @@ def mean_diversity(problems: Problems, chosen: Mapping[str, Sequence[int]], M: i
 
 
 def _repeat(n: int, M: int) -> np.ndarray:
-    """The indices 0 ... n-1, once, or as often as it takes to hold at least M."""
+    """The indices 0 ... n-1, repeated until there are at least M."""
     return np.tile(np.arange(n), max(1, math.ceil(M / n)))
 
 
@@ -88,7 +88,7 @@ def _mean(values: Iterable[float]) -> float:
 
 
 def _seconds(n: int, M: int, solver: str) -> float:
-    """About how long `choose` takes for M of n: for deciding how to go about it, no more."""
+    """A rough estimate of the time that `choose` takes for M of n."""
     if solver == "cp_sat":
         return 0.02 * (n / 10) ** 2
     enumerated = math.comb(n * max(1, math.ceil(M / n)), M) <= mdp.ENUMERATED

@@ -48,7 +48,7 @@ def test_find_takes_either_form_and_names_what_it_looked_for(tmp_path: Path, cap
     assert delimited.find(tmp_path, "NOTES") == plain
     zipped = write(tmp_path / "NOTES.csv.gz", HEADER)
     assert delimited.find(tmp_path, "NOTES") == zipped
-    assert "NOTES.csv.gz is read, NOTES.csv is not" in caplog.text
+    assert "reading NOTES.csv.gz, ignoring NOTES.csv" in caplog.text
 
 
 @pytest.mark.parametrize(

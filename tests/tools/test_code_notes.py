@@ -107,7 +107,7 @@ def test_long_notes_are_said_to_be_unlike(pipeline, monkeypatch, caplog):
     [
         (["notes.csv", "--method", "magic"], "--method magic: this model has lazy, cc, pcc, mlp, acc, pacc, emq"),
         (["gone.csv"], "gone.csv does not exist"),
-        (["notes.csv", "--json", "notes.csv"], "is read, and would be lost"),
+        (["notes.csv", "--json", "notes.csv"], "is an input and would be overwritten"),
         (["--part", "test"], "test.safetensors does not exist"),
     ],
 )
@@ -254,7 +254,7 @@ def test_open_codes_that_the_model_cannot_score(pipeline, monkeypatch):
     Path("more.yaml").write_text("X1: w9 w30")
     with pytest.raises(InputError, match=r"set open\.codes or data\.withheld"):
         run("a.txt", "--also", "more.yaml", monkeypatch=monkeypatch)
-    with pytest.raises(InputError, match="is read, and would be lost"):
+    with pytest.raises(InputError, match="is an input and would be overwritten"):
         run("a.txt", "--also", "more.yaml", "--json", "more.yaml", monkeypatch=monkeypatch)
 
 
@@ -330,7 +330,7 @@ def test_no_output_takes_the_place_of_a_note_or_of_the_model(pipeline, monkeypat
     Path("notes/a.txt").write_text("w1")
     exported(monkeypatch)
     for output in ("notes/a.txt", "exported/kit.json", "exported"):
-        with pytest.raises(InputError, match="is read, and would be lost"):
+        with pytest.raises(InputError, match="is an input and would be overwritten"):
             run("notes", "--model", "exported", "--json", output, monkeypatch=monkeypatch)
     assert Path("notes/a.txt").read_text() == "w1"
 
@@ -342,9 +342,9 @@ def test_what_a_folder_has_beside_notes_and_names_that_repeat_are_told(pipeline,
         Path(name).write_text("w1")
     with caplog.at_level(logging.INFO):
         run("one", "two", "--json", "out.json", monkeypatch=monkeypatch)
-    assert "two: 2 files or folders that are no .txt are passed over" in caplog.text
+    assert "two: skipping 2 files or folders that are not .txt" in caplog.text
     assert "one: " not in caplog.text
-    assert "1 notes have the name of another one" in caplog.text
+    assert "1 notes have the same name as another one" in caplog.text
 
 
 @pytest.mark.parametrize("name", ["notes.json", "note.rtf", "page.html", "table.xlsx"])

@@ -14,8 +14,8 @@ def test_files(tmp_path):
     (tmp_path / "link").symlink_to(note)
     check_files([out, tmp_path / "other"], [note])
     for outputs, wrong in (
-        ([note], "would be lost"),
-        ([tmp_path / "link"], "would be lost"),
+        ([note], "would be overwritten"),
+        ([tmp_path / "link"], "would be overwritten"),
         ([out, tmp_path / "x" / ".." / "out"], "two outputs"),
         ([tmp_path], "is a folder"),
         ([Path("/dev/null")], "is a device"),

@@ -1,4 +1,4 @@
-"""Notes through a model: the codes of each, and what made them."""
+"""Code notes with a model, and find the words behind each code."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -29,10 +29,10 @@ CHUNK_BUDGET = 256
 def code_notes(
     notes: Sequence[tuple[str, str]], n_codes: int, folder: Path | None, revision: str | None, also: str | None = None
 ) -> tuple[list[CodedNote], str]:
-    """Notes (name, text) coded by an exported folder's model, a revision's, or what the pipeline made last.
+    """Code notes (name, text) with an exported folder's model, a revision's, or the pipeline's latest.
 
-    `also`: a file of codes and phrases, or `icd10cm`, scored too. Also what the model is, in a sentence. Raises
-    InputError where there is no such model.
+    `also`: a file of codes and phrases, or `icd10cm`, to score too. Also returns a sentence about the model. Raises
+    InputError if there is no such model.
     """
     kit, accelerator = start(folder, revision)
     about = (
@@ -47,7 +47,7 @@ def code_notes(
 
 
 def start(folder: Path | None, revision: str | None) -> tuple[Kit, Accelerator]:
-    """The model of an exported folder, of a revision, or what the pipeline made last, on the device that it runs on."""
+    """The model of an exported folder, of a revision, or the pipeline's latest, on its device."""
     n_threads = torch.get_num_threads()
     compute = params.Compute(device="auto", precision="float32", threads=n_threads, portable=False, launch="python")
     accelerator = devices.start(compute if folder is not None else params.load().compute, "float32")
@@ -60,7 +60,7 @@ def start(folder: Path | None, revision: str | None) -> tuple[Kit, Accelerator]:
 
 
 def clean(kit: Kit, notes: Sequence[tuple[str, str]]) -> list[str]:
-    """The notes' texts, cleaned. Raises InputError for one of which nothing is left."""
+    """The notes' cleaned texts. Raises InputError for a note of which nothing remains."""
     texts = [kit.clean(note) for _, note in notes]
     for (name, _), text in zip(notes, texts, strict=True):
         if not text:
@@ -69,7 +69,7 @@ def clean(kit: Kit, notes: Sequence[tuple[str, str]]) -> list[str]:
 
 
 def open_scorer(kit: Kit, also: str) -> Scorer:
-    """Raises InputError for a model that does not score open codes, and for codes without phrases."""
+    """The scorer of open codes. Raises InputError if the model has none, or codes have no phrases."""
     if kit.open is None or kit.encoder is None or not kit.encoder.is_dir():
         raise InputError(
             "this model does not score codes that training has not seen: set open.codes or data.withheld in "
@@ -84,9 +84,9 @@ def open_scorer(kit: Kit, also: str) -> Scorer:
 def code(
     kit: Kit, notes: Sequence[tuple[str, str]], accelerator: Accelerator, number: int, scorer: Scorer | None = None
 ) -> list[CodedNote]:
-    """Each note with its assigned codes and the most probable others, `number` at least, and what made each.
+    """Each note with its assigned codes, the most probable others (at least `number` in all), and their words.
 
-    With a scorer, open codes are among them.
+    With a scorer, open codes are included.
     """
     texts = clean(kit, notes)
     tokenised = [Words.from_text(text, kit.tokenizer) for text in texts]
@@ -129,7 +129,7 @@ def code(
 def code_open(
     kit: Kit, scorer: Scorer, pairs: Pairs, words: Words, special: SpecialIds, number: int
 ) -> tuple[Coded, ...]:
-    """The open codes of a note that are assigned, and the most probable others, `number` at least."""
+    """A note's assigned open codes and the most probable others, at least `number` in all."""
     assert kit.open is not None
     untrained = pairs.codes >= scorer.n_trained
     columns, probabilities = pairs.codes[untrained], kit.open.mix.probabilities(pairs.features[untrained])
@@ -156,6 +156,6 @@ def code_open(
 
 
 def merge(codes: Sequence[Coded], more: Sequence[Coded], number: int) -> tuple[Coded, ...]:
-    """Both lists, assigned codes first, then the most probable others, `number` at least in all."""
+    """Both lists merged: assigned codes, then the most probable others, at least `number` in all."""
     ranked = sorted([*codes, *more], key=lambda code: (-code.assigned, -code.calibrated))
     return tuple(ranked[: max(number, sum(code.assigned for code in ranked))])

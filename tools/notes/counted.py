@@ -1,6 +1,6 @@
-"""How many of a group of documents carry each code: by a model's quantifiers, with intervals, and what speaks against.
+"""Count the documents with each code in a group by a model's quantifiers, with intervals and warnings.
 
-No text of a note is in what comes out.
+The result contains no text of a note.
 """
 
 from collections.abc import Sequence
@@ -25,13 +25,13 @@ from tools.notes.coding import CHUNK_BUDGET, clean, start
 from tools.notes.kit import Kit
 
 SEED = 888
-ADJUSTING = ("acc", "pacc", "emq")  # that take the group's documents for those of validation at other prevalences
+ADJUSTING = ("acc", "pacc", "emq")  # assume validation's documents at other prevalences
 TEMPLATES = Environment(loader=FileSystemLoader(Path(__file__).parent), autoescape=True)
 
 
 @dataclass(frozen=True)
 class CodeCount:
-    """One code in a group of documents: numbers of documents, and shares of them."""
+    """The counts for one code in a group of documents."""
 
     code: str
     title: str
@@ -39,24 +39,24 @@ class CodeCount:
     number: float  # estimated
     low: int  # of the 95 % interval, ends included
     high: int
-    prevalence: float  # number, as a share of the group
-    assigned: int  # that are assigned the code, one by one
+    prevalence: float  # number as a share of the group
+    assigned: int  # documents that are individually assigned the code
     training: float  # prevalence among the training documents
-    true: int | None = None  # of a part of the corpus
+    true: int | None = None  # known for parts of the corpus
 
 
 @dataclass(frozen=True)
 class Counted:
-    """A group's counts, the largest first; what was counted by, and what speaks against it."""
+    """A group's counts, largest first, with the method and warnings."""
 
     n_documents: int
     method: str
     codes: list[CodeCount]
     warnings: list[str]
-    drift: dict[str, float]  # corrected p by feature
+    drift: dict[str, float]  # corrected p-value by feature
 
     def page(self, about: str) -> str:
-        """An HTML page with a dot, an interval and the training prevalence of each code."""
+        """An HTML page that shows each code's estimate, interval and training prevalence."""
         most = max(
             [*(count.high for count in self.codes), *(count.training * self.n_documents for count in self.codes), 1]
         )
@@ -66,9 +66,9 @@ class Counted:
 def count_notes(
     notes: Sequence[tuple[str, str]], part: str | None, folder: Path | None, revision: str | None, method: str | None
 ) -> tuple[Counted, str]:
-    """Count the codes of notes (name, text), or of a part of the corpus; also what the model is, in a sentence.
+    """Count the codes of notes (name, text) or of a part of the corpus; also returns a sentence about the model.
 
-    Raises InputError where there is no such model, method or part.
+    Raises InputError if there is no such model, method or part.
     """
     kit, accelerator = start(folder, revision)
     about = f"{kit.type} model of {kit.about['format']} {kit.about['subset']}, {len(kit.codes)} codes."
@@ -84,7 +84,7 @@ def count_notes(
 
 
 def predict_notes(kit: Kit, notes: Sequence[tuple[str, str]], accelerator: Accelerator) -> Predicted:
-    """The logits of notes (name, text) and the lengths of their texts."""
+    """The logits of notes (name, text) and their numbers of tokens."""
     tokens, offsets = tokenise(clean(kit, notes), kit.tokenizer)
     special = special_ids(kit.tokenizer)
     documents = Documents([name for name, _ in notes], tokens, offsets, None, kit.model.architecture, special)
@@ -93,7 +93,7 @@ def predict_notes(kit: Kit, notes: Sequence[tuple[str, str]], accelerator: Accel
 
 
 def count(kit: Kit, group: Predicted, method: str | None, true: np.ndarray | None = None) -> Counted:
-    """Count each code in a group of documents by `method`, or by the model's best one; `true` (C,): known numbers."""
+    """Count each code in a group of documents by `method` or the model's best one; `true` (C,): known counts."""
     known, n_documents = kit.counting, len(group.logits)
     probabilities = expit(group.logits)
     estimates = dict(known.estimates(group.logits, np.ones((1, n_documents), dtype=bool)))
@@ -126,7 +126,7 @@ def count(kit: Kit, group: Predicted, method: str | None, true: np.ndarray | Non
 
 
 def warnings(kit: Kit, found: drift.Drift, method: str, n_validation: int) -> list[str]:
-    """What speaks against the counts, a sentence each."""
+    """Reasons to doubt the counts, one sentence each."""
     sentences = [
         f"{name} of these documents is unlike the {n_validation} validation documents' (p {found.features[name]:.1g}, "
         "two-sample test, corrected): figures and intervals may not hold here"

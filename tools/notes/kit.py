@@ -1,6 +1,6 @@
-"""What it takes to code a note: the model, its codes and titles, a threshold, a temperature, and the cleaning rule.
+"""Everything needed to code a note: the model, its codes and titles, a threshold, a temperature, the cleaning rule.
 
-The pipeline has all of it in its outputs; `tools.export` puts it into one folder that stands alone.
+All of it is in the pipeline's outputs; `tools.export` collects it in a self-contained folder.
 """
 
 import hashlib
@@ -30,8 +30,8 @@ from stages.quantification.counting import Counting
 from tools.revisions import open_revision
 
 KIT, CARD = "kit.json", "README.md"
-OPEN, ENCODER = "open", "encoder"  # in an exported folder: what open codes take
-OF_FILES = ("model", "tokenizer", "counting", "open", "encoder")  # of a kit: what kit.json does not hold
+OPEN, ENCODER = "open", "encoder"  # folders for open codes in an exported folder
+OF_FILES = ("model", "tokenizer", "counting", "open", "encoder")  # fields of a kit that are not in kit.json
 NEEDED = (paths.JOINT, paths.CLASSIFICATION, paths.CALIBRATION, paths.PAPER, paths.SELECTIVE, paths.COUNTING)
 CLEANERS: dict[str, Cleaner] = {
     "folded": text.fold_white_space,
@@ -43,15 +43,15 @@ CLEANERS: dict[str, Cleaner] = {
 
 @dataclass(frozen=True)
 class Kit:
-    """A model and what its figures mean.
+    """A model with everything needed to interpret its scores.
 
-    accept, leave: the thresholds of promised precision and recall; by_code: those of codes that have their own.
-    about: what it was trained on, plain values. open: how codes that it was not trained for are scored, by the
-    untouched encoder in the folder `encoder`; None where that was not fitted, or left out.
+    accept, leave: the thresholds of promised precision and recall; by_code: those of codes with their own thresholds.
+    about: the origin of its training data. open: how codes that it was not trained on are scored with the untrained
+    encoder in the folder `encoder`; None if not fitted or left out.
     """
 
     model: CodingModel
-    tokenizer: Any  # of documents
+    tokenizer: Any  # for documents
     codes: list[str]
     titles: dict[str, str]
     kinds: dict[str, str]
@@ -67,11 +67,11 @@ class Kit:
     encoder: Path | None = None
 
     def clean(self, note: str) -> str:
-        """A note as the documents that the model learned from were cleaned."""
+        """A note cleaned like the documents that the model was trained on."""
         return text.document([CLEANERS[self.cleaning](note)], CLEANERS[self.cleaning])
 
     def state(self, code: str, probability: float) -> str:
-        """What becomes of a code at the promised precision and recall: accepted, to review or left out."""
+        """The fate of a code at the promised precision and recall: accepted, to review or left out."""
         accept, leave = self.by_code.get(code, (self.accept, self.leave))
         if accept is not None and probability > accept:
             return "accepted"
@@ -79,7 +79,7 @@ class Kit:
 
     @property
     def longest(self) -> int:
-        """The most tokens of a text that are read."""
+        """The maximum number of tokens of a text that are read."""
         architecture = self.model.architecture
         if architecture.encoder == "LE":
             return architecture.max_positions
@@ -92,18 +92,18 @@ class Kit:
         return ModelType(architecture.encoder, architecture.head == "msam", bool(self.about.get("joint"))).name
 
     def describe(self) -> dict[str, Any]:
-        """All but the model, as it stands in kit.json."""
+        """Everything but the model, as in kit.json."""
         return {entry.name: getattr(self, entry.name) for entry in fields(self) if entry.name not in OF_FILES}
 
 
 def cleaning_of(corpus: dict[str, str]) -> str:
-    """The name of the rule by which a corpus's texts were cleaned."""
+    """The name of the cleaning rule of a corpus."""
     clean = CORPORA[corpus["format"]].subsets[corpus["subset"]].clean
     return next(name for name, cleaner in CLEANERS.items() if cleaner is clean)
 
 
 def from_pipeline(root: Path = Path()) -> Kit:
-    """What the pipeline made last, in the repository at `root`. Raises InputError where it has made no model yet."""
+    """The latest model of the pipeline in the repository at `root`. Raises InputError if there is none yet."""
     folder = root / model_folder(root)
     if not folder.is_dir():
         raise InputError(f"{folder} does not exist: there is no model yet; `dvc repro` trains one")
@@ -134,7 +134,7 @@ def from_pipeline(root: Path = Path()) -> Kit:
 
 
 def _check_one_run(root: Path, folder: Path) -> None:
-    """Raise InputError unless model, codes and figures are of one run, as far as dvc.lock records it."""
+    """Raise InputError unless dvc.lock attributes model, codes and figures to the same run."""
     record = Record.from_folder(root)
     md5s = {path: md5_of((root / path).read_bytes()) for path in NEEDED if (root / path).is_file()}
     folders = {path: md5_of_folder(root / path) for path in (folder, paths.OPEN) if (root / path).is_dir()}
@@ -144,7 +144,7 @@ def _check_one_run(root: Path, folder: Path) -> None:
 
 
 def add_titles(titles: dict[str, list[str]], in_icd10: bool) -> dict[str, str]:
-    """The title of each code: the corpus's first; else, of ICD-10-CM codes, the classification's; else none."""
+    """The title of each code: the corpus's first one, otherwise ICD-10-CM's, otherwise none."""
     if all(titles.values()) or not in_icd10:
         return {code: next(iter(listed), "") for code, listed in titles.items()}
     import simple_icd_10_cm as icd10cm  # reads the whole classification: two seconds
@@ -154,7 +154,7 @@ def add_titles(titles: dict[str, list[str]], in_icd10: bool) -> dict[str, str]:
 
 
 def from_revision(revision: str) -> Kit:
-    """The model of an experiment, or another git revision, from DVC's cache. Raises InputError where it isn't there."""
+    """The model of an experiment or git revision, from DVC's cache. Raises InputError if it is not there."""
     paths.CLASSIFIER.parent.mkdir(exist_ok=True)
     with tempfile.TemporaryDirectory(dir=paths.CLASSIFIER.parent) as temporary:
         root = Path(temporary)
@@ -173,7 +173,7 @@ def from_revision(revision: str) -> Kit:
 
 
 def from_folder(folder: Path) -> Kit:
-    """What `tools.export` wrote into `folder`. Raises InputError where it did not."""
+    """The model that `tools.export` wrote to `folder`. Raises InputError if it did not."""
     if not (folder / KIT).is_file():
         raise InputError(f"{folder} has no {KIT}; it should be a folder that `python -m tools.export` wrote")
     described = outside.parse_json(outside.read_text(folder / KIT), folder / KIT)
@@ -187,7 +187,7 @@ def from_folder(folder: Path) -> Kit:
 
 
 def exported_into(folder: Path) -> set[str]:
-    """The names of what `tools.export` wrote into `folder`; none where it wrote nothing."""
+    """The names of the files that an earlier `tools.export` wrote to `folder`; empty if it wrote none."""
     if not (folder / KIT).is_file():
         return set()
     described = outside.parse_json(outside.read_text(folder / KIT), folder / KIT)
@@ -195,7 +195,7 @@ def exported_into(folder: Path) -> set[str]:
 
 
 def _checksum(described: dict[str, Any]) -> str:
-    """The SHA-256 of what kit.json says."""
+    """The SHA-256 of the content of kit.json."""
     return hashlib.sha256(json.dumps(described, sort_keys=True).encode()).hexdigest()
 
 
@@ -213,7 +213,7 @@ def _assemble(folder: Path, described: dict[str, Any], counting: Path) -> Kit:
 
 
 def write_open(kit: Kit, folder: Path) -> int:
-    """Write what open codes take into a new folder; its size in bytes."""
+    """Write everything for open codes to a new folder; returns its size in bytes."""
     assert kit.open is not None and kit.encoder is not None
     shutil.copytree(kit.encoder, folder / ENCODER)
     kit.open.write(folder)
@@ -221,7 +221,7 @@ def write_open(kit: Kit, folder: Path) -> int:
 
 
 def write_kit(kit: Kit, folder: Path) -> None:
-    """Write what counting takes and kit.json into a folder that has the model, with all files' checksums."""
+    """Add the counting data and kit.json, with all files' checksums, to a folder that has the model."""
     kit.counting.save(folder / paths.COUNTING.name)
     files = {path.name: io.digest(path) for path in sorted(folder.iterdir())}
     described = kit.describe() | {"files": files}

@@ -1,7 +1,7 @@
-"""Coded notes as one page that stands alone: the note on one side, its codes on the other, and what made each code.
+"""Coded notes as a self-contained page: the note on one side, its codes with their words on the other.
 
-Choosing a code lights up its words. The strength is shown by colour (blue, which all eyes tell from white) and by a
-thicker line under the word, so that it can be read without colour; the first code is lit without JavaScript.
+Selecting a code highlights its words. Strength is shown by colour (blue, which everyone can tell from white) and by the
+thickness of an underline, so that colour is not needed; the first code is highlighted without JavaScript.
 """
 
 from collections.abc import Iterator, Sequence
@@ -21,8 +21,8 @@ TEMPLATES = Environment(loader=FileSystemLoader(Path(__file__).parent), autoesca
 class Coded:
     """One code of a note.
 
-    state: accepted, to review or left out. open: training has not seen it, and it is scored by its words. scores (W,):
-    of the note's words, None where none were asked for.
+    state: accepted, to review or left out. open: whether training has not seen the code. scores (W,): of the note's
+    words, None if not requested.
     """
 
     code: str
@@ -39,7 +39,7 @@ class Coded:
 
 @dataclass(frozen=True)
 class CodedNote:
-    """A note with its codes, the most probable first; `spans` (W, 2) are the words' characters in `text`."""
+    """A note with its codes, most probable first; `spans` (W, 2): the words' characters in `text`."""
 
     name: str
     text: str
@@ -50,17 +50,19 @@ class CodedNote:
 
 
 def page(notes: Sequence[CodedNote], about: str) -> str:
-    """The page. Everything that came from a note, a title or a file's name is escaped."""
+    """The page. Everything from notes, titles and file names is escaped."""
     rows = []
     for note in notes:
-        note = replace(note, name=shown(note.name), text=shown(note.text))  # a sign for a sign, so spans still fit
+        note = replace(
+            note, name=shown(note.name), text=shown(note.text)
+        )  # one character for another, so spans still fit
         levels = {i: strength(code.scores) for i, code in enumerate(note.codes) if code.scores is not None}
         rows.append((note, list(_words(note, levels)), next(iter(levels), None)))
     return TEMPLATES.get_template("note_page.html").render(notes=rows, about=about)
 
 
 def _words(note: CodedNote, levels: dict[int, np.ndarray]) -> Iterator[tuple[str, str, dict[int, int]]]:
-    """Each word with what stands before it, and how strong it is for which codes; at the end what comes after all."""
+    """Each word with the text before it and its strength by code; finally the text after the last word."""
     end = 0
     for word, (first, last) in enumerate(note.spans):
         strong = {code: int(by_word[word]) for code, by_word in levels.items() if by_word[word]}
@@ -70,7 +72,7 @@ def _words(note: CodedNote, levels: dict[int, np.ndarray]) -> Iterator[tuple[str
 
 
 def strength(scores: np.ndarray) -> np.ndarray:
-    """The strength of each word (W,), 0 to 4, as a share of the strongest; what is below an eighth of it is 0."""
+    """The strength of each word (W,), 0 to 4, relative to the strongest; 0 below an eighth of it."""
     highest = scores.max(initial=0.0)
     if highest <= 0:
         return np.zeros(len(scores), dtype=int)

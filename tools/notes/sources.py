@@ -1,4 +1,4 @@
-"""Where a person's notes come from, and where what is made of them goes: what tools that read notes share."""
+"""Inputs and outputs shared by the tools that read notes."""
 
 import argparse
 import logging
@@ -18,7 +18,7 @@ TEXT, ID = "text", "id"
 
 
 def add_arguments(parser: argparse.ArgumentParser, notes: str = "+") -> None:
-    """The arguments that every such tool takes; `notes` says how many sources."""
+    """Add the common arguments; `notes` says how many sources."""
     parser.add_argument(
         "notes", nargs=notes, help="text files, folders of .txt, .csv or .jsonl with a column text, or -"
     )
@@ -30,7 +30,7 @@ def add_arguments(parser: argparse.ArgumentParser, notes: str = "+") -> None:
 
 
 def read_all(options: argparse.Namespace, inputs: Sequence[Path] = ()) -> list[tuple[str, str]]:
-    """The name and text of each note, once inputs and outputs were looked at. Raises InputError for a wrong one."""
+    """The name and text of each note, after checking inputs and outputs. Raises InputError for an invalid one."""
     check_sources(options.notes)
     read = [file for source in options.notes for file in (*files_of(Path(source)), Path(source))]
     model = (options.model, *options.model.rglob("*")) if options.model else ()
@@ -38,7 +38,7 @@ def read_all(options: argparse.Namespace, inputs: Sequence[Path] = ()) -> list[t
     check_files(outputs, [*read, *model, *inputs])
     notes = list(read_notes(options.notes))
     if repeated := len(notes) - len({name for name, _ in notes}):
-        log.warning("%d notes have the name of another one", repeated)
+        log.warning("%d notes have the same name as another one", repeated)
     return notes
 
 
@@ -48,7 +48,7 @@ def files_of(folder: Path) -> list[Path]:
 
 
 def read_notes(sources: Sequence[str]) -> Iterator[tuple[str, str]]:
-    """The name and text of each note. Raises InputError for what is no note."""
+    """The name and text of each note. Raises InputError for anything that is not a note."""
     for source in sources:
         path = Path(source)
         if source == "-":
@@ -58,7 +58,7 @@ def read_notes(sources: Sequence[str]) -> Iterator[tuple[str, str]]:
             if not files:
                 raise InputError(f"{path} has no .txt file")
             if others := len(list(path.glob("[!.]*"))) - len(files):
-                log.warning("%s: %d files or folders that are no .txt are passed over", path, others)
+                log.warning("%s: skipping %d files or folders that are not .txt", path, others)
             yield from ((file.name, outside.read_text(file)) for file in files)
         elif path.name.lower().endswith(delimited.KINDS):
             yield from _read_table(path)
@@ -69,7 +69,7 @@ def read_notes(sources: Sequence[str]) -> Iterator[tuple[str, str]]:
 
 
 def check_sources(sources: Sequence[str]) -> None:
-    """Raise InputError for a source that is missing, or of a kind that holds more than one note's text."""
+    """Raise InputError for a source that is missing or of an unsupported kind."""
     for path in (Path(source) for source in sources if source != "-"):
         if not path.exists():
             raise InputError(f"{path} does not exist")

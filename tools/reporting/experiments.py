@@ -1,4 +1,4 @@
-"""Experiments as the report sees them: what was set, what was measured, and which of them belong in one row."""
+"""Experiments for the report: their settings, their figures, and which of them share a row."""
 
 import itertools
 import logging
@@ -22,7 +22,7 @@ SEEDED = ("synonyms.", "encoder.", "train.", "clq.", "quantifier.")
 
 
 def flat(nested: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """A nested mapping as one level with dotted keys; lists stay as they are."""
+    """A nested mapping flattened to dotted keys; lists are kept."""
     items: dict[str, Any] = {}
     for key, value in nested.items():
         if isinstance(value, Mapping):
@@ -51,7 +51,7 @@ class Experiment:
 
     @property
     def corpus(self) -> tuple:
-        """What decides the documents: experiments of different corpora do not compare."""
+        """The parameters that determine the documents; different corpora are not compared."""
         return tuple(sorted((key, str(value)) for key, value in self.params.items() if self._decides_the_corpus(key)))
 
     def _decides_the_corpus(self, key: str) -> bool:
@@ -82,7 +82,7 @@ class Experiment:
         return Path(str(self.params.get("data.raw_dir"))) == paths.DEMO
 
     def decisive(self) -> dict[str, Any]:
-        """The parameters that this experiment's figures depend on, except seeds and the corpus."""
+        """The parameters that this experiment's figures depend on, other than seeds and the corpus."""
         return {
             key: value
             for key, value in effective(self.params).items()
@@ -91,7 +91,7 @@ class Experiment:
 
     @property
     def seeds(self) -> tuple:
-        """The seeds that take effect: runs of one setting that have them in common are one run."""
+        """The seeds that take effect; runs of a setting that share them count as one run."""
         return tuple(sorted((key, value) for key, value in effective(self.params).items() if _is_seed(key)))
 
 
@@ -101,12 +101,12 @@ def _is_seed(key: str) -> bool:
 
 @dataclass(frozen=True)
 class Setting:
-    """Runs that differ only in seeds, each combination of seeds once: one row of a table."""
+    """Runs that differ only in seeds, one per combination of seeds: a row of a table."""
 
     type: str
     criterion: str  # "" without MSAM
     M: int | None  # None without MSAM
-    other: str  # what else is set differently among the experiments: `train.epochs=20, ...`
+    other: str  # other settings that differ between experiments: `train.epochs=20, ...`
     experiments: tuple[Experiment, ...]
 
     @property
@@ -125,7 +125,7 @@ class Setting:
 
 
 def comparable(one: Setting, two: Setting) -> list[tuple[Experiment, Experiment]]:
-    """The runs of both settings that have equal seeds, as far as both have them; else the two that differ in fewest."""
+    """Pairs of runs with equal seeds from both settings; if there are none, the pair that differs in the fewest."""
 
     def differing(pair: tuple[Experiment, Experiment]) -> int:
         first, second = (dict(run.seeds) for run in pair)
@@ -144,9 +144,9 @@ def corpora(experiments: Iterable[Experiment]) -> list[list[Experiment]]:
 
 
 def settings_of(experiments: Iterable[Experiment]) -> list[Setting]:
-    """The rows that experiments of one corpus make: by type, then criterion, then M.
+    """The rows for experiments of one corpus, sorted by type, criterion and M.
 
-    Of runs with equal seeds the last one counts.
+    Among runs with equal seeds the last one counts.
     """
     groups: dict[tuple, list[Experiment]] = {}
     for experiment in experiments:
@@ -179,7 +179,7 @@ def settings_of(experiments: Iterable[Experiment]) -> list[Setting]:
 
 
 def _told_apart(settings: list[Setting]) -> list[Setting]:
-    """The settings with unique labels: a key that only one of two has (of another version of params.yaml) is named."""
+    """The settings with unique labels, naming keys that only one version of params.yaml has."""
     labels = [setting.label for setting in settings]
     decisive = [setting.experiments[0].decisive() for setting in settings]
     apart = []
@@ -200,9 +200,9 @@ def _order(setting: Setting) -> tuple:
 
 
 def main_settings(settings: Iterable[Setting]) -> list[Setting]:
-    """The rows of the main comparison: all types, those with MSAM at the synonyms that most types were run with.
+    """The rows of the main comparison: all types, with the synonym setting that most MSAM types were run with.
 
-    Of synonym settings that equally many types were run with, the one of larger M counts, and MDP before rand.
+    Ties go to the larger M, then to MDP.
     """
     settings = list(settings)
     types: dict[tuple, set[str]] = {}
@@ -221,7 +221,7 @@ def main_settings(settings: Iterable[Setting]) -> list[Setting]:
 
 
 def contrasts(settings: Iterable[Setting]) -> list[tuple[str, Setting, Setting]]:
-    """The paper's questions: (question, with, without), pairs of rows that differ in the one thing asked for.
+    """The paper's questions: (question, with, without), pairs of rows that differ in one respect.
 
     MSAM against a plain head, CLQ against its own classifier, sliding window (LE) against chunks (CE), MDP against
     rand, M against the next smaller M.
@@ -250,7 +250,7 @@ def contrasts(settings: Iterable[Setting]) -> list[tuple[str, Setting, Setting]]
 
 
 def _next_M(settings: list[Setting], one: Setting) -> int | None:
-    """The next larger M among rows that are otherwise the same."""
+    """The next larger M among rows that are otherwise equal."""
     same = (one.type, one.criterion, one.other)
     alike = [other.M or 0 for other in settings if (other.type, other.criterion, other.other) == same]
     return min((M for M in alike if (one.M or 0) < M), default=None)

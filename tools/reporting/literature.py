@@ -1,4 +1,4 @@
-"""What others report on the same corpus, subset, split and convention: the rows of literature/*.yaml."""
+"""Published results on the same corpus, subset, split and convention: the rows of literature/*.yaml."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,7 +15,7 @@ FOLDER = Path("literature")
 
 
 class Block(BaseModel):
-    """Rows of one source: model -> its figures in percent, null where the source has none."""
+    """Rows of one source: model -> figures in percent, null if the source has none."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
@@ -36,14 +36,14 @@ class Block(BaseModel):
         return self
 
     def shares(self) -> Iterator[tuple[str, dict[str, float]]]:
-        """Each model with its figures as the pipeline's own stand, not in percent."""
+        """Each model with its figures in the pipeline's units, not in percent."""
         for model, figures in self.rows.items():
             known = [pair for pair in zip(self.metrics, figures, strict=True) if pair[1] is not None]
             yield model, {metric: figure / METRICS[metric].factor for metric, figure in known}  # type: ignore[operator]
 
 
 def blocks_beside(experiment: Experiment, convention: str) -> list[Block]:
-    """The blocks that compare with an experiment in a convention; synthetic records compare with nothing."""
+    """The blocks comparable with an experiment in a convention; none for synthetic records."""
     if experiment.synthetic:
         return []
     asked: dict[str, Any] = {key: experiment.params.get(f"data.{key}") for key in ("format", "subset", "split")}
@@ -55,7 +55,7 @@ def blocks_beside(experiment: Experiment, convention: str) -> list[Block]:
 
 
 def read_blocks() -> list[Block]:
-    """All blocks of literature/*.yaml. Raises InputError for a file of another form."""
+    """All blocks of literature/*.yaml. Raises InputError for a malformed file."""
     blocks: list[Block] = []
     for path in sorted(FOLDER.glob("*.yaml")):
         try:

@@ -1,4 +1,4 @@
-"""How each metric is shown in tables and plots, and where it stands among the pipeline's figures."""
+"""How each metric is displayed in tables and plots, and its key among the pipeline's figures."""
 
 from dataclasses import dataclass
 
@@ -7,7 +7,7 @@ from stages.evaluation.breakdowns import BANDS, PRESENT
 
 @dataclass(frozen=True)
 class Metric:
-    """Its title, which direction is better, and the factor and digits by which it is shown."""
+    """A metric's title, better direction, and display factor and digits."""
 
     title: str
     better: str  # "higher" | "lower"

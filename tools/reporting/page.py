@@ -1,4 +1,4 @@
-"""The report: for each corpus the paper's tables and the plots, as markdown and as one page that needs nothing else."""
+"""The report: the paper's tables and plots for each corpus, as markdown and as a self-contained page."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -32,7 +32,7 @@ CODE_COLUMNS = {
 
 @dataclass(frozen=True)
 class Part:
-    """A table, if there is one, with the plots that belong to it."""
+    """A table (or None) and its plots."""
 
     table: Table | None
     figures: tuple[Figure, ...]
@@ -40,7 +40,7 @@ class Part:
 
 @dataclass(frozen=True)
 class Section:
-    """What is said of one corpus. `codes`: every code of the model of best micro-F1, `codes_of` its label."""
+    """The part of the report about one corpus. `codes`: figures by code of the model with the best micro-F1."""
 
     title: str
     introduction: str
@@ -62,8 +62,8 @@ def section_of(
     """The section of one corpus from its experiments.
 
     `differences`: tested pairs (question, with, without, metric -> difference); `worse`: label of a setting -> the
-    metrics in which it is worse than the best; `untested`: why there are no tests, if there are none. The table of
-    codes is of the model of best micro-F1, the plot of single groups of the best joint one, if there is one.
+    metrics in which it is worse than the best; `untested`: why there are no tests, if so. The table of codes is of the
+    model with the best micro-F1, and the plot of single groups of the best joint model if there is one.
     """
     settings = settings_of(experiments)
     main = main_settings(settings)
@@ -98,7 +98,7 @@ def section_of(
 
 
 def corpus_sizes(experiment: Experiment) -> str:
-    """The corpus in figures, and the encoder."""
+    """The size of the corpus, and the encoder."""
     numbers = [experiment.metrics.get(f"splits.{part}.documents") for part in PARTS]
     if not all(numbers):
         return ""
@@ -109,7 +109,7 @@ def corpus_sizes(experiment: Experiment) -> str:
 
 
 def findings(differences: Sequence[tuple[str, str, str, Mapping[str, Difference]]]) -> list[str]:
-    """What the tests of micro-F1 found, in sentences: who is better and by how much, then where that may be chance."""
+    """The results of the micro-F1 tests in sentences: significant differences first, then unclear ones."""
     sentences, unclear = [], []
     for _, one, two, tested in differences:
         value, low, high, p = tested["f1_micro"]
@@ -125,7 +125,7 @@ def findings(differences: Sequence[tuple[str, str, str, Mapping[str, Difference]
 
 
 def _part(table: Table, *figures: Figure | None) -> Part | None:
-    """A part without the table or plots in which nothing stands; None if that is all of it."""
+    """A part without an empty table or missing plots; None if nothing remains."""
     shown = tuple(figure for figure in figures if figure is not None)
     return Part(table if table.rows else None, shown) if table.rows or shown else None
 

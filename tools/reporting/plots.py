@@ -1,6 +1,6 @@
-"""The report's plots, one idea each: titled, with units, in colours that colour-blind eyes tell apart.
+"""The report's plots, one idea each, with titles, units and a colour-blind safe palette.
 
-A plot for which there is no data is None. Figures are made without pyplot, so that nothing global changes.
+A plot without data is None. Figures are made without pyplot, so no global state changes.
 """
 
 from collections.abc import Callable, Sequence
@@ -20,7 +20,7 @@ from tools.reporting.experiments import Experiment, Setting
 from tools.reporting.metrics import ATTRIBUTIONS
 from tools.reporting.metrics import QUANTIFIERS as METHODS
 
-# Okabe and Ito's palette, and a grey.
+# Okabe and Ito's palette, with a grey.
 BLUE, VERMILLION, GREEN, PURPLE, ORANGE, SKY = "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9"
 BLACK, GREY = "#000000", "#8A8A8A"
 TYPE_COLOURS = {"CE": BLUE, "CE_MSAM": VERMILLION, "LE": GREEN, "LE_MSAM": PURPLE}
@@ -35,7 +35,7 @@ METHOD_COLOURS = {
     "clq": BLACK,
 }
 STYLE = {
-    "svg.hashsalt": "report",  # equal plots are equal bytes
+    "svg.hashsalt": "report",  # makes equal plots equal bytes
     "font.family": "DejaVu Sans",
     "font.size": 10,
     "axes.titlesize": 11,
@@ -57,7 +57,7 @@ STYLE = {
 
 
 def svg(figure: Figure) -> str:
-    """A figure as SVG text to be put into a page; the same figure is always the same text."""
+    """A figure as deterministic SVG text for embedding in a page."""
     text = StringIO()
     with mpl.rc_context(STYLE):
         figure.savefig(text, format="svg", metadata={"Date": None, "Creator": None})
@@ -66,7 +66,7 @@ def svg(figure: Figure) -> str:
 
 
 def styled(draw: Callable[..., Figure | None]) -> Callable[..., Figure | None]:
-    """Draw in the report's style, whatever the user's own is."""
+    """Draw in the report's style, independent of the user's."""
 
     @wraps(draw)
     def drawn(*arguments, **named) -> Figure | None:
@@ -96,7 +96,7 @@ def f1_intervals(settings: Sequence[Setting]) -> Figure | None:
 
 @styled
 def explanations(settings: Sequence[Setting]) -> Figure | None:
-    """Each attribution's token F1, or where no words are annotated its comprehensiveness, with 95 % intervals."""
+    """Each attribution's token F1, or comprehensiveness without annotated words, with 95 % intervals."""
     prefix, metric, words = "explanation.test.plausibility", "f1", "token F1"
     if not any(setting.values(f"{prefix}.random.{metric}").size for setting in settings):
         prefix, metric, words = "explanation.test.faithfulness", "comprehensiveness", "comprehensiveness"
@@ -119,7 +119,7 @@ def explanations(settings: Sequence[Setting]) -> Figure | None:
 
 
 def _dot(axes: Axes, run: Experiment, key: str, row: float, looks: dict[str, Any]) -> None:
-    """A figure of a run in percent, and its interval as a line behind it; nothing where the run lacks it."""
+    """Draw a run's figure in percent, with its interval as a line, if it has one."""
     if (value := run.metrics.get(key)) is None:
         return
     prefix, _, metric = key.rpartition(".")
@@ -129,12 +129,12 @@ def _dot(axes: Axes, run: Experiment, key: str, row: float, looks: dict[str, Any
 
 
 def _spread(n: int, reach: float) -> np.ndarray:
-    """The places of n dots in a row."""
+    """The offsets of n dots in a row."""
     return np.linspace(-reach, reach, n) if n > 1 else np.zeros(n)
 
 
 def _rows_axis(axes: Axes, labels: Sequence[str]) -> None:
-    """A vertical axis of named rows, the first on top."""
+    """A vertical axis of named rows, from top to bottom."""
     axes.set_yticks(range(len(labels)), labels)
     axes.set_ylim(len(labels) - 0.4, -0.6)
     axes.grid(axis="y", visible=False)
@@ -142,7 +142,7 @@ def _rows_axis(axes: Axes, labels: Sequence[str]) -> None:
 
 @styled
 def f1_against_M(settings: Sequence[Setting]) -> Figure | None:
-    """Micro-F1 against the number of synonyms, a line for each model and criterion."""
+    """Micro-F1 against the number of synonyms, a line per model and criterion."""
     lines: dict[tuple, list[Setting]] = {}
     for setting in settings:
         if setting.M and setting.values("classification.test.f1_micro").size:
@@ -221,7 +221,7 @@ def reliability(settings: Sequence[Setting]) -> Figure | None:
 
 @styled
 def true_and_estimated(points: pd.DataFrame | None, label: str) -> Figure | None:
-    """Estimated against true prevalence of single groups and codes, a panel per quantifier: method, true, estimated."""
+    """Estimated against true prevalence for single groups and codes, a panel per quantifier."""
     if points is None or points.empty:
         return None
     methods = [method for method in METHODS if method in set(points["method"])]
@@ -245,12 +245,12 @@ def true_and_estimated(points: pd.DataFrame | None, label: str) -> Figure | None
 
 
 def colour_of(setting: Setting) -> str:
-    """The colour of a setting's type; a joint model shares that of its classifier."""
+    """The colour of a setting's type; joint models share their classifier's."""
     return TYPE_COLOURS.get(replace(setting.model, joint=False).name, BLACK)
 
 
 def looks_of(setting: Setting) -> dict[str, Any]:
-    """Colour, marker and line of a setting: joint models have diamonds and dashed lines."""
+    """Colour, marker and line style of a setting; joint models have diamonds and dashed lines."""
     joint = setting.model.joint
     return {"color": colour_of(setting), "marker": "D" if joint else "o", "linestyle": "--" if joint else "-"}
 

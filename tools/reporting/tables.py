@@ -1,4 +1,4 @@
-"""The paper's tables: experiments by metrics, best values marked, published rows beside measured ones."""
+"""The paper's tables: experiments by metrics, with the best values marked and published results below."""
 
 import itertools
 import math
@@ -41,20 +41,20 @@ LABELS = ("model", "synonyms", "M", "other settings", "source")
 
 
 class Cell(NamedTuple):
-    """One figure: its mean over seeds, their standard deviation where there are several, and what is marked on it.
+    """A figure: its mean and standard deviation over seeds, if there are several, and its marks.
 
-    `interval`: the 95 % interval of a single run's figure, where one was computed.
+    `interval`: the 95 % interval of a single run's figure, if computed.
     """
 
     value: float
     deviation: float | None = None
-    worse: bool = False  # than the best of its column, by a test
+    worse: bool = False  # than the best in its column, by a test
     interval: tuple[float, float] | None = None
 
 
 @dataclass(frozen=True)
 class Row:
-    """One row: its labels, its cells by metric, and whether it takes part in the search for the best."""
+    """A row: its labels, its cells by metric, and whether it competes for the best value."""
 
     labels: tuple[str, ...]
     cells: Mapping[str, Cell]
@@ -63,7 +63,7 @@ class Row:
 
 @dataclass(frozen=True)
 class Table:
-    """A table of figures, or of words where `metrics` is empty."""
+    """A table of figures, or of words if `metrics` is empty."""
 
     name: str
     title: str
@@ -73,7 +73,7 @@ class Table:
     rows: tuple[Row, ...]
 
     def is_best(self, row: Row, metric: str) -> bool:
-        """Whether a figure, as it is shown, is the best of two or more that compete."""
+        """Whether a figure, as displayed, is the best of two or more that compete."""
         shown = METRICS[metric].format
         figures = [
             float(shown(other.cells[metric].value)) for other in self.rows if other.competes and metric in other.cells
@@ -82,11 +82,11 @@ class Table:
         return row.competes and len(figures) > 1 and float(shown(row.cells[metric].value)) == best(figures)
 
     def titles(self) -> list[str]:
-        """The titles of the metrics, with an arrow to the better end."""
+        """The titles of the metrics, with an arrow in the better direction."""
         return [f"{METRICS[name].title} {'↑' if METRICS[name].better == 'higher' else '↓'}" for name in self.metrics]
 
     def labels_once(self) -> list[tuple[str, ...]]:
-        """The labels row by row; a first one that repeats over most rows stands once."""
+        """The labels of each row, without repeating a first label that most rows share with the previous one."""
         firsts = [row.labels[0] for row in self.rows]
         if len(firsts) < 2 * len(set(firsts)):
             return [row.labels for row in self.rows]
@@ -96,7 +96,7 @@ class Table:
         ]
 
     def legend(self, small: bool = False) -> str:
-        """What the marks mean, as a sentence after the caption. `small`: intervals stand there in small type."""
+        """A sentence that explains the marks. `small`: intervals are shown in small type."""
         cells = [cell for row in self.rows for cell in row.cells.values()]
         marks = []
         if any(self.is_best(row, metric) for row in self.rows for metric in row.cells):
@@ -110,7 +110,7 @@ class Table:
         return f" {marks[0][0].upper()}{'; '.join(marks)[1:]}." if marks else ""
 
     def markdown(self) -> str:
-        """The table in markdown, its columns aligned so that it reads well in a terminal too."""
+        """The table in markdown, with aligned columns for reading in a terminal."""
         rows = [
             [*(label.replace("|", "\\|") for label in labels), *(self._text(row, metric) for metric in self.metrics)]
             for labels, row in zip(self.labels_once(), self.rows, strict=True)
@@ -128,7 +128,7 @@ class Table:
         return (f"**{text}**" if self.is_best(row, metric) else text) + "†" * cell.worse
 
     def csv(self) -> str:
-        """The table as CSV: full figures, each metric with the standard deviation over seeds where there is one."""
+        """The table as CSV: unrounded figures, and standard deviations over seeds if there are any."""
         rows: list[dict[str, object]] = [
             dict(zip(self.labels, row.labels, strict=True))
             | {metric: cell.value for metric, cell in row.cells.items()}
@@ -142,7 +142,7 @@ class Table:
 
 
 def figure_of(setting: Setting, key: str) -> Cell | None:
-    """The figure `key` of a setting; None where no experiment has it."""
+    """The figure `key` of a setting; None if no experiment has it."""
     values = setting.values(key)
     if values.size > 1:
         return Cell(float(values.mean()), float(values.std(ddof=1)))
@@ -151,7 +151,7 @@ def figure_of(setting: Setting, key: str) -> Cell | None:
 
 
 def figure_of_one(experiment: Experiment, key: str) -> Cell | None:
-    """The figure `key` of one experiment, with its interval where there is one; None where the experiment lacks it."""
+    """The figure `key` of one experiment with its interval, if any; None if the experiment lacks it."""
     if (value := experiment.metrics.get(key)) is None:
         return None
     prefix, _, metric = key.rpartition(".")
@@ -160,12 +160,12 @@ def figure_of_one(experiment: Experiment, key: str) -> Cell | None:
 
 
 def figures_of(setting: Setting, keys: Mapping[str, str]) -> dict[str, Cell]:
-    """The figures of a setting: metric -> key among the experiments' metrics; those that are missing are left out."""
+    """The available figures of a setting; `keys`: metric -> key among the experiments' metrics."""
     return {metric: cell for metric, key in keys.items() if (cell := figure_of(setting, key)) is not None}
 
 
 def figure_of_rows(rows: pd.DataFrame) -> Cell | None:
-    """The micro-F1 of the same row of one or several experiments' plot data; None where there is no row."""
+    """The micro-F1 of the same row in one or several experiments' plot data; None without rows."""
     values = rows["f1_micro"].astype(float)
     if len(values) > 1:
         return Cell(values.mean(), values.std(ddof=1))
@@ -175,7 +175,7 @@ def figure_of_rows(rows: pd.DataFrame) -> Cell | None:
 
 
 def main_table(settings: Sequence[Setting], worse: Mapping[str, set[str]] | None = None) -> Table:
-    """Types by metrics on test; below them the baselines, and what others report on this subset.
+    """Types by metrics on test, followed by baselines and published results on this subset.
 
     `worse`: label of a setting -> the metrics in which a test found it worse than the best.
     """
@@ -235,7 +235,7 @@ def official_table(settings: Sequence[Setting]) -> Table:
 
 
 def selective_table(settings: Sequence[Setting]) -> Table:
-    """What may go without a person, at a promised precision and recall."""
+    """Codes accepted without review at a promised precision and recall."""
     return _table(
         "selective",
         "Codes accepted without a person",
@@ -249,7 +249,7 @@ def selective_table(settings: Sequence[Setting]) -> Table:
 
 
 def open_table(settings: Sequence[Setting]) -> Table:
-    """Codes that training has not seen, scored by their words (METHOD.md, section 15)."""
+    """Codes that training has not seen, scored by their phrases (METHOD.md, section 15)."""
     return _by_variant(
         "open",
         "Codes by their words",
@@ -266,7 +266,7 @@ def open_table(settings: Sequence[Setting]) -> Table:
 
 
 def band_table(settings: Sequence[Setting]) -> Table:
-    """Micro-F1 by how often a code occurs in training, with what others report."""
+    """Micro-F1 by training frequency of codes, with published results."""
 
     def figures(setting: Setting) -> dict[str, Cell]:
         tables = [run.plots["bands"].query("kind == 'all'") for run in setting.experiments if "bands" in run.plots]
@@ -279,7 +279,7 @@ def band_table(settings: Sequence[Setting]) -> Table:
 
 
 def ablation_table(settings: Sequence[Setting]) -> Table:
-    """What M and the selection criterion do: every synonym setting of the MSAM models."""
+    """The effect of M and the selection criterion: every synonym setting of the MSAM models."""
     shown = {metric: MAIN[metric] for metric in ("f1_micro", "f1_macro", "f1_macro_mullenbach", "mece")}
     shown["diversity"] = "synonyms.mean_diversity.chosen"
     return _table(
@@ -293,7 +293,7 @@ def ablation_table(settings: Sequence[Setting]) -> Table:
 
 
 def length_table(settings: Sequence[Setting]) -> Table:
-    """Micro-F1 of the documents by their length, in words: a row per model and quarter."""
+    """Micro-F1 by document length: a row per model and quartile of the number of words."""
     rows = []
     for setting in main_settings(settings):
         quarters = setting.experiments[0].plots.get("lengths")
@@ -354,7 +354,7 @@ def quantification_table(settings: Sequence[Setting]) -> Table:
 
 
 def explanation_table(settings: Sequence[Setting]) -> Table:
-    """How well each attribution agrees with human annotation, and whether the model needs what it names."""
+    """Each attribution's agreement with human annotation, and its faithfulness."""
     rows = []
     for setting in main_settings(settings):
         for method, title in ATTRIBUTIONS.items():
@@ -384,7 +384,7 @@ def explanation_table(settings: Sequence[Setting]) -> Table:
 
 
 def _explained(experiment: Experiment) -> str:
-    """How many documents stand behind the figures, in a sentence."""
+    """A sentence about the number of documents."""
     numbers = [experiment.metrics.get(f"explanation.test.{kind}_documents") for kind in ("annotated", "masked")]
     where = (
         " charts of MIMIC-III, texts of another corpus,"
@@ -395,7 +395,7 @@ def _explained(experiment: Experiment) -> str:
 
 
 def _traps(experiment: Experiment) -> str:
-    """How many codes are assigned that a document names without having them, in a sentence."""
+    """A sentence about codes that are assigned although the document only mentions them."""
     named, assigned = (experiment.metrics.get(f"explanation.test.traps.{name}") for name in ("named", "assigned"))
     if not named:
         return ""
@@ -415,7 +415,7 @@ class Difference(NamedTuple):
 
 
 def difference_table(contrasts: Sequence[tuple[str, str, str, Mapping[str, Difference]]]) -> Table:
-    """Differences in words, a row per pair: (question, with, without, metric -> difference)."""
+    """Tested differences in words, a row per pair: (question, with, without, metric -> difference)."""
     metrics = list(dict.fromkeys(metric for *_, differences in contrasts for metric in differences))
     rows = [
         Row((question, one, two, *(_in_words(metric, differences[metric]) for metric in metrics)), {})
@@ -454,7 +454,7 @@ def _compared(
     settings: Sequence[Setting],
     baselines: Sequence[Row] = (),
 ) -> Table:
-    """The main rows in one convention, and below them the baselines and what others report in it."""
+    """The main rows in one convention, followed by baselines and published results."""
     rows = [Row((*_labels(setting), "measured"), figures(setting)) for setting in main_settings(settings)]
     if not any(row.cells for row in rows):
         return _table(name, title, caption, LABELS, [])
@@ -482,7 +482,7 @@ def _by_variant(
     key: str,
     settings: Sequence[Setting],
 ) -> Table:
-    """A row for each main setting and variant of its figures, which `key` names by variant and metric."""
+    """A row per main setting and variant; `key` formats a variant and a metric to a figure's key."""
     rows = [
         Row((setting.label, shown), figures_of(setting, {metric: key.format(variant, metric) for metric in metrics}))
         for setting in main_settings(settings)
@@ -492,7 +492,7 @@ def _by_variant(
 
 
 def _table(name: str, title: str, caption: str, labels: tuple[str, ...], rows: Iterable[Row]) -> Table:
-    """A table without the measured rows, metrics and label columns in which nothing stands, or only "measured"."""
+    """A table without empty measured rows, metrics and label columns (or ones that only say "measured")."""
     rows = [row for row in rows if row.cells or not row.competes]
     metrics = tuple(metric for metric in METRICS if any(metric in row.cells for row in rows))
     kept = [i for i in range(len(labels)) if any(row.labels[i] not in ("", "measured") for row in rows)]
