@@ -31,7 +31,7 @@ def main() -> None:
     settings = params.load()
     if not settings.baselines.enabled:
         io.write_json(paths.BASELINES, {"test": {}})
-        log.info("baselines.enabled is false: nothing done")
+        log.info("baselines.enabled is false: nothing to do")
         return
     limit(1)
     codes = io.read_json(paths.LABEL_CODES)

@@ -104,7 +104,7 @@ def check_inputs(settings: params.Params, raw_dir: str) -> None:
         if Path(start_from).resolve() == paths.CLASSIFIER.resolve():
             raise InputError(f"train.start_from: {start_from} is what the training itself writes; copy it elsewhere")
         if not (Path(start_from) / paths.PROVENANCE).is_file():
-            raise InputError(f"train.start_from: {start_from} has no provenance.json: it is no trained classifier")
+            raise InputError(f"train.start_from: {start_from} has no provenance.json: it is not a trained classifier")
         workspace.check_input("train.start_from", start_from, "the folder of a classifier")
     launcher = shlex.split(settings.compute.launch)[0]
     if shutil.which(launcher) is None:
@@ -115,7 +115,7 @@ def encoder_fingerprint(encoder: params.Encoder) -> dict[str, str]:
     """A fingerprint of a local encoder; empty for the built-in one and the hub's, which parameters fully define."""
     if (folder := folder_of(encoder.source)) is None:
         return {}
-    log.info("encoder.source is a folder: taking the fingerprint of its files")
+    log.info("encoder.source is a folder: hashing its files")
     return {"sha256": io.digest(folder)}
 
 

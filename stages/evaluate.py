@@ -91,7 +91,7 @@ def load_part(part: str, folder: Path, n_columns: int) -> Predictions:
     if not logits.shape == targets.shape == (len(patients), n_columns):
         raise InputError(
             f"{path}: logits of shape {logits.shape} do not fit the targets of shape {targets.shape}, "
-            f"{len(patients)} documents and {n_columns} codes of {paths.LABELS}; `dvc repro` makes them fit"
+            f"{len(patients)} documents and {n_columns} codes of {paths.LABELS}; `dvc repro` makes them consistent"
         )
     return Predictions(targets, logits, patients)
 

@@ -178,7 +178,7 @@ def main() -> None:
     settings = params.load()
     if not settings.explain.documents:
         io.write_json(paths.EXPLANATIONS, {"test": {}})
-        log.info("explain.documents is 0: nothing done")
+        log.info("explain.documents is 0: nothing to do")
         return
     accelerator = devices.start(settings.compute, "float32")
     folder = model_folder()

@@ -126,7 +126,7 @@ def describe(parts: dict[str, list[Document]], counts: dict[str, int], subset: S
     metrics: dict[str, Any] = {"codes": n_codes, "counts": counts}
     if n_in_two := n_subjects_in_two_parts(parts):
         metrics["subjects_in_two_parts"] = n_in_two
-        log.warning("%d subjects have documents in more than one part, so test is not of new patients alone", n_in_two)
+        log.warning("%d subjects have documents in more than one part, so not all test patients are new", n_in_two)
     if subset.most_frequent:
         metrics["most_frequent"] = sorted(whole)
     metrics |= {part: statistics.describe(documents, whole) for part, documents in parts.items()}

@@ -50,7 +50,7 @@ def distances(candidates: dict[str, list[str]], embeddings: np.ndarray) -> selec
     if len(embeddings) != stops[-1]:
         raise InputError(f"{paths.EMBEDDINGS} has {len(embeddings)} rows for {stops[-1]} candidates; run `dvc repro`")
     if not np.isfinite(embeddings).all():
-        raise InputError(f"{paths.EMBEDDINGS} holds numbers that are not finite; look at the encoder")
+        raise InputError(f"{paths.EMBEDDINGS} holds numbers that are not finite; check the encoder")
     rows = dict(zip(sorted(candidates), np.split(embeddings, stops[:-1]), strict=True))
     return {code: mdp.cosine_distances(rows[code]) for code in rows if len(rows[code])}
 
@@ -58,7 +58,7 @@ def distances(candidates: dict[str, list[str]], embeddings: np.ndarray) -> selec
 def report(solutions: dict[str, mdp.Solution]) -> None:
     """Log how many solutions are proven, and which are not."""
     unproven = sorted(code for code, solution in solutions.items() if not solution.proven)
-    log.info("%d of %d answers are proven optimal", len(solutions) - len(unproven), len(solutions))
+    log.info("%d of %d solutions are proven optimal", len(solutions) - len(unproven), len(solutions))
     if unproven:
         shown = ", ".join(unproven[:20]) + (", ..." if len(unproven) > 20 else "")
         log.warning("not proven within synonyms.time_limit: %s", shown)

@@ -45,7 +45,7 @@ def parse_arguments() -> argparse.Namespace:
         prog="python -m tools.count_codes", description="How often each code occurs in a group of notes."
     )
     sources.add_arguments(parser, notes="*")
-    parser.add_argument("--part", choices=SCORED, help="count a part of the pipeline's corpus in place of notes")
+    parser.add_argument("--part", choices=SCORED, help="count a part of the pipeline's corpus instead of notes")
     parser.add_argument("--method", help="cc, pcc, mlp, clq, acc, pacc or emq (default: the best on validation)")
     options = parser.parse_args()
     if bool(options.notes) == bool(options.part):

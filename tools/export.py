@@ -91,7 +91,7 @@ def main() -> None:
     protected = kit.about.get("protected", True)
     if protected and not options.stays_where_the_data_may_be:
         raise InputError(
-            f"this model learned from {kit.about['format']}, whose data use agreement covers its weights; if the "
+            f"this model was trained on {kit.about['format']}, whose data use agreement covers its weights; if the "
             "folder stays where the data may be, say so by --stays-where-the-data-may-be"
         )
     measured = io.read_json(paths.CLASSIFICATION)["test"]["intervals"]

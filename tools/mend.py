@@ -33,7 +33,7 @@ def main() -> None:
     if busy := running():
         raise InputError(f"DVC is running here (process {', '.join(map(str, busy))}); wait for it, or end it, first")
     n_mended = sum([mend_rwlock(), *map(mend_lock, paths.LOCKS), mend_head()])
-    log.info("mended: %d; now `dvc repro` goes on", n_mended) if n_mended else log.info("nothing is broken")
+    log.info("repaired: %d; now run `dvc repro`", n_mended) if n_mended else log.info("nothing to repair")
 
 
 def running() -> list[int]:
@@ -75,7 +75,7 @@ def mend_lock(path: Path) -> bool:
     except (yaml.YAMLError, UnicodeDecodeError, Invalid):
         put_aside(path)
     subprocess.run(["git", "checkout", "--", str(path)], check=True, capture_output=True)
-    log.info("%s is again as it was committed", path)
+    log.info("%s is restored as committed", path)
     return True
 
 
@@ -88,7 +88,7 @@ def mend_head() -> bool:
     branch = (git("rev-parse", "--abbrev-ref", "@{-1}") or "").strip()
     at_branch = begun is not None and git("rev-parse", "--verify", "--quiet", f"refs/heads/{branch}") == begun
     if not at_branch or (head != begun and not subject.startswith(DVC_COMMIT)):
-        log.warning("git's HEAD is on no branch, and not by an experiment that was killed; `git switch -` goes back")
+        log.warning("git's HEAD is detached, but not by a killed experiment; `git switch -` returns to the branch")
         return False
     subprocess.run(["git", "symbolic-ref", "HEAD", f"refs/heads/{branch}"], check=True)
     subprocess.run(["git", "reset", "--quiet"], check=True)
@@ -99,7 +99,7 @@ def mend_head() -> bool:
 def put_aside(path: Path) -> bool:
     aside = path.with_name(f"{path.name}.broken")
     path.replace(aside)
-    log.info("%s was cut; its bytes are in %s", path, aside)
+    log.info("%s was truncated; its content is now in %s", path, aside)
     return True
 
 

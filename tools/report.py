@@ -92,7 +92,7 @@ def read_experiment(revision: str) -> Experiment | None:
         return None
     record = Record.read(lambda path: read(files, path), f"revision {revision}")
     if (doubt := record.doubt(NEEDED, md5_of(measured))) is not None:
-        log.warning("%s: its figures are of another run than it records: %s", revision, doubt)
+        log.warning("%s: its figures are not from the recorded run: %s", revision, doubt)
         return None
     contents: dict[Path, bytes] = {}
     for path in (*METRIC_FILES, *(paths.PLOTS / f"{name}.csv" for name in PLOTS)):

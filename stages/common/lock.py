@@ -36,7 +36,9 @@ class Record:
             try:
                 stages |= (yaml.safe_load(read(path) or b"") or {}).get("stages") or {}
             except (yaml.YAMLError, UnicodeDecodeError, AttributeError, TypeError, RecursionError):
-                raise InputError(f"{path} of {where} is no lock file of DVC; `python -m tools.mend` mends it") from None
+                raise InputError(
+                    f"{path} of {where} is not a DVC lock file; `python -m tools.mend` repairs it"
+                ) from None
         return cls(stages)
 
     def settings(self) -> dict[str, Any]:

@@ -22,7 +22,7 @@ LFS = b"version https://git-lfs"
 def decode(content: bytes, where: Path | str) -> str:
     """UTF-8 text without a byte order mark. Raises InputError for another encoding or binary content."""
     if b"\0" in content:
-        raise InputError(f"{where} is no text")
+        raise InputError(f"{where} is not text")
     try:
         return content.decode("utf-8-sig")
     except UnicodeDecodeError:

@@ -86,7 +86,7 @@ class Evidence:
             raise InputError(f"{path}: {error}") from None
         except (InputError, ValueError, KeyError, TypeError, AttributeError):
             raise InputError(
-                f"{path} has not MDACE's form: notes, each with note_id and annotations of begin, end, code and "
+                f"{path} is not in MDACE's format: notes, each with note_id and annotations of begin, end, code and "
                 "code_system"
             ) from None
 

@@ -130,7 +130,7 @@ def _what_is_wrong(text: str, form: Form) -> str:
     shown = f"{text!r} is" if QUOTABLE.fullmatch(text) else f"a text of {len(text)} characters is"
     why = f"{shown} no {form.name} code ({form.looks})"
     if NUMBER.fullmatch(text):
-        why += "; it went through a column of numbers, but codes are text, in which zeros count: export it as text"
+        why += "; it was stored as a number, but codes are text, and zeros matter: export it as text"
     return why
 
 

@@ -409,7 +409,7 @@ def _warn_of_lost_zeros(kinds: dict[str, Kind], release: Release, revision: Revi
         if short := sorted(code for code in own if icd.too_short(code, kind, revision)):
             said = f"{name}: {len(short)} codes are shorter than any real one: {', '.join(short[:10])}"
             if release.version is not None:
-                raise InputError(f"{said}; they were numbers once, but codes are text, in which zeros count")
+                raise InputError(f"{said}; they were stored as numbers, but codes are text, and zeros matter")
             log.warning("%s", said)
         if revision == 9 and len(own) >= SOME_CODES and not any(code.startswith("0") for code in own):
             log.warning(
@@ -446,7 +446,7 @@ def read_titles(
                 if code:
                     titles[kind, code] = list(dict.fromkeys(name for name in names if not icd.is_missing(name)))
         if n_strange:
-            log.warning("%s: %d titles are of what is no code, and are left out", path.name, n_strange)
+            log.warning("%s: %d titles of invalid codes are left out", path.name, n_strange)
     return titles
 
 

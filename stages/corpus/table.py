@@ -41,10 +41,10 @@ def load(folder: Path, min_documents: int) -> tuple[Corpus, dict[str, str] | Non
         n_read += 1
         document_id, subject_id = (read_id(path, number, row, name) for name in ("document_id", "subject_id"))
         if document_id in seen:
-            raise InputError(f"{path}, record {number}: the document_id {delimited.quoted(document_id)} is there twice")
+            raise InputError(f"{path}, record {number}: the document_id {delimited.quoted(document_id)} occurs twice")
         seen.add(document_id)
         if not isinstance(row["text"], str) or not row["text"].strip():
-            raise InputError(f"{path}, record {number}: the text is missing, or no text")
+            raise InputError(f"{path}, record {number}: the text is missing or not text")
         codes = read_codes(path, number, row["codes"])
         if row.get(PART) not in (None, ""):
             if row[PART] not in PARTS:
@@ -62,7 +62,7 @@ def load(folder: Path, min_documents: int) -> tuple[Corpus, dict[str, str] | Non
     occurrences = Counter(code for document in documents for code in document.codes)
     dotted = {icd.compact(code) for code in occurrences if "." in code}
     if twice := [code for code in sorted(occurrences) if "." not in code and code in dotted]:
-        log.warning("%d codes are there with a dot and without, and count as two: %s", len(twice), ", ".join(twice[:5]))
+        log.warning("%d codes occur with and without their dot, as two codes: %s", len(twice), ", ".join(twice[:5]))
     kept = {code for code, count in occurrences.items() if count >= min_documents}
     cut = (document._replace(codes=[code for code in document.codes if code in kept]) for document in documents)
     coded = [document for document in cut if document.codes]
@@ -90,7 +90,7 @@ def rows(path: Path) -> Iterator[dict[str, Any]]:
         try:
             table = pq.read_table(path)
         except (OSError, pa.ArrowInvalid):
-            raise InputError(f"{path} is no parquet file, or damaged") from None
+            raise InputError(f"{path} is not a parquet file, or damaged") from None
         _check_columns(path, set(table.column_names))
         yield from table.to_pylist()
     elif path.suffix.lower() in outside.JSON_LINES:

@@ -87,7 +87,7 @@ def load_pretrained(
         raise InputError(f"{where}: its tokenizer has {counts}; they do not belong together")
     follow_tokenizer_json(home, tokenizer, where, texts)
     if folder is None and revision is None:
-        log.warning("encoder.revision is not set; taken is the newest commit of %s, %s", source, place["revision"])
+        log.warning("encoder.revision is not set; using the newest commit of %s, %s", source, place["revision"])
     return encoder.eval(), tokenizer
 
 
@@ -108,7 +108,7 @@ def _as_roberta(config: PreTrainedConfig, where: str) -> PreTrainedConfig:
     windows = config.attention_window if isinstance(config.attention_window, list) else [config.attention_window]
     if len(set(windows)) > 1:
         raise InputError(
-            f"{where}: its layers have windows of {', '.join(map(str, windows))}; one window is built here"
+            f"{where}: its layers have windows of {', '.join(map(str, windows))}; only one window is supported"
         )
     common = {key: value for key, value in config.to_dict().items() if key in RobertaConfig().to_dict()}
     for key in ("model_type", "architectures", "transformers_version"):
@@ -123,7 +123,7 @@ def _check_config(config: PreTrainedConfig, where: str) -> Family:
     if getattr(config, "quantization_config", None) is not None:
         raise InputError(f"{where}: its weights are quantised; take the model in full precision")
     if (kind := getattr(config, "position_embedding_type", "absolute")) != "absolute":
-        raise InputError(f"{where}: its position_embedding_type is {kind}; only absolute positions are built here")
+        raise InputError(f"{where}: its position_embedding_type is {kind}; only absolute positions are supported")
     return family
 
 

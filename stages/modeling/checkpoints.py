@@ -85,7 +85,7 @@ class CheckpointFolder:
         self.folder.parent.mkdir(parents=True, exist_ok=True)
         lock = _lock_of(self.folder).open("ab")
         if not _locked(lock):
-            log.info("another process trains this very run; waiting until it ends")
+            log.info("another process is training this run; waiting for it")
             fcntl.flock(lock, fcntl.LOCK_EX)
         self.held = lock
         marker = self.folder / FINISHED
@@ -94,7 +94,7 @@ class CheckpointFolder:
             if not recorded.stages or recorded.has(stage, marker.read_text(encoding="utf-8")):
                 shutil.rmtree(self.folder)
             else:
-                log.info("this run had ended, but what it wrote was lost: it is taken from its last checkpoint")
+                log.info("this run had finished, but its outputs were lost: restoring them from its last checkpoint")
                 marker.unlink()
 
     def save(self, step: int, checkpoint: Checkpoint) -> None:
@@ -133,7 +133,7 @@ class CheckpointFolder:
                     n_unfinished += 1
         if n_unfinished:
             where = self.folder.parent
-            log.info("%s keeps the checkpoints of %d other runs that did not end", where, n_unfinished)
+            log.info("%s has checkpoints of %d other, unfinished runs", where, n_unfinished)
 
     def finish(self, output: Path) -> None:
         """Mark the run as finished, with `output` written but not yet recorded by DVC.

@@ -109,4 +109,4 @@ def name_memory(chunk_budget: int) -> Iterator[None]:
         yield
     except torch.cuda.OutOfMemoryError:
         wrong = f"the GPU's memory is too small for train.chunk_budget {chunk_budget}"
-        raise InputError(f"{wrong}; lower it: without dropout, the same is learned but for rounding") from None
+        raise InputError(f"{wrong}; lower it; without dropout this only changes rounding") from None

@@ -270,7 +270,7 @@ class Training:
         ids = ", ".join(str(self.train.ids[index]) for index in steps[at])
         raise InputError(
             f"the loss is not a finite number in epoch {self.progress.epoch + 1}, step {at + 1} (documents {ids}); "
-            "lower the learning rate or clip_norm in params.yaml, or look at these documents"
+            "lower the learning rate or clip_norm in params.yaml, or check these documents"
         )
 
     def _validate(self) -> None:

@@ -97,7 +97,7 @@ def load_weights(model: CodingModel, folder: Path) -> None:
         name: tensor.shape for name, tensor in model.state_dict().items()
     }:
         raise InputError(
-            f"train.start_from: the classifier in {folder} has another architecture; set model.type to its"
+            f"train.start_from: the classifier in {folder} has another architecture; set model.type to match it"
         )
     model.load_state_dict(weights)
     log.info("starting from the classifier in %s", folder)

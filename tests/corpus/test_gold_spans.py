@@ -138,11 +138,11 @@ def test_mdaces_lists_deal_and_bar_the_clean_subset(tmp_path, caplog, monkeypatc
 @pytest.mark.parametrize(
     ("annotations", "said"),
     [
-        ([annotation(begin=5, end=5)], "has not MDACE's form"),
-        ([annotation(begin=-1)], "has not MDACE's form"),
-        ([annotation(end="x")], "has not MDACE's form"),
-        ([{"begin": 1, "end": 2}], "has not MDACE's form"),
-        (["401.9"], "has not MDACE's form"),
+        ([annotation(begin=5, end=5)], "is not in MDACE's format"),
+        ([annotation(begin=-1)], "is not in MDACE's format"),
+        ([annotation(end="x")], "is not in MDACE's format"),
+        ([{"begin": 1, "end": 2}], "is not in MDACE's format"),
+        (["401.9"], "is not in MDACE's format"),
         ([annotation(code="pneumonia")], "no ICD-9-CM diagnosis"),
         ([annotation(code="389.0")], None),
     ],
@@ -160,5 +160,5 @@ def test_a_folder_without_files_and_a_file_that_is_cut(tmp_path):
     with pytest.raises(InputError, match=r"has no file <admission>-ICD-9\.json"):
         Evidence.of(tmp_path, SUBSETS["full"])
     (tmp_path / "5-ICD-9.json").write_text('{"hadm_id": 5, "notes": [')
-    with pytest.raises(InputError, match="has not MDACE's form"):
+    with pytest.raises(InputError, match="is not in MDACE's format"):
         list(Evidence.of(tmp_path, SUBSETS["full"]).spans(5))

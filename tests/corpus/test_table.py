@@ -45,7 +45,7 @@ def test_every_form_gives_the_same(tmp_path: Path, form: str):
 
 def test_a_code_in_two_spellings_is_warned_of(tmp_path: Path, caplog):
     table.load(write(tmp_path, "jsonl", [ROWS[0] | {"codes": ["J189", "I10"]}, *ROWS[1:]]), 1)
-    assert "1 codes are there with a dot and without, and count as two: J189" in caplog.text
+    assert "1 codes occur with and without their dot, as two codes: J189" in caplog.text
 
 
 @pytest.mark.parametrize("form", ["parquet", "jsonl", "csv"])
@@ -58,7 +58,7 @@ def test_without_parts(tmp_path: Path, form: str):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"document_id": "d1"}, "the document_id d1 is there twice"),
+        ({"document_id": "d1"}, "the document_id d1 occurs twice"),
         ({"document_id": ""}, "record 1: the document_id is missing"),
         ({"subject_id": "zyxmarker was seen"}, "record 1: the subject_id is no id"),
         ({"text": " "}, "record 1: the text is missing"),
@@ -79,7 +79,7 @@ def test_bad_rows(tmp_path: Path, change: dict, message: str):
         ("own.jsonl", '{"document_id": "zyxmarker', "line 1: should be an object with"),
         ("own.jsonl", "[1]", "line 1: should be an object"),
         ("own.jsonl", '{"document_id": "1"}', "lacks subject_id, text, codes"),
-        ("own.parquet", "no parquet", "is no parquet file"),
+        ("own.parquet", "no parquet", "is not a parquet file"),
         ("own.csv", "a,b\n1,2\n", "has no column document_id"),
         ("own.txt", "x", "should have one table"),
     ],

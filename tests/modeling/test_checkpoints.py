@@ -106,7 +106,7 @@ def test_other_runs_are_counted_and_ended_ones_removed(tmp_path, caplog):
         assert not ended.folder.exists()
         (tmp_path / "runs" / "other").mkdir()
         folder.tidy()
-    assert "keeps the checkpoints of 1 other runs that did not end" in caplog.text
+    assert "has checkpoints of 1 other, unfinished runs" in caplog.text
 
 
 def test_a_run_that_is_being_trained_is_left_alone(tmp_path, caplog):

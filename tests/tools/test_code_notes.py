@@ -171,7 +171,7 @@ def test_a_cut_text_says_how_much_was_read(pipeline, monkeypatch, capsys):
         ("a.txt", b"", "a.txt is empty"),
         ("a.txt", b" \n ", "a.txt is empty"),
         ("a.txt", b"zyxmarker \xff", "is not UTF-8 text"),
-        ("a.txt", b"zyxmarker\0", "is no text"),
+        ("a.txt", b"zyxmarker\0", "is not text"),
         ("a.csv", b"zyxmarker was seen,b\n1,2\n", "has no column text"),
         ("a.jsonl", b'{"text": 3, "id": "zyxmarker"}\n', "line 1: should be an object with the key text"),
         ("a.jsonl", b"{zyxmarker", "line 1: should be an object"),
@@ -192,7 +192,7 @@ def test_no_model_and_a_model_of_other_codes(pipeline, monkeypatch):
     path = paths.CLASSIFIER / "provenance.json"
     known = io.read_json(path)
     io.write_json(path, known | {"titles": {code: known["titles"][code] for code in CODES[:2]}})
-    with pytest.raises(InputError, match="scores 3 codes, but 2 are listed"):
+    with pytest.raises(InputError, match="scores 3 codes, but lists 2"):
         run("a.txt", monkeypatch=monkeypatch)
     paths.CLASSIFIER.rename("elsewhere")
     with pytest.raises(InputError, match="there is no model yet; `dvc repro` trains one"):
@@ -350,7 +350,7 @@ def test_what_a_folder_has_beside_notes_and_names_that_repeat_are_told(pipeline,
 @pytest.mark.parametrize("name", ["notes.json", "note.rtf", "page.html", "table.xlsx"])
 def test_other_kinds_of_files_are_refused_by_name(pipeline, monkeypatch, name):
     Path(name).write_text("{}")
-    with pytest.raises(InputError, match=f"{name} is of a kind that is not read"):
+    with pytest.raises(InputError, match=f"{name} is of an unsupported kind"):
         run(name, monkeypatch=monkeypatch)
 
 

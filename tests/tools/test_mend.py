@@ -32,7 +32,7 @@ def test_what_is_whole_is_left_alone(repository: Path, caplog: pytest.LogCapture
     mend.RWLOCK.write_text("{}")
     with caplog.at_level(logging.INFO):
         mend.main()
-    assert caplog.messages == ["nothing is broken"]
+    assert caplog.messages == ["nothing to repair"]
 
 
 @pytest.mark.parametrize("content", ["", '{"a', "\0\0"])

@@ -64,7 +64,7 @@ def clean(kit: Kit, notes: Sequence[tuple[str, str]]) -> list[str]:
     texts = [kit.clean(note) for _, note in notes]
     for (name, _), text in zip(notes, texts, strict=True):
         if not text:
-            raise InputError(f"{outside.shown(name)} is empty, or has nothing that the model's cleaning leaves")
+            raise InputError(f"{outside.shown(name)} is empty, or nothing remains after the model's cleaning")
     return texts
 
 
@@ -76,7 +76,7 @@ def open_scorer(kit: Kit, also: str) -> Scorer:
             "params.yaml, then `dvc repro`; an exported folder has it unless it was left out"
         )
     if not isinstance(kit.model.head, MsamHead):
-        raise InputError(f"a {kit.type} model does not score codes that training has not seen: it takes an MSAM head")
+        raise InputError(f"a {kit.type} model does not score codes that training has not seen: it needs an MSAM head")
     pool = open_pool(also, kit.codes, ())
     return scorer_of(kit.model, kit.open.trained, pool, kit.open.counts, kit.open.choice, kit.encoder)
 

@@ -79,7 +79,7 @@ def count_notes(
         io.read_csr(paths.targets(part)),
     )
     if not predicted.logits.shape == targets.shape == (targets.shape[0], len(kit.codes)):
-        raise InputError(f"the predictions of {part} are not of this model's codes; `dvc repro` makes them fit")
+        raise InputError(f"the predictions of {part} are not of this model's codes; `dvc repro` makes them consistent")
     return count(kit, predicted, method, np.asarray(targets.sum(axis=0)).ravel()), about
 
 

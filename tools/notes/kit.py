@@ -140,7 +140,7 @@ def _check_one_run(root: Path, folder: Path) -> None:
     folders = {path: md5_of_folder(root / path) for path in (folder, paths.OPEN) if (root / path).is_dir()}
     for path, md5 in (md5s | folders).items():
         if doubt := record.doubt(path, md5):
-            raise InputError(f"model, codes and metrics are not of one run: {doubt}; `dvc repro` makes them fit")
+            raise InputError(f"model, codes and metrics are not of one run: {doubt}; `dvc repro` makes them consistent")
 
 
 def add_titles(titles: dict[str, list[str]], in_icd10: bool) -> dict[str, str]:
@@ -204,10 +204,10 @@ def _assemble(folder: Path, described: dict[str, Any], counting: Path) -> Kit:
     n_scored = model.head.n_codes
     if n_scored != len(described["codes"]):
         raise InputError(
-            f"{folder} scores {n_scored} codes, but {len(described['codes'])} are listed; `dvc repro` makes them fit"
+            f"{folder} scores {n_scored} codes, but lists {len(described['codes'])}; `dvc repro` makes them consistent"
         )
     if not 0 <= described["threshold"] <= 1 or not 0 < described["temperature"] < math.inf:
-        raise InputError(f"{folder}: threshold or temperature is no number that can be used; `dvc repro evaluate`")
+        raise InputError(f"{folder}: unusable threshold or temperature; `dvc repro evaluate`")
     tokenizer = load_tokenizer(folder, model.architecture.lowercase_documents)
     return Kit(model, tokenizer, **described, counting=Counting.load(counting))
 

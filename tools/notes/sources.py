@@ -74,7 +74,7 @@ def check_sources(sources: Sequence[str]) -> None:
         if not path.exists():
             raise InputError(f"{path} does not exist")
         if path.is_file() and not path.name.lower().endswith(KINDS) and "." in path.name.strip("."):
-            raise InputError(f"{path} is of a kind that is not read; it should be one of {', '.join(KINDS)}")
+            raise InputError(f"{path} is of an unsupported kind; it should be one of {', '.join(KINDS)}")
 
 
 def _read_table(path: Path) -> Iterator[tuple[str, str]]:
