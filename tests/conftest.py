@@ -159,11 +159,11 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
 
 @pytest.fixture
 def base(project: Project) -> Iterator[Project]:
-    """The project in the state of its cold run, which comes back afterwards without a run, from DVC's run cache."""
+    """The project in the state of its cold run, which afterwards comes back from DVC's run cache."""
     lock = (project.root / "dvc.lock").read_bytes()
     yield project
     project.configure()
-    assert project.repro() == set()
+    assert project.repro() <= {"evaluate"}  # the one stage that `persist` keeps out of the run cache
     assert (project.root / "dvc.lock").read_bytes() == lock
 
 

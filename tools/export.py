@@ -60,10 +60,10 @@ Use: `python -m tools.code_notes --model THIS_FOLDER note.txt`, in the repositor
 def promise(kit: Kit) -> str:
     """What is promised for codes accepted without review, and on which data."""
     if all(accept is None for accept in (kit.accept, *(accept for accept, _ in kit.by_code.values()))):
-        return "No code may go without a person: validation has too few documents to promise a precision."
+        return "No code can be accepted without review: validation has too few documents to promise a precision."
     found = io.read_json(paths.SELECTIVE)["test"]
     return (
-        f"Accepted without a person at a promised precision of {found['promised_precision']:g}, by thresholds chosen "
+        f"Accepted without review at a promised precision of {found['promised_precision']:g}, by thresholds chosen "
         f"on validation patients of the same corpus ({len(kit.by_code)} codes have their own); on test "
         f"{100 * found['accepted']:.1f} % of the true codes, at precision {found['precision']:.3f}. On other texts "
         "nothing is promised."

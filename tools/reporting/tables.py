@@ -238,7 +238,7 @@ def selective_table(settings: Sequence[Setting]) -> Table:
     """Codes accepted without review at a promised precision and recall."""
     return _table(
         "selective",
-        "Codes accepted without a person",
+        "Codes accepted without review",
         "On the test documents, in percent. Promised are a precision of the codes that are accepted, and a recall of "
         "those accepted or shown to a person; both thresholds are chosen on validation patients, so that a promise is "
         "broken with the probability named as risk at most. Accepted: the share of all true codes. 0: too few "
