@@ -23,9 +23,9 @@ from stages.demo.generator import (
     PATIENTS_A_BLOCK,
     Note,
     flush,
-    in_order,
     mimic_writer,
-    undotted,
+    place_notes,
+    remove_dot,
     write_titles,
 )
 from stages.demo.notes import Lexicon, addendum, discharge_summary
@@ -160,7 +160,7 @@ def write_load(folder: Path, load: Load, seed: int, phrases: dict[str, dict]) ->
                 for name, tail in tails.items():
                     known = [code for code in stay.codes + stay.outside if is_procedure(code) == (name[0] == "P")]
                     writer.write_codes(name, stay.patient.subject_id, stay.hadm_id, known + tail.draw(chance))
-                block += in_order(rng, load_notes(chance, stay, load, lexicon, stock))
+                block += place_notes(rng, load_notes(chance, stay, load, lexicon, stock))
             progress.update(len(stays))
             if number % PATIENTS_A_BLOCK == 0:
                 flush(writer, block)
@@ -217,7 +217,7 @@ def write_load_of_mimic4(folder: Path, n_admissions: int, seed: int, phrases: di
         for (revision, kind), tail in tails.items():
             for rank, code in enumerate(tail.codes):
                 title = " ".join(stock.words[rank % 1_000 : rank % 1_000 + 5])
-                tables.write(f"hosp/d_icd_{kind}", undotted(code), revision, title)
+                tables.write(f"hosp/d_icd_{kind}", remove_dot(code), revision, title)
         progress = progress_bar(total=n_admissions, desc="writing admissions", unit="admission")
         for stays, chance in admissions(n_admissions, seed):
             for stay in stays:
@@ -269,7 +269,7 @@ class Mimic4Tables:
         """Append an admission's rows of one code table."""
         day = (stay.discharged,) if kind == "procedures" else ()
         for place, code in enumerate(codes, 1):
-            spelled = "" if rng.random() < UNCODED_ROW else undotted(code)
+            spelled = "" if rng.random() < UNCODED_ROW else remove_dot(code)
             self.write(f"hosp/{kind}_icd", stay.patient.subject_id, stay.hadm_id, place, *day, spelled, revision)
 
     def write_note(self, rng: random.Random, stay: Admission, text: str) -> None:

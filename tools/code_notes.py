@@ -30,7 +30,7 @@ SHOWN = ("code", "title", "kind", "probability", "calibrated", "assigned", "stat
 
 
 def table(note: CodedNote) -> str:
-    lines = [outside.shown(note.name)]
+    lines = [outside.printable(note.name)]
     if note.n_read < note.n_tokens:
         lines.append(f"  the text is cut: the first {note.n_read} of {note.n_tokens} tokens were read")
     for code in note.codes:
@@ -39,7 +39,7 @@ def table(note: CodedNote) -> str:
         kind = "open" if code.open else code.kind
         lines.append(f"  {code.code:<9} {assigned}  {code.state:<9}  {figures}  {kind:<9}  {code.title}")
         if code.assigned:
-            lines += [f"            ... {outside.shown(snippet)} ..." for snippet in code.snippets]
+            lines += [f"            ... {outside.printable(snippet)} ..." for snippet in code.snippets]
     return "\n".join(lines) + "\n"
 
 

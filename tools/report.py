@@ -106,16 +106,16 @@ def read_experiment(revision: str) -> Experiment | None:
     except UnicodeDecodeError:
         raise InputError(f"{paths.PARAMS} of revision {revision} is not UTF-8 text") from None
     joint = paths.JOINT_MODEL / "joint.json"
-    trained = _parsed(read(files, joint) or b"{}", joint, revision)
+    trained = _parse(read(files, joint) or b"{}", joint, revision)
     settings.setdefault("compute", {})["processes"] = trained.get("processes", 1)
-    parsed = {path: _parsed(content, path, revision) for path, content in contents.items()}
+    parsed = {path: _parse(content, path, revision) for path, content in contents.items()}
     metrics, plots = (
         {path.stem: value for path, value in parsed.items() if path.suffix == kind} for kind in (".json", ".csv")
     )
     return Experiment(revision, flat(settings), flat(metrics), plots)
 
 
-def _parsed(content: bytes, path: Path, revision: str) -> Any:
+def _parse(content: bytes, path: Path, revision: str) -> Any:
     """The content of a file of metrics (an object) or plot data (a table). Raises InputError if it is damaged."""
     try:
         if path.suffix == ".csv":
@@ -192,14 +192,14 @@ class Tests:
 
     def pairs(self, pairs: Sequence[tuple[Setting, Setting]]) -> list[dict[str, Difference]]:
         """The tested differences of pairs, with p-values corrected for the number of pairs."""
-        compared = [self.compared(comparable(one, two)) for one, two in pairs]
+        compared = [self.compare_runs(comparable(one, two)) for one, two in pairs]
         corrected = {metric: uncertainty.holm([found[metric]["p"] for found in compared]) for metric in TESTED}
         return [
             {metric: _difference(found[metric], corrected[metric][i]) for metric in TESTED}
             for i, found in enumerate(compared)
         ]
 
-    def compared(self, runs: Sequence[tuple[Experiment, Experiment]]) -> dict[str, dict]:
+    def compare_runs(self, runs: Sequence[tuple[Experiment, Experiment]]) -> dict[str, dict]:
         """The comparison of two settings by their runs with equal seeds, computed once."""
         one, two = runs[0]
         if (one.name, two.name) not in self.known:

@@ -50,7 +50,7 @@ def lines(text: str) -> Iterator[tuple[int, str]]:
 def parse_json(text: str, where: Path | str) -> Any:
     """A JSON value with lone surrogates replaced. Duplicate keys, NaN and Infinity raise InputError too."""
     try:
-        return _repaired(json.loads(text, object_pairs_hook=_unique, parse_float=_finite, parse_constant=_finite))
+        return _repair(json.loads(text, object_pairs_hook=_unique, parse_float=_finite, parse_constant=_finite))
     except RecursionError:
         raise InputError(f"{where} is nested too deep") from None
     except json.JSONDecodeError as error:
@@ -95,7 +95,7 @@ def without_surrogates(text: str) -> str:
     return text if text.isascii() else text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
 
 
-def shown(text: str) -> str:
+def printable(text: str) -> str:
     """`text` made safe for a terminal or a page: control and bidirectional characters become U+FFFD."""
     return "".join("\N{REPLACEMENT CHARACTER}" if _steers(character) else character for character in text)
 
@@ -120,16 +120,16 @@ class _UniqueKeys(yaml.SafeLoader):
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    mapping = {without_surrogates(key): _repaired(value) for key, value in pairs}
+    mapping = {without_surrogates(key): _repair(value) for key, value in pairs}
     if len(mapping) != len(pairs):
         raise _Refused("has a key twice")
     return mapping
 
 
-def _repaired(value: Any) -> Any:
+def _repair(value: Any) -> Any:
     if isinstance(value, str):
         return without_surrogates(value)
-    return [_repaired(item) for item in value] if isinstance(value, list) else value
+    return [_repair(item) for item in value] if isinstance(value, list) else value
 
 
 def _finite(number: str) -> float:

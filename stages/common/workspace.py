@@ -40,7 +40,7 @@ def remedy(path: Path, strangers: list[Path]) -> str:
     """The command that makes `path` visible in every workspace."""
     if Path("..") in (path, *path.parents):
         return f"give the absolute path, {path.resolve()}"
-    wanted = [strangers[0]] if path.is_dir() and tracked(path) else [path]
+    wanted = [strangers[0]] if path.is_dir() and is_tracked(path) else [path]
     lines = " && ".join(f"dvc add {one} && git add {one}.dvc" for one in wanted)
     return f"type `{lines}`, or move them elsewhere and give the absolute path"
 
@@ -64,7 +64,7 @@ def untracked(path: Path) -> list[Path]:
     count: DVC ignores them.
     """
     listed = git("ls-files", "--others", "-z", "--", str(path))
-    if listed is None or not tracked(paths.PARAMS):
+    if listed is None or not is_tracked(paths.PARAMS):
         return []
     known = [*outputs(), *dvc_added()]
     files = (Path(name) for name in listed.split("\0") if name)
@@ -77,7 +77,7 @@ def untracked(path: Path) -> list[Path]:
     )
 
 
-def tracked(path: Path) -> bool:
+def is_tracked(path: Path) -> bool:
     """Whether git tracks anything at or below `path`."""
     return bool(git("ls-files", "--", str(path)))
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from stages.common import outside
 from stages.common.io import InputError
 from stages.corpus import icd, text
-from stages.corpus.delimited import is_id, quoted
+from stages.corpus.delimited import is_id, quote_id
 from stages.corpus.document import SCORED, Code, Corpus, Document, Kind, Subset
 from stages.corpus.icd import NotACode
 
@@ -38,12 +38,12 @@ def load(folder: Path, subset: Subset, min_documents: int) -> tuple[Corpus, dict
         if strangers := codes.keys() - case_texts.keys():
             raise InputError(
                 f"{folder / name}: {len(strangers)} of the coded documents have no text in text_files_en, the first "
-                f"is {quoted(min(strangers))}; {SOURCE}"
+                f"is {quote_id(min(strangers))}; {SOURCE}"
             )
         for document_id in sorted(codes):
             if (other := part_of.setdefault(document_id, part)) != part:
                 where = f"in two parts, {FOLDERS[other]} and {name}"
-                raise InputError(f"{folder}: the case {quoted(document_id)} is {where}; it should be in one")
+                raise InputError(f"{folder}: the case {quote_id(document_id)} is {where}; it should be in one")
             documents.append(Document(document_id, document_id, case_texts[document_id], sorted(codes[document_id])))
 
     occurrences = Counter(code for item in documents if part_of[item.document_id] == "train" for code in item.codes)

@@ -220,6 +220,6 @@ def is_id(value: str) -> bool:
     return ID.fullmatch(value) is not None
 
 
-def quoted(value: str) -> str:
+def quote_id(value: str) -> str:
     """`value` if it is a short number with at most two letters before it; anything else might be text or a date."""
     return value if SHORT_ID.fullmatch(value) else "(not quoted, for it may be a text)"

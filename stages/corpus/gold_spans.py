@@ -64,7 +64,7 @@ class Evidence:
                 "data.evidence_dir: MDACE cannot score a model of data.subset clean: 42 of its 61 test admissions are "
                 "training admissions there; take full or top50"
             )
-        part_of = {admission: part for part in PARTS for admission in _listed(lists[part][0], part)}
+        part_of = {admission: part for part in PARTS for admission in _read_list(lists[part][0], part)}
         return cls(files, part_of, subset.revision)
 
     def spans(self, admission: int) -> Iterator[RawSpan]:
@@ -91,7 +91,7 @@ class Evidence:
             ) from None
 
 
-def _listed(path: Path, part: str) -> list[int]:
+def _read_list(path: Path, part: str) -> list[int]:
     """The admissions in one of MDACE's header-less lists, with a warning if the list is not MDACE's own.
 
     Raises InputError for a malformed file.
@@ -108,7 +108,7 @@ def _listed(path: Path, part: str) -> list[int]:
     return admissions
 
 
-def carried(
+def map_spans(
     spans: Iterable[RawSpan], notes: Sequence[tuple[str, str]], clean: text.Cleaner, document_id: str, counts: Counter
 ) -> Iterator[Span]:
     """The spans' positions in the document that is built from the raw notes (id and text, in order).

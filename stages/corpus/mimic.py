@@ -15,7 +15,7 @@ from stages.common.io import InputError
 from stages.common.runner import progress_bar
 from stages.corpus import delimited, icd, text
 from stages.corpus.document import Code, Corpus, Document, Kind, Revision, Span, Subset
-from stages.corpus.gold_spans import Evidence, carried
+from stages.corpus.gold_spans import Evidence, map_spans
 from stages.corpus.icd import NotACode
 
 log = logging.getLogger(__name__)
@@ -131,7 +131,7 @@ def load(
     documents = []
     admission_of: dict[str, str] = {}
     evidence: list[Span] = []
-    told: Counter[str] = Counter()
+    span_counts: Counter[str] = Counter()
     n_uncoded = 0
     for admission in admissions:
         own = [code for code in codes[admission] if code in kept]
@@ -143,8 +143,8 @@ def load(
             if document_id != str(admission.admission):
                 admission_of[document_id] = str(admission.admission)
             if (number := admission.admission) in raw:
-                evidence += carried(annotated.spans(number), raw.pop(number), subset.clean, document_id, told)
-    counts |= told
+                evidence += map_spans(annotated.spans(number), raw.pop(number), subset.clean, document_id, span_counts)
+    counts |= span_counts
     counts["documents_without_kept_code"] = n_uncoded
     _warn_of_absent(kept, documents)
     if subset.codes_file is not None:
@@ -174,22 +174,22 @@ def add_charts(corpus: Corpus, folder: Path, subset: Subset, release: Release) -
     subject_of = {one.admission: one.subject for one in notes}
     charts: list[Document] = []
     evidence: list[Span] = []
-    told: Counter[str] = Counter()
+    span_counts: Counter[str] = Counter()
     for number, own in raw.items():
         if not own:
-            told["charts_without_summary"] += 1
+            span_counts["charts_without_summary"] += 1
             continue
         document_id = chart_id(number)
         spans = [
             span if release.dots else span._replace(code=icd.compact(span.code)) for span in annotated.spans(number)
         ]
-        evidence += carried(spans, own, subset.clean, document_id, told)
+        evidence += map_spans(spans, own, subset.clean, document_id, span_counts)
         joined = text.document([subset.clean(note) for _, note in own], subset.clean)
         codes = sorted({span.code for span in spans if not span.trap})
         charts.append(Document(document_id, chart_id(subject_of[number]), joined, codes))
     listed = annotated.part_of or dict.fromkeys(raw, "test")
     part_of = {chart_id(number): part for number, part in listed.items()}
-    counts = corpus.counts | {"charts": len(charts)} | told
+    counts = corpus.counts | {"charts": len(charts)} | span_counts
     return replace(corpus, charts=charts, evidence=evidence, evidence_part_of=part_of, counts=counts)
 
 

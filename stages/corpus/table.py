@@ -41,7 +41,7 @@ def load(folder: Path, min_documents: int) -> tuple[Corpus, dict[str, str] | Non
         n_read += 1
         document_id, subject_id = (read_id(path, number, row, name) for name in ("document_id", "subject_id"))
         if document_id in seen:
-            raise InputError(f"{path}, record {number}: the document_id {delimited.quoted(document_id)} occurs twice")
+            raise InputError(f"{path}, record {number}: the document_id {delimited.quote_id(document_id)} occurs twice")
         seen.add(document_id)
         if not isinstance(row["text"], str) or not row["text"].strip():
             raise InputError(f"{path}, record {number}: the text is missing or not text")

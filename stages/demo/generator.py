@@ -104,20 +104,20 @@ class MimicWriter:
         self._append(
             "NOTEEVENTS",
             f"{self._next('NOTEEVENTS')},{note.subject_id},{_number(note.hadm_id)},{note.day},{charted},{stored},"
-            f'"{note.category}","{note.description}",{_number(note.cgid)},{quoted("1") if note.is_error else ""},'
-            f"{quoted(note.text)}",
+            f'"{note.category}","{note.description}",{_number(note.cgid)},{quote("1") if note.is_error else ""},'
+            f"{quote(note.text)}",
         )
         return self.rows["NOTEEVENTS"]
 
     def write_codes(self, name: str, subject_id: int, hadm_id: int, codes: Iterable[str | None]) -> None:
         """Append rows of DIAGNOSES_ICD or PROCEDURES_ICD in order; None leaves code and sequence number empty."""
         for place, code in enumerate(codes, 1):
-            ending = f'{place},"{undotted(code)}"' if code else ","
+            ending = f'{place},"{remove_dot(code)}"' if code else ","
             self._append(name, f"{self._next(name)},{subject_id},{hadm_id},{ending}")
 
     def write_title(self, name: str, code: str, short_title: str, long_title: str) -> None:
         """Append a row of D_ICD_DIAGNOSES or D_ICD_PROCEDURES."""
-        self._append(name, f'{self._next(name)},"{undotted(code)}",{quoted(short_title)},{quoted(long_title)}')
+        self._append(name, f'{self._next(name)},"{remove_dot(code)}",{quote(short_title)},{quote(long_title)}')
 
 
 @contextmanager
@@ -136,11 +136,11 @@ def _number(value: int | None) -> str:
     return "" if value is None else str(value)
 
 
-def quoted(text: str) -> str:
+def quote(text: str) -> str:
     return '"' + text.replace('"', '""') + '"'
 
 
-def undotted(code: str) -> str:
+def remove_dot(code: str) -> str:
     """A code as MIMIC stores it: without its dot."""
     return code.replace(".", "")
 
@@ -156,7 +156,7 @@ def write_corpus(folder: Path, count: int, seed: int, phrases: dict[str, dict]) 
         for number, (stays, rng) in enumerate(admissions(count, seed), 1):
             for stay in stays:
                 write_code_rows(writer, rng, stay)
-                block += in_order(shuffle, admission_notes(rng, stay, lexicon))
+                block += place_notes(shuffle, admission_notes(rng, stay, lexicon))
             if number % PATIENTS_A_BLOCK == 0:
                 write_evidence(partial / EVIDENCE, flush(writer, block))
         write_evidence(partial / EVIDENCE, flush(writer, block))
@@ -216,7 +216,7 @@ def admission_notes(rng: random.Random, stay: Admission, lexicon: Lexicon) -> li
     return notes
 
 
-def in_order(rng: random.Random, notes: list[Note]) -> list[tuple[float, Note]]:
+def place_notes(rng: random.Random, notes: list[Note]) -> list[tuple[float, Note]]:
     """Give each note a position in the block; a report usually comes before its addenda."""
     places = [rng.random() for _ in notes]
     summaries = sum(note.category == SUMMARY for note in notes)
@@ -240,10 +240,10 @@ def write_evidence(folder: Path, notes: Iterable[tuple[int, Note]]) -> None:
     of_admission: dict[int, list[dict[str, object]]] = {}
     for row_id, note in notes:
         if note.marks and note.hadm_id is not None:
-            told: dict[bool, list[dict[str, object]]] = {True: [], False: []}
+            spans: dict[bool, list[dict[str, object]]] = {True: [], False: []}
             for mark in sorted(note.marks, key=lambda mark: mark.begin):
                 procedure = is_procedure(mark.phrase.code)
-                told[mark.phrase.asserted].append(
+                spans[mark.phrase.asserted].append(
                     {
                         "begin": mark.begin,
                         "end": mark.end,
@@ -252,7 +252,7 @@ def write_evidence(folder: Path, notes: Iterable[tuple[int, Note]]) -> None:
                         "type": "Human",
                     }
                 )
-            entry = {"note_id": row_id, "category": note.category, "annotations": told[True], "traps": told[False]}
+            entry = {"note_id": row_id, "category": note.category, "annotations": spans[True], "traps": spans[False]}
             of_admission.setdefault(note.hadm_id, []).append(entry)
     for hadm_id, entries in of_admission.items():
         io.write_json(folder / f"{hadm_id}-ICD-9.json", {"hadm_id": hadm_id, "notes": entries})

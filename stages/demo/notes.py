@@ -63,7 +63,7 @@ class Lexicon:
 
     def __init__(self, entries: dict[str, dict]):
         """`entries`: code -> synonyms, mentions, medications, each with the most common wording first."""
-        self.wordings = {code: self._weighted(entry) for code, entry in entries.items()}
+        self.wordings = {code: self._weigh(entry) for code, entry in entries.items()}
         prevalence = expected_prevalence()
         self.codes = sorted(entries)
         # Frequent conditions are also denied more often, slightly less than proportionally.
@@ -71,7 +71,7 @@ class Lexicon:
         self.related = {code: {other for row in RELATED if code in row for other in row} for code in self.codes}
 
     @staticmethod
-    def _weighted(entry: dict) -> tuple[list[tuple[str, str]], list[float]]:
+    def _weigh(entry: dict) -> tuple[list[tuple[str, str]], list[float]]:
         """All (source, wording) pairs of a code and their cumulative weights, which decrease with rank."""
         pool = [("synonyms", wording) for wording in entry["synonyms"]]
         others = [(source, wording) for source in ("mentions", "medications") for wording in entry.get(source, [])]
@@ -135,7 +135,7 @@ class Marked(NamedTuple):
     marks: tuple[Mark, ...] = ()
 
 
-def joined(texts: Iterable[Marked], between: str) -> Marked:
+def join(texts: Iterable[Marked], between: str) -> Marked:
     """The concatenated texts with shifted marks."""
     parts: list[str] = []
     marks: list[Mark] = []
@@ -161,7 +161,7 @@ class Draft:
         he, his, man = ("she", "her", "woman") if admission.patient.female else ("he", "his", "man")
         self.words = {"he": he, "He": he.capitalize(), "his": his, "His": his.capitalize(), "man": man}
 
-    def filled(self, template: str, phrases: Sequence[Phrase] = (), trap: Phrase | None = None) -> Marked:
+    def fill(self, template: str, phrases: Sequence[Phrase] = (), trap: Phrase | None = None) -> Marked:
         """A sentence from its template with its phrases, enumerated, and a trap."""
         if "{" not in template:
             return Marked(template)
@@ -175,14 +175,14 @@ class Draft:
             year=year - self.rng.randint(1, 15),
             **self.words,
         )
-        row = joined((Marked(one.wording, (Mark(0, len(one.wording), one),)) for one in phrases), " or ")
+        row = join((Marked(one.wording, (Mark(0, len(one.wording), one),)) for one in phrases), " or ")
         put = {PHRASES: row, CAPITALISED: row._replace(text=row.text[:1].upper() + row.text[1:])}
         if trap is not None:
             put[DENIED] = Marked(trap.wording, (Mark(0, len(trap.wording), trap),))
-        return joined((put.get(part, Marked(part)) for part in STAND_INS.split(sentence)), "")
+        return join((put.get(part, Marked(part)) for part in STAND_INS.split(sentence)), "")
 
     def say(self, section: str, template: str, phrases: Sequence[Phrase] = (), trap: Phrase | None = None) -> None:
-        self.sections.setdefault(section, []).append(self.filled(template, phrases, trap))
+        self.sections.setdefault(section, []).append(self.fill(template, phrases, trap))
 
     def place(self, places: Mapping[str, float]) -> str:
         return self.rng.choices(list(places), list(places.values()))[0]
@@ -199,7 +199,7 @@ def discharge_summary(rng: random.Random, admission: Admission, lexicon: Lexicon
     for section, (fewest, most) in WORDING["filler_counts"].items():
         for template in rng.sample(WORDING["filler"][section], rng.randint(fewest, most)):
             draft.say(section, template)
-    return laid_out(draft)
+    return lay_out(draft)
 
 
 def write_phrases(draft: Draft, phrases: list[Phrase]) -> None:
@@ -224,7 +224,7 @@ def write_phrases(draft: Draft, phrases: list[Phrase]) -> None:
         draft.say(section, rng.choice(WORDING["traps"][kind][section]), together)
 
 
-def laid_out(draft: Draft) -> Marked:
+def lay_out(draft: Draft) -> Marked:
     """The text of a summary: MIMIC's headings, with each section's sentences in random order."""
     rng, admission = draft.rng, draft.admission
     admitted, discharged = date(admission.admitted), date(admission.discharged)
@@ -241,21 +241,21 @@ def laid_out(draft: Draft) -> Marked:
         sentences = draft.sections.get(name, [])
         rng.shuffle(sentences)
         if name == "history":
-            sentences.insert(0, draft.filled(f"{admission.age} year old {{man}} admitted on [**{{day}}**]."))
+            sentences.insert(0, draft.fill(f"{admission.age} year old {{man}} admitted on [**{{day}}**]."))
         if name == "procedures" and not sentences:
             lines.append(Marked(f"\n{heading}\nNone"))
         elif sentences:
             lines.append(Marked(f"\n{heading}"))
             if form == "text":
-                paragraph = joined(sentences, " ")
-                lines.append(paragraph._replace(text="\n".join(wrapped(paragraph.text))))
+                paragraph = join(sentences, " ")
+                lines.append(paragraph._replace(text="\n".join(wrap(paragraph.text))))
             elif form == "list":
-                lines += [joined((Marked(f"{at}. "), one), "") for at, one in enumerate(sentences, 1)]
+                lines += [join((Marked(f"{at}. "), one), "") for at, one in enumerate(sentences, 1)]
             else:
                 lines += sentences
     lines.append(Marked(f"\nDischarge Disposition: {rng.choice(WORDING['dispositions'])}"))
     lines.append(Marked(f"Discharge Condition: {rng.choice(WORDING['conditions_at_discharge'])}\n"))
-    return joined(lines, "\n")
+    return join(lines, "\n")
 
 
 def addendum(rng: random.Random, admission: Admission) -> str:
@@ -263,7 +263,7 @@ def addendum(rng: random.Random, admission: Admission) -> str:
     draft = Draft(rng, admission)
     for template in rng.sample(WORDING["filler"]["course"] + WORDING["filler"]["instructions"], rng.randint(2, 4)):
         draft.say("addendum", template)
-    body = "\n".join(wrapped(joined(draft.sections["addendum"], " ").text))
+    body = "\n".join(wrap(join(draft.sections["addendum"], " ").text))
     return f"Admission Date:  [**{date(admission.admitted)}**]\n\nAddendum:\n{body}\n\nDischarge Disposition:\nHome\n"
 
 
@@ -272,10 +272,10 @@ def other_note(rng: random.Random, admission: Admission, section: str) -> str:
     draft = Draft(rng, admission)
     for template in rng.sample(WORDING["filler"][section], rng.randint(2, 5)):
         draft.say(section, template)
-    return joined(draft.sections[section], "\n").text + "\n"
+    return join(draft.sections[section], "\n").text + "\n"
 
 
-def wrapped(text: str, width: int = 72) -> list[str]:
+def wrap(text: str, width: int = 72) -> list[str]:
     """A paragraph in lines of at most `width` characters, like MIMIC's notes (textwrap takes ten times as long).
 
     Line ends replace spaces, so that marks keep their positions.

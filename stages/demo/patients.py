@@ -57,7 +57,7 @@ def expected_prevalence() -> dict[str, float]:
     return {code: prevalence[code] / total for code in sorted(prevalence)}
 
 
-def scattered(index: int, first: int, modulus: int, stride: int) -> int:
+def scatter(index: int, first: int, modulus: int, stride: int) -> int:
     """A unique random-looking id from `first` on: `index` times `stride` in cycles of `modulus`, a prime."""
     cycle, place = divmod(index, modulus)
     return first + cycle * modulus + place * stride % modulus
@@ -89,7 +89,7 @@ def draw_stays(rng: random.Random, index: int, first_admission: int) -> list[Adm
     names, shares = list(archetypes), [archetype["share"] for archetype in archetypes.values()]
     archetype = rng.choices(names, shares)[0]
     ages = archetypes[archetype]["ages"]
-    patient = Patient(scattered(index, 3, 99_989, 48_271), rng.random() < 0.44, rng.randint(*ages))
+    patient = Patient(scatter(index, 3, 99_989, 48_271), rng.random() < 0.44, rng.randint(*ages))
     day = dt.date(2100, 1, 1) + dt.timedelta(days=rng.randrange(36_500))
     previous: tuple[str, ...] = ()
     stays, started = [], day
@@ -98,7 +98,7 @@ def draw_stays(rng: random.Random, index: int, first_admission: int) -> list[Adm
             archetype = rng.choices(names, shares)[0]
         codes = draw_codes(rng, archetype, previous)
         discharged = day + dt.timedelta(days=2 + int(rng.expovariate(1 / 7)) + (12 if "96.72" in codes else 0))
-        hadm_id = scattered(first_admission + number, 100_001, 99_991, 61_813)
+        hadm_id = scatter(first_admission + number, 100_001, 99_991, 61_813)
         age = min(patient.age + (day - started).days // 365, 99)
         stays.append(Admission(patient, hadm_id, age, day, discharged, archetype, codes, draw_outside(rng)))
         previous = codes

@@ -28,10 +28,10 @@ def document_rows(
     tokens = np.asarray(token_ids, dtype=np.int64)
     masked = architecture.padding == "masked"
     if architecture.encoder == "LE":
-        tokens = _truncated(tokens, architecture.max_positions, special)
+        tokens = _truncate(tokens, architecture.max_positions, special)
         return _one_row(tokens, len(tokens) if masked else _multiple(len(tokens), architecture.window), special)
     length = bucket(len(tokens), architecture.chunk_length, architecture.max_tokens)
-    tokens = _truncated(tokens, length, special)
+    tokens = _truncate(tokens, length, special)
     if length == architecture.chunk_length:
         return _one_row(tokens, len(tokens) if masked else length, special)
     rows, mask = _chunks(tokens, length, architecture.chunk_length, special)
@@ -99,7 +99,7 @@ def _one_row(tokens: np.ndarray, length: int, special: SpecialIds) -> tuple[np.n
     return row, mask
 
 
-def _truncated(tokens: np.ndarray, length: int, special: SpecialIds) -> np.ndarray:
+def _truncate(tokens: np.ndarray, length: int, special: SpecialIds) -> np.ndarray:
     """At most `length` tokens, ending with [SEP]."""
     return tokens if len(tokens) <= length else np.append(tokens[: length - 1], special.sep)
 

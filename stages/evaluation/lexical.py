@@ -33,12 +33,12 @@ class PhraseLookup:
 
     def predict(self, texts: Iterable[str]) -> sp.csr_array:
         """Decisions for texts, (N, C) bool."""
-        rows = [sorted(self._found(WORD.findall(text.lower()))) for text in texts]
+        rows = [sorted(self._find(WORD.findall(text.lower()))) for text in texts]
         offsets = np.cumsum([0, *map(len, rows)])
         indices = np.fromiter((column for row in rows for column in row), np.int64, offsets[-1])
         return sp.csr_array((np.ones(len(indices), bool), indices, offsets), shape=(len(rows), self.codes))
 
-    def _found(self, words: list[str]) -> set[int]:
+    def _find(self, words: list[str]) -> set[int]:
         """The columns of the codes with a phrase among these words."""
         found: set[int] = set()
         for start, word in enumerate(words):

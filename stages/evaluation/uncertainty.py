@@ -302,7 +302,7 @@ def compare(
         pairs = [(first[name], second[name]) for first, second in runs]
         difference = float(np.mean([a.at(once)[0] - b.at(once)[0] for a, b in pairs]))
         resampled = np.stack([a.at(weights) - b.at(weights) for a, b in pairs])
-        exchanged = [_exchanged(*pair, (kept ^ turn).astype(float)) for pair, turn in zip(pairs, turned, strict=True)]
+        exchanged = [_exchange(*pair, (kept ^ turn).astype(float)) for pair, turn in zip(pairs, turned, strict=True)]
         as_far = np.count_nonzero(np.abs(np.mean(exchanged, axis=0)) >= abs(difference) - 1e-12)
         differences[name] = {
             "difference": difference,
@@ -321,7 +321,7 @@ def holm(p_values: Sequence[float] | np.ndarray) -> np.ndarray:
     return corrected
 
 
-def _exchanged(first: Statistic, second: Statistic, kept: np.ndarray) -> np.ndarray:
+def _exchange(first: Statistic, second: Statistic, kept: np.ndarray) -> np.ndarray:
     """The difference (R,) after exchanging the predictions of documents with weight 0 in `kept` (R, N)."""
     differences = []
     for rows in first.blocks(len(kept)):

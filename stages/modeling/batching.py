@@ -33,7 +33,7 @@ class Batch(NamedTuple):
         ids, mask, document = (part.to(device, non_blocking=True) for part in self[:3])
         return self._replace(input_ids=ids, attention_mask=mask, document=document)
 
-    def grouped(self) -> "Batch":
+    def group_rows(self) -> "Batch":
         """The batch grouped into rows of similar length, longest first; unchanged if that would not pay off."""
         lengths = self.attention_mask.sum(dim=1)
         order = lengths.argsort(descending=True, stable=True)

@@ -83,7 +83,7 @@ class Documents:
             torch.from_numpy(document),
             len(indices),
         )
-        return batch.grouped() if self.architecture.padding == "masked" else batch  # otherwise padding takes part
+        return batch.group_rows() if self.architecture.padding == "masked" else batch  # otherwise padding takes part
 
     def dense_targets(self, indices: Indices) -> torch.Tensor | None:
         """The targets of the documents `indices`, float32 (n, C), or None."""

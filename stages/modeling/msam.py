@@ -115,9 +115,9 @@ class _BlockwiseLogits(torch.autograd.Function):
         bar = bar.view(n_rows, 1, -1)
         budget = max(1, BLOCK_SCORES[q.device.type] // (n_heads * n_synonyms * k.shape[2]))
         if q.device.type in COUNTED_ON_HOST:
-            blocks = _wanted(gradient, budget)
+            blocks = _nonzero_pairs(gradient, budget)
         else:
-            blocks = _wanted_in_tiles(gradient, budget, ctx.n_maxima)
+            blocks = _nonzero_tiles(gradient, budget, ctx.n_maxima)
         for row, code, wanted in blocks:
             w = wanted / n_synonyms
             q_here, u_here, k_here, v_here = q[:, code].flatten(2, 3), u[:, code], k[:, row], v[:, row]
@@ -133,7 +133,7 @@ class _BlockwiseLogits(torch.autograd.Function):
         return dq, dk.flatten(1, 2), dv.flatten(1, 2), du, None, None, None
 
 
-def _wanted(gradient: Tensor, at_once: int) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
+def _nonzero_pairs(gradient: Tensor, at_once: int) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
     """The (row, code) pairs with non-zero `gradient` (R, C), about `at_once` at a time.
 
     Yields rows (r,), codes (r, n) and their gradients (r, n). Rows with similar numbers of codes are grouped; those
@@ -155,7 +155,7 @@ def _wanted(gradient: Tensor, at_once: int) -> Iterator[tuple[Tensor, Tensor, Te
         first += len(row)
 
 
-def _wanted_in_tiles(gradient: Tensor, at_once: int, n_maxima: int) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
+def _nonzero_tiles(gradient: Tensor, at_once: int, n_maxima: int) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
     """The same pairs without asking the device for their number: at most `n_maxima` per code.
 
     A tile is a row and as many codes as a row has on average. Excess entries and unneeded tiles have gradient 0, and a

@@ -164,7 +164,7 @@ class Training:
     def run(self) -> list[dict[str, float]]:
         """Train until the last epoch or until patience runs out. Returns the metrics of each epoch."""
         self._resume()
-        while not self._ended():
+        while not self._is_finished():
             self.train_epoch()
             self._validate()
             self._save()
@@ -175,7 +175,7 @@ class Training:
         log.info("best: epoch %d, %s %.4f", 1 + (progress.best_epoch or 0), self.goal.metric, progress.best)
         return progress.history
 
-    def _ended(self) -> bool:
+    def _is_finished(self) -> bool:
         progress = self.progress
         if progress.epoch >= self.settings.epochs:
             return True

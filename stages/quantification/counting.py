@@ -17,7 +17,7 @@ from scipy.special import expit
 from stages.common.io import InputError, whole_file
 from stages.evaluation.classification import positives_by_code
 from stages.evaluation.scored import Predictions
-from stages.quantification.quantifiers import PrevalenceMLP, adjusted, expectation_maximisation, rates
+from stages.quantification.quantifiers import PrevalenceMLP, adjust, expectation_maximisation, rates
 from stages.quantification.sampling import group_means, mean_of_means, training_groups
 
 N_BINS = 6  # probability bins with equal numbers of true codes
@@ -87,8 +87,8 @@ class Counting:
         yield "pcc", pcc
         for name, network in self.networks.items():
             yield name, network.estimate(pcc)
-        yield "acc", adjusted(cc, *self.decision_rates)
-        yield "pacc", adjusted(pcc, *self.probability_rates)
+        yield "acc", adjust(cc, *self.decision_rates)
+        yield "pacc", adjust(pcc, *self.probability_rates)
         slopes, intercepts = self.platt
         yield "emq", expectation_maximisation(groups, expit(logits * slopes + intercepts), self.prior)
 

@@ -163,7 +163,7 @@ def rates(values: np.ndarray | sp.sparray, targets: sp.csr_array) -> tuple[np.nd
     return np.where(carriers > 0, true_rate, np.nan), np.where(others > 0, false_rate, np.nan)
 
 
-def adjusted(estimate: np.ndarray, true_rate: np.ndarray, false_rate: np.ndarray) -> np.ndarray:
+def adjust(estimate: np.ndarray, true_rate: np.ndarray, false_rate: np.ndarray) -> np.ndarray:
     """ACC and PACC: solve estimate = p tpr + (1 - p) fpr for the prevalence p, clipped to [0, 1]; (S, C).
 
     `estimate` is CC with the rates of decisions, or PCC with those of probabilities (Forman 2008; Bella et al. 2010).

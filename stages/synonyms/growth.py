@@ -65,8 +65,8 @@ class Search:
             for i in range(0, len(sets), CHUNK):
                 if time.monotonic() > deadline:
                     return False
-                larger.append(self._extended(sets.take(slice(i, i + CHUNK))))
-            sets = _joined(larger)
+                larger.append(self._extend(sets.take(slice(i, i + CHUNK))))
+            sets = _join(larger)
             self._note(sets)
         return complete
 
@@ -82,7 +82,7 @@ class Search:
             if middle > above:
                 stack.append(sets.take(slice(above, middle)))
             sets = sets.take(slice(middle, None))
-            larger = self._extended(sets)
+            larger = self._extend(sets)
             self._note(larger)
             if len(larger) and larger.size < self.M:
                 stack.append(larger.take(np.argsort(larger.values, kind="stable")))
@@ -105,7 +105,7 @@ class Search:
         self._note(pairs)
         return pairs
 
-    def _extended(self, sets: Sets) -> Sets:
+    def _extend(self, sets: Sets) -> Sets:
         """The sets extended by one element, if above the threshold and on the larger set's path."""
         size = sets.size
         threshold = self._threshold(size + 1)
@@ -141,7 +141,7 @@ class Search:
             self.value, self.best = highest, first
 
 
-def _joined(parts: list[Sets]) -> Sets:
+def _join(parts: list[Sets]) -> Sets:
     return Sets(*(np.concatenate([getattr(part, name) for part in parts]) for name in ("members", "values", "shares")))
 
 

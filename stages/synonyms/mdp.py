@@ -107,24 +107,24 @@ def _by_cp_sat(distances: np.ndarray, M: int, deadline: float) -> Solution:
         bound = min(bound, proven)
     chosen = tuple(kernel[list(known)].tolist())
     if better is None and bound <= diversity(distances, chosen):
-        return _closed(distances, chosen, "CP-SAT")
+        return _proven_solution(distances, chosen, "CP-SAT")
     return _by_search(distances, M, deadline)
 
 
 def _by_search(distances: np.ndarray, M: int, deadline: float) -> Solution:
     """Enumerate few subsets; otherwise grow sets, first only the best ones, then all."""
     if M < 3 or math.comb(len(distances), M) <= ENUMERATED:
-        return _closed(distances, _enumerated(distances, M), "enumeration")
+        return _proven_solution(distances, _enumerate(distances, M), "enumeration")
     search = growth.Search(distances, M, start(distances, M))
     if search.in_breadth(BEAM, deadline):
-        return _closed(distances, search.best, "growth")
+        return _proven_solution(distances, search.best, "growth")
     kernel, bound = concave.kernel(distances, M, search.value)
     part = distances[np.ix_(kernel, kernel)]
     search = growth.Search(part, M, tuple(np.searchsorted(kernel, search.best).tolist()))
     complete = search.in_depth(deadline)
     chosen = tuple(kernel[list(search.best)].tolist())
     if complete:
-        return _closed(distances, chosen, "growth, after the concave bound")
+        return _proven_solution(distances, chosen, "growth, after the concave bound")
     return Solution(chosen, diversity(distances, chosen), bound, "time limit")
 
 
@@ -141,11 +141,11 @@ def start(distances: np.ndarray, M: int, kept: int = 16) -> tuple[int, ...]:
             newest = np.argmax(np.where(sets, -np.inf, sums), axis=1)
     best = np.argsort(-np.where(sets, sums, 0.0).sum(axis=1), kind="stable")
     grown = list(dict.fromkeys(tuple(np.flatnonzero(sets[row]).tolist()) for row in best[: 4 * kept]))
-    improved = {_swapped(distances, list(chosen)) for chosen in grown[:kept]}
+    improved = {_swap(distances, list(chosen)) for chosen in grown[:kept]}
     return min(improved, key=lambda chosen: (-diversity(distances, chosen), chosen))
 
 
-def _swapped(distances: np.ndarray, chosen: list[int]) -> tuple[int, ...]:
+def _swap(distances: np.ndarray, chosen: list[int]) -> tuple[int, ...]:
     """`chosen` after repeatedly making the best exchange of one element for another."""
     sums = distances[chosen].sum(axis=0)
     while True:
@@ -158,12 +158,12 @@ def _swapped(distances: np.ndarray, chosen: list[int]) -> tuple[int, ...]:
         chosen[leaves] = int(enters)
 
 
-def _closed(distances: np.ndarray, chosen: tuple[int, ...], method: str) -> Solution:
+def _proven_solution(distances: np.ndarray, chosen: tuple[int, ...], method: str) -> Solution:
     value = diversity(distances, chosen)
     return Solution(chosen, value, value, method)
 
 
-def _enumerated(distances: np.ndarray, M: int) -> tuple[int, ...]:
+def _enumerate(distances: np.ndarray, M: int) -> tuple[int, ...]:
     subsets, pairs = _subsets(len(distances), M)
     best = np.argmax(distances.ravel()[pairs].sum(axis=1))  # the first of ties is first in lexicographic order
     return tuple(subsets[best].tolist())

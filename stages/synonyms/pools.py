@@ -148,7 +148,7 @@ def match_codes(name: str, pool: Pool, codes: Iterable[str]) -> Pool:
 
 def parse_umls(text: str, path: Path) -> Pool:
     """The UMLS synonyms that MSMN published: a JSON object, code -> list of strings."""
-    return _checked(outside.parse_json(text, path), path)
+    return _check_pool(outside.parse_json(text, path), path)
 
 
 def parse_wikipedia(text: str, path: Path) -> Pool:
@@ -164,7 +164,7 @@ def parse_authored(text: str, path: Path) -> Pool:
     content = outside.parse_yaml(text, path)
     if not isinstance(content, dict) or not all(isinstance(entry, dict) for entry in content.values()):
         raise InputError(f"{path} should map each code to a mapping with the key synonyms")
-    return _checked({code: entry.get("synonyms", []) for code, entry in content.items()}, path)
+    return _check_pool({code: entry.get("synonyms", []) for code, entry in content.items()}, path)
 
 
 def titles_pool(codes: Mapping[str, dict], lacking: Pool | None = None) -> Pool:
@@ -260,7 +260,7 @@ def _distribution(lists: Iterable[list[str]]) -> dict:
     }
 
 
-def _checked(content: object, path: Path) -> Pool:
+def _check_pool(content: object, path: Path) -> Pool:
     """`content` if it is {code: list of strings}; otherwise raises InputError that names the first violation."""
     if not isinstance(content, dict) or not content:
         raise InputError(f"{path} should be a mapping from codes to lists of phrases")

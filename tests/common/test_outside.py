@@ -67,7 +67,7 @@ def test_a_pointer_of_git_lfs_is_named(tmp_path):
 
 @given(st.text(st.characters()))
 def test_what_is_shown_steers_no_terminal_and_can_be_written(text):
-    shown = outside.shown(text)
+    shown = outside.printable(text)
     assert len(shown) == len(text)
     shown.encode()
     assert not any(ord(character) < 32 or 127 <= ord(character) < 160 for character in shown)

@@ -1,4 +1,4 @@
-"""Spans of raw notes, carried to the cleaned document."""
+"""Spans of raw notes, map_spans to the cleaned document."""
 
 import hashlib
 import json
@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from stages.common.io import InputError
 from stages.corpus import text
 from stages.corpus.corpora import CORPORA
-from stages.corpus.gold_spans import LISTED, Evidence, RawSpan, carried
+from stages.corpus.gold_spans import LISTED, Evidence, RawSpan, map_spans
 
 SUBSETS = CORPORA["mimic3"].subsets
 
@@ -53,7 +53,7 @@ def test_a_span_reads_as_what_it_was_made_of(clean, notes, data):
     end = data.draw(st.integers(begin + 1, len(notes[at])))
     counts: Counter = Counter()
     named = [(str(number), note) for number, note in enumerate(notes)]
-    spans = list(carried([RawSpan(str(at), begin, end, "401.9", False)], named, clean, "1", counts))
+    spans = list(map_spans([RawSpan(str(at), begin, end, "401.9", False)], named, clean, "1", counts))
     assert sum(counts.values()) == 1
     for span in spans:
         found = document[span.begin : span.end]
@@ -79,7 +79,7 @@ def test_carried_by_hand():
         RawSpan("12", 14, 99, "486", False),
     ]
     counts: Counter = Counter()
-    found = list(carried(spans, notes, text.lower_alphanumeric, "9", counts))
+    found = list(map_spans(spans, notes, text.lower_alphanumeric, "9", counts))
     document = "pt with chf acute renal failure addendum none"
     assert text.document([text.lower_alphanumeric(note) for _, note in notes], text.lower_alphanumeric) == document
     assert [(span.code, document[span.begin : span.end], span.trap) for span in found] == [
@@ -93,7 +93,7 @@ def test_carried_by_hand():
         "evidence_of_other_notes": 1,
         "evidence_beyond_its_note": 1,
     }
-    [kept] = carried(spans[1:2], notes, text.fold_white_space, "9", counts)
+    [kept] = map_spans(spans[1:2], notes, text.fold_white_space, "9", counts)
     assert "Pt with CHF, 12 (acute renal failure). Addendum: ___ none"[kept.begin : kept.end] == (
         "CHF, 12 (acute renal failure)"
     )

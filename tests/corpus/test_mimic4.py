@@ -136,7 +136,7 @@ def test_the_most_frequent_codes_of_the_training_part():
     [
         (("diagnoses_icd", "icd_version", "version"), "has no column icd_version in its first line"),
         (("diagnoses_icd", "1,10,1,4019,9", "1,10,1,4019,11"), r"icd_version is neither 9 nor 10 in record 1"),
-        (("diagnoses_icd", "0389 ,9", "38,9"), "1 codes are shorter than any real one: 38; they were stored as numbers"),
+        (("diagnoses_icd", "0389 ,9", "38,9"), "1 codes are shorter than any real one: 38; they were stored"),
         (("diagnoses_icd", "1,10,1,4019,9", "1,10,1,4019.0,9"), "'4019.0' is no ICD-9-CM diagnosis code"),
         (("diagnoses_icd", "3,30,1,I10,10", "3,30,1,4019,10"), None),
         (("discharge", ",DS,", ",RR,"), "10 notes, but none of the note_type 'AD' or 'DS'|none of the"),

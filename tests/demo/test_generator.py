@@ -26,7 +26,7 @@ from stages.demo.notes import (
     Draft,
     Lexicon,
     draw_phrases,
-    laid_out,
+    lay_out,
     write_phrases,
 )
 from stages.demo.patients import OUTSIDE, admissions, is_procedure
@@ -129,7 +129,7 @@ def test_every_code_is_mentioned_and_no_trap_is_coded(phrases):
             assert TRAPS_A_SUMMARY[0] <= len(traps) <= TRAPS_A_SUMMARY[1]
             draft = Draft(rng, stay)
             write_phrases(draft, drawn)
-            text = folded(laid_out(draft).text)
+            text = folded(lay_out(draft).text)
             for phrase in drawn:
                 assert folded(phrase.wording) in text
 

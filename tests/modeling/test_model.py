@@ -197,7 +197,7 @@ def test_every_weight_is_trained_and_the_synonym_vectors_are_not(megatron_folder
 def test_forward_and_backward_make_every_tensor_on_the_models_device(megatron_folder, monkeypatch, name, padding):
     """On the meta device, which computes shapes alone and lets no tensor of another device in."""
     monkeypatch.setitem(msam.BLOCK_SCORES, "meta", 2**9)
-    monkeypatch.setattr(msam, "_wanted", lambda wanted, _: [every_pair(wanted)])  # which pairs count is a value
+    monkeypatch.setattr(msam, "_nonzero_pairs", lambda wanted, _: [every_pair(wanted)])  # which pairs count is a value
     monkeypatch.setattr(torch, "autocast", lambda *_, **__: nullcontext())
     model = built(megatron_folder, TYPES[name].model_copy(update={"padding": padding})).train().to("meta")
     ids = torch.empty(4, 12 if name.startswith("CE") else 32, dtype=torch.long, device="meta")

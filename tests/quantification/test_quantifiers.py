@@ -8,7 +8,7 @@ from scipy.special import expit, logit
 from stages.common.io import InputError
 from stages.quantification.quantifiers import (
     PrevalenceMLP,
-    adjusted,
+    adjust,
     expectation_maximisation,
     fit_mlp,
     hold_out,
@@ -129,14 +129,14 @@ def test_adjusted_inverts_the_rates():
     prevalence = np.array([[0.0, 0.3, 1.0]])
     true_rate, false_rate = np.array([0.9, 0.8, 0.6]), np.array([0.1, 0.2, 0.0])
     seen = prevalence * true_rate + (1 - prevalence) * false_rate
-    np.testing.assert_allclose(adjusted(seen, true_rate, false_rate), prevalence, atol=1e-15)
+    np.testing.assert_allclose(adjust(seen, true_rate, false_rate), prevalence, atol=1e-15)
 
 
 def test_adjusted_cuts_and_leaves_what_it_cannot_solve():
     seen = np.array([[0.05, 0.95, 0.4, 0.4, 0.4]])
     true_rate = np.array([0.9, 0.9, np.nan, 0.5, 0.2])
     false_rate = np.array([0.1, 0.1, 0.2, 0.5, 0.6])
-    np.testing.assert_allclose(adjusted(seen, true_rate, false_rate), [[0.0, 1.0, 0.4, 0.4, 0.4]])
+    np.testing.assert_allclose(adjust(seen, true_rate, false_rate), [[0.0, 1.0, 0.4, 0.4, 0.4]])
 
 
 def saerens(probabilities, prior, rounds=5_000):
@@ -191,7 +191,7 @@ def test_every_quantifier_is_exact_where_the_classifier_is():
     labels = (rng.random((40, 3)) < [0.2, 0.5, 0.8]).astype(np.float64)
     groups = uniform_groups(40, 30, rng)
     true = group_means(groups, labels)
-    np.testing.assert_allclose(adjusted(true, *rates(labels, sp.csr_array(labels))), true, atol=1e-12)
+    np.testing.assert_allclose(adjust(true, *rates(labels, sp.csr_array(labels))), true, atol=1e-12)
     sizes, prior = group_sizes(groups)[:, None], labels.mean(axis=0)
     expected = (true * sizes + prior) / (sizes + 1)
     np.testing.assert_allclose(expectation_maximisation(groups, labels, prior), expected, atol=1e-4)
@@ -204,7 +204,7 @@ def test_a_code_of_every_document_or_none_cannot_be_adjusted():
     assert np.isnan(false_rate[0])
     assert np.isnan(true_rate[1])
     estimate = np.array([[0.4, 0.2]])
-    np.testing.assert_array_equal(adjusted(estimate, true_rate, false_rate), estimate)
+    np.testing.assert_array_equal(adjust(estimate, true_rate, false_rate), estimate)
 
 
 def test_weights_that_are_no_numbers_are_named(tmp_path):

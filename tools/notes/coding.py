@@ -64,7 +64,7 @@ def clean(kit: Kit, notes: Sequence[tuple[str, str]]) -> list[str]:
     texts = [kit.clean(note) for _, note in notes]
     for (name, _), text in zip(notes, texts, strict=True):
         if not text:
-            raise InputError(f"{outside.shown(name)} is empty, or nothing remains after the model's cleaning")
+            raise InputError(f"{outside.printable(name)} is empty, or nothing remains after the model's cleaning")
     return texts
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 from jinja2 import Environment, FileSystemLoader
 
-from stages.common.outside import shown
+from stages.common.outside import printable
 
 LEVELS = 4
 TEMPLATES = Environment(loader=FileSystemLoader(Path(__file__).parent), autoescape=True)
@@ -54,7 +54,7 @@ def page(notes: Sequence[CodedNote], about: str) -> str:
     rows = []
     for note in notes:
         note = replace(
-            note, name=shown(note.name), text=shown(note.text)
+            note, name=printable(note.name), text=printable(note.text)
         )  # one character for another, so spans still fit
         levels = {i: strength(code.scores) for i, code in enumerate(note.codes) if code.scores is not None}
         rows.append((note, list(_words(note, levels)), next(iter(levels), None)))

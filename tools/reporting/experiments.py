@@ -175,10 +175,10 @@ def settings_of(experiments: Iterable[Experiment]) -> list[Setting]:
                 experiments=tuple(run for _, run in sorted(runs.items(), key=lambda item: repr(item[0]))),
             )
         )
-    return sorted(_told_apart(settings), key=_order)
+    return sorted(_disambiguate(settings), key=_order)
 
 
-def _told_apart(settings: list[Setting]) -> list[Setting]:
+def _disambiguate(settings: list[Setting]) -> list[Setting]:
     """The settings with unique labels, naming keys that only one version of params.yaml has."""
     labels = [setting.label for setting in settings]
     decisive = [setting.experiments[0].decisive() for setting in settings]

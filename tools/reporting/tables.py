@@ -192,7 +192,7 @@ def main_table(settings: Sequence[Setting], worse: Mapping[str, set[str]] | None
         for name, title in BASELINES.items()
         if (cells := {m: c for m in METRICS if (c := figure_of_one(experiment, f"baselines.test.{name}.{m}"))})
     ]
-    table = _compared(
+    table = _comparison(
         "main",
         "Main comparison",
         "On the test documents, in percent except RAE; AE and RAE of the model's own trained quantifier. Of the two "
@@ -207,7 +207,7 @@ def main_table(settings: Sequence[Setting], worse: Mapping[str, set[str]] | None
 
 def present_table(settings: Sequence[Setting]) -> Table:
     """Edin et al.'s convention: over the codes that occur in the test part, at the threshold tuned on validation."""
-    return _compared(
+    return _comparison(
         "present",
         "Over the codes that occur (Edin et al.'s convention)",
         "On the test documents, in percent, over the codes that occur there and the documents that carry one; "
@@ -223,7 +223,7 @@ def official_table(settings: Sequence[Setting]) -> Table:
     shares = [figure_of(setting, "classification.test.official.unreachable") for setting in settings]
     most = max((cell.value for cell in shares if cell), default=None)
     reach = f" {100 * most:.1f} % of the gold assignments are of codes outside the label set." if most else ""
-    return _compared(
+    return _comparison(
         "official",
         "CodiEsp's official evaluation",
         "On the test cases, in percent, against all their gold codes. MAP is of the whole ranking, precision, recall "
@@ -275,7 +275,7 @@ def band_table(settings: Sequence[Setting]) -> Table:
         return {metric: cell for metric, cell in cells.items() if cell is not None}
 
     caption = "Micro-F1 on the test documents, in percent, over the codes of so many training documents."
-    return _compared("bands", "Rare and frequent codes", caption, "bands", figures, settings)
+    return _comparison("bands", "Rare and frequent codes", caption, "bands", figures, settings)
 
 
 def ablation_table(settings: Sequence[Setting]) -> Table:
@@ -375,15 +375,15 @@ def explanation_table(settings: Sequence[Setting]) -> Table:
         "In percent, on test documents. Token F1, AUPRC and IoU: agreement with the words annotated for a code, "
         "of the tokens above a cut-off chosen on validation. Comprehensiveness: how much of its probability a code "
         "loses when the highest words are masked; sufficiency: when only they are left (lower is better)."
-        + next((text for setting in settings for run in setting.experiments if (text := _explained(run))), "")
-        + next((text for setting in settings for run in setting.experiments if (text := _traps(run))), "")
+        + next((text for setting in settings for run in setting.experiments if (text := _describe_documents(run))), "")
+        + next((text for setting in settings for run in setting.experiments if (text := _describe_traps(run))), "")
         + _sources(block.source for block in blocks),
         ("model", "attribution", "source"),
         rows,
     )
 
 
-def _explained(experiment: Experiment) -> str:
+def _describe_documents(experiment: Experiment) -> str:
     """A sentence about the number of documents."""
     numbers = [experiment.metrics.get(f"explanation.test.{kind}_documents") for kind in ("annotated", "masked")]
     where = (
@@ -394,7 +394,7 @@ def _explained(experiment: Experiment) -> str:
     return f" Here of {numbers[0]} annotated{where} and {numbers[1]} masked documents." if all(numbers) else ""
 
 
-def _traps(experiment: Experiment) -> str:
+def _describe_traps(experiment: Experiment) -> str:
     """A sentence about codes that are assigned although the document only mentions them."""
     named, assigned = (experiment.metrics.get(f"explanation.test.traps.{name}") for name in ("named", "assigned"))
     if not named:
@@ -445,7 +445,7 @@ def _labels(setting: Setting) -> tuple[str, str, str, str]:
     return setting.type, setting.criterion, str(setting.M or ""), setting.other
 
 
-def _compared(
+def _comparison(
     name: str,
     title: str,
     caption: str,
