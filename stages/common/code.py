@@ -64,6 +64,5 @@ def imports(path: Path) -> frozenset[Path]:
 
 
 def _files(module: str) -> list[Path]:
-    """The file of a module, if it belongs to this project."""
     path = Path(*module.split("."))
     return [file for file in (path.with_suffix(".py"), path / "__init__.py") if (ROOT / file).exists()]

@@ -83,7 +83,6 @@ class Record:
         return None
 
     def _parameters(self, stages: Any) -> Iterator[tuple[str, Any]]:
-        """The dotted names and values of the parameters of some stages."""
         for name in stages:
             for key, value in (self.stages[name].get("params") or {}).get(str(paths.PARAMS), {}).items():
                 yield from _leaves(key, value)

@@ -236,7 +236,6 @@ def type_of(key: tuple[str, ...]) -> Any:
 
 
 def _known_keys(model: Any, section: tuple) -> list[str]:
-    """The keys of a section as written in the file."""
     for step in section:
         model = model.model_fields[step].annotation
     return [field.alias or name for name, field in model.model_fields.items()]

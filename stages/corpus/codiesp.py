@@ -96,7 +96,6 @@ def _read_codes(path: Path, kind: Kind) -> dict[str, set[str]]:
 
 
 def _read_texts(folder: Path) -> dict[str, str]:
-    """Document -> its English text with whitespace collapsed."""
     if not folder.is_dir():
         raise InputError(f"{folder} does not exist; {SOURCE}")
     paths = (path for path in folder.glob("*.txt") if not path.name.startswith("."))

@@ -201,7 +201,6 @@ def _inside(folder: Path, inner: str) -> Path:
 def _documents(
     admission: Admission, notes: list[tuple[str, str]], clean: text.Cleaner, merged: bool
 ) -> Iterable[tuple[str, str]]:
-    """The id and text of each document of an admission."""
     if merged:
         yield str(admission.admission), text.document([note for _, note in notes], clean)
         return
@@ -362,7 +361,6 @@ def _read_code_table(
 
 
 def _distinct(rows: np.ndarray) -> np.ndarray:
-    """The sorted distinct rows."""
     rows = rows[np.lexsort(rows.T[::-1])]
     return rows[np.append(True, np.any(rows[1:] != rows[:-1], axis=1))] if len(rows) else rows
 

@@ -104,7 +104,6 @@ def rows(path: Path) -> Iterator[dict[str, Any]]:
 
 
 def _has_part(path: Path) -> bool:
-    """Whether a CSV file has the column `part`."""
     try:
         delimited.sniff(path, [PART])
     except InputError:

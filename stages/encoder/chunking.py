@@ -93,17 +93,14 @@ def _stride(chunk_length: int) -> int:
 
 
 def _one_row(tokens: np.ndarray, length: int, special: SpecialIds) -> tuple[np.ndarray, np.ndarray]:
-    """The whole text as one row, padded to `length`."""
     row, mask = np.full((1, length), special.pad), np.zeros((1, length), dtype=np.int64)
     row[0, : len(tokens)], mask[0, : len(tokens)] = tokens, 1
     return row, mask
 
 
 def _truncate(tokens: np.ndarray, length: int, special: SpecialIds) -> np.ndarray:
-    """At most `length` tokens, ending with [SEP]."""
     return tokens if len(tokens) <= length else np.append(tokens[: length - 1], special.sep)
 
 
 def _multiple(length: int, step: int) -> int:
-    """`length` rounded up to a multiple of `step`."""
     return -(-length // step) * step

@@ -39,7 +39,6 @@ class PhraseLookup:
         return sp.csr_array((np.ones(len(indices), bool), indices, offsets), shape=(len(rows), self.codes))
 
     def _find(self, words: list[str]) -> set[int]:
-        """The columns of the codes with a phrase among these words."""
         found: set[int] = set()
         for start, word in enumerate(words):
             for length in self.lengths.get(word, ()):

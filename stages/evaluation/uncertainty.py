@@ -132,7 +132,6 @@ def mece(targets: sp.csr_array, probabilities: np.ndarray, bins: int) -> Statist
 
 
 def _at(targets: sp.csr_array, cells: tuple[np.ndarray, np.ndarray]) -> np.ndarray:
-    """Whether some cells are positive."""
     return np.asarray(targets[cells]).ravel() != 0
 
 

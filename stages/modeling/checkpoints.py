@@ -165,7 +165,6 @@ def _lock(lock: IO[bytes]) -> bool:
 
 
 def _read(folder: Path) -> Checkpoint:
-    """Read a checkpoint. Raises InputError if a file is not as it was written."""
     content = io.read_json(folder / "state.json")
     tensors = {}
     for name, checksum in content["checksums"].items():

@@ -66,7 +66,6 @@ class GroupSums:
         return torch.cat(means), torch.cat(prevalences)
 
     def _add_to_group(self, probabilities: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
-        """`add` for documents that all belong to the current group."""
         n_seen = torch.arange(self.seen + 1, self.seen + len(probabilities) + 1, device=probabilities.device)
         self.sums = self.sums.to(probabilities.device)
         with torch.no_grad():

@@ -343,7 +343,6 @@ class Training:
         return {name: torch.tensor(float(self.scaler.state_dict()[name])) for name in kept}  # type: ignore[union-attr]
 
     def _resume(self) -> None:
-        """Resume from the newest intact checkpoint, if there is one."""
         checkpoint = self.checkpoints.newest()
         if checkpoint is None:
             return

@@ -62,6 +62,5 @@ def rate_prior(binned: np.ndarray) -> np.ndarray:
 
 
 def _rates(rng: np.random.Generator, counts: np.ndarray) -> np.ndarray:
-    """Rates drawn from Dirichlet distributions with `counts` (..., B)."""
     gamma = rng.standard_gamma(counts)
     return gamma / np.maximum(gamma.sum(axis=-1, keepdims=True), 1e-300)

@@ -242,7 +242,6 @@ def pool_statistics(pools: dict[str, Pool], combined: Pool, candidates: Pool, M:
 
 
 def _draw(phrases: list[str], most: int, seed: str) -> list[str]:
-    """`most` of the phrases, in their original order."""
     return [phrases[i] for i in sorted(random.Random(seed).sample(range(len(phrases)), most))]
 
 

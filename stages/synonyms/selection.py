@@ -78,7 +78,6 @@ def mean_diversity(problems: Problems, chosen: Mapping[str, Sequence[int]], M: i
 
 
 def _repeat(n: int, M: int) -> np.ndarray:
-    """The indices 0 ... n-1, repeated until there are at least M."""
     return np.tile(np.arange(n), max(1, math.ceil(M / n)))
 
 

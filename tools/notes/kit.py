@@ -195,7 +195,6 @@ def exported_into(folder: Path) -> set[str]:
 
 
 def _checksum(described: dict[str, Any]) -> str:
-    """The SHA-256 of the content of kit.json."""
     return hashlib.sha256(json.dumps(described, sort_keys=True).encode()).hexdigest()
 
 

@@ -129,12 +129,10 @@ def _dot(axes: Axes, run: Experiment, key: str, row: float, looks: dict[str, Any
 
 
 def _spread(n: int, reach: float) -> np.ndarray:
-    """The offsets of n dots in a row."""
     return np.linspace(-reach, reach, n) if n > 1 else np.zeros(n)
 
 
 def _rows_axis(axes: Axes, labels: Sequence[str]) -> None:
-    """A vertical axis of named rows, from top to bottom."""
     axes.set_yticks(range(len(labels)), labels)
     axes.set_ylim(len(labels) - 0.4, -0.6)
     axes.grid(axis="y", visible=False)
@@ -256,7 +254,6 @@ def looks_of(setting: Setting) -> dict[str, Any]:
 
 
 def _doubling_axis(axes: Axes, ticks: Sequence[int]) -> None:
-    """A horizontal axis on which doubling is one step."""
     axes.set_xscale("log", base=2)
     axes.set_xticks(ticks, [str(tick) for tick in ticks])
     axes.xaxis.set_minor_formatter(NullFormatter())

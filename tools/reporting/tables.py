@@ -384,7 +384,6 @@ def explanation_table(settings: Sequence[Setting]) -> Table:
 
 
 def _describe_documents(experiment: Experiment) -> str:
-    """A sentence about the number of documents."""
     numbers = [experiment.metrics.get(f"explanation.test.{kind}_documents") for kind in ("annotated", "masked")]
     where = (
         " charts of MIMIC-III, texts of another corpus,"
