@@ -36,21 +36,6 @@ def test_nothing_to_do(project: Project):
 
 
 @pytest.mark.slow
-def test_two_processes_by_a_parameter(base: Project):
-    lock = (base.root / "dvc.lock").read_bytes()
-    alone = base.read(paths.CLASSIFICATION)["val"]["auc_micro"]
-    base.configure("compute.launch=torchrun --standalone --nproc-per-node 2")
-    assert base.repro() == set()  # the number of processes alone reruns nothing
-    done = base.run("dvc", "repro", "-f", "-s", "train_classifier", "predict", "train_quantifier", "evaluate")
-    assert done.returncode == 0, done.stderr[-2000:]
-    assert done.stderr.count("processes 2,") == 2  # train_classifier, predict
-    assert base.read(paths.CLASSIFICATION)["val"]["auc_micro"] == pytest.approx(alone, abs=1e-3)
-    # What two processes learned differs by rounding, and would stay, for nothing of it reruns.
-    (base.root / "dvc.lock").write_bytes(lock)
-    assert base.run("dvc", "checkout", "--force", "--allow-missing").returncode == 0
-
-
-@pytest.mark.slow
 def test_on_a_gpu(base: Project, cuda: str):
     alone = base.read(paths.CLASSIFICATION)["val"]["auc_micro"]
     base.configure(f"compute.device={cuda}")
@@ -150,3 +135,18 @@ def test_an_earlier_revision_s_model_codes_notes(base: Project):
     assert done.returncode == 1
     assert "HEAD~1: its model is not in git and DVC's cache" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+@pytest.mark.slow
+def test_two_processes_by_a_parameter(base: Project):
+    lock = (base.root / "dvc.lock").read_bytes()
+    alone = base.read(paths.CLASSIFICATION)["val"]["auc_micro"]
+    base.configure("compute.launch=torchrun --standalone --nproc-per-node 2")
+    assert base.repro() == set()  # the number of processes alone reruns nothing
+    done = base.run("dvc", "repro", "-f", "-s", "train_classifier", "predict", "train_quantifier", "evaluate")
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert done.stderr.count("processes 2,") == 2  # train_classifier, predict
+    assert base.read(paths.CLASSIFICATION)["val"]["auc_micro"] == pytest.approx(alone, abs=1e-3)
+    # What two processes learned differs by rounding, and would stay, for nothing of it reruns.
+    (base.root / "dvc.lock").write_bytes(lock)
+    assert base.run("dvc", "checkout", "--force", "--allow-missing").returncode == 0

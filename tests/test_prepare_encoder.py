@@ -198,7 +198,7 @@ def test_a_model_of_the_hub(workspace, stored, megatron, tmp_path, revision):
     result = run_offline(tmp_path / "hub")
     assert result.returncode == 0, result.stderr
     assert the_same_as(megatron)
-    assert (f"taken is the newest commit of someone/small-megatron, {COMMIT}" in result.stderr) == (revision is None)
+    assert (f"using the newest commit of someone/small-megatron, {COMMIT}" in result.stderr) == (revision is None)
 
 
 def run_offline(cache: Path) -> subprocess.CompletedProcess:
