@@ -21,7 +21,7 @@ def check_files(outputs: Sequence[Path], inputs: Sequence[Path] = ()) -> None:
             raise InputError(f"{path} is a {'folder' if target.is_dir() else 'device'}; give the name of a file")
         taken[target] = "is named for two outputs"
     for path in outputs:
-        check_parent(path)
+        _check_parent(path)
 
 
 def check_folder(folder: Path, own: Collection[str]) -> Path:
@@ -34,11 +34,11 @@ def check_folder(folder: Path, own: Collection[str]) -> Path:
         raise InputError(f"{folder} is a file; give the name of a new folder")
     if lost := [path.name for path in target.glob("*") if path.name not in own]:
         raise InputError(f"{folder} has {len(lost)} other files, which would be lost; give the name of a new folder")
-    check_parent(folder)
+    _check_parent(folder)
     return target
 
 
-def check_parent(path: Path) -> None:
+def _check_parent(path: Path) -> None:
     """Raise InputError if one of the parents of `path` is a file."""
     if blocking := next((parent for parent in path.resolve().parents if parent.exists() and not parent.is_dir()), None):
         raise InputError(f"{path}: {blocking} is a file, not a folder")
@@ -47,7 +47,7 @@ def check_parent(path: Path) -> None:
 def write(
     options: argparse.Namespace, value: Any, rows: Sequence[Mapping[str, object]], page: Callable[[], str]
 ) -> bool:
-    """Write the outputs requested by `--json` (`value`), `--csv` (`rows`) and `--html` (`page`), if any."""
+    """Write what `--json` (`value`), `--csv` (`rows`) and `--html` (`page`) ask for; whether any of them did."""
     if options.json:
         with whole_file(options.json) as partial:
             partial.write_text(json.dumps(value, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")

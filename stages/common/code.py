@@ -21,7 +21,7 @@ def code_of_stage(stage: str) -> list[Path]:
 def code_of(path: Path) -> list[Path]:
     """The project's files that running `path` needs, including itself, sorted and relative to the root.
 
-    `NEUTRAL` modules, their private imports and empty modules are left out.
+    `NEUTRAL` modules, what only they import, and empty modules are left out.
     """
     reached: set[Path] = set()
     open_files = [path]

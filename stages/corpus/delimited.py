@@ -143,7 +143,7 @@ def integers(path: Path, batch: pa.RecordBatch, column: str) -> list[int]:
 
 
 def _open(path: Path) -> IO[bytes]:
-    """The file's bytes. Arrow decompresses whole blocks without the interpreter lock, Python 8 kB at a time."""
+    """The file's bytes. Arrow decompresses whole blocks, beside the rest of the program; Python 8 kB at a time."""
     if path.suffix.lower() != ".gz":
         return path.open("rb")
     return cast(IO[bytes], pa.CompressedInputStream(pa.OSFile(str(path)), "gzip"))

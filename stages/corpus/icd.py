@@ -37,7 +37,7 @@ class Form:
 
     name: str
     pattern: re.Pattern[str]
-    shortest: int  # shorter ones are kept with a warning, as the authors' program keeps them
+    shortest: int  # shorter ones are kept, as by MIMIC's own program, with a warning
     looks: str
 
 

@@ -31,7 +31,7 @@ class Release:
     notes: str
     note_id: str
     category: tuple[str, frozenset[str]]  # the column of a note's kind, and the kinds to use
-    filtered: bool  # drop notes of other kinds; otherwise they only must not be the only ones
+    filtered: bool  # whether notes of other kinds are dropped; if not, some must be of these
     code_tables: dict[Kind, str]
     title_tables: dict[Kind, str]
     code: str  # the column of the code

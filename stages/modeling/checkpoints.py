@@ -84,7 +84,7 @@ class CheckpointFolder:
         """
         self.folder.parent.mkdir(parents=True, exist_ok=True)
         lock = _lock_of(self.folder).open("ab")
-        if not _lock(lock):
+        if not _try_lock(lock):
             log.info("another process is training this run; waiting for it")
             fcntl.flock(lock, fcntl.LOCK_EX)
         self.held = lock
@@ -124,7 +124,7 @@ class CheckpointFolder:
             if not folder.is_dir() or folder == self.folder or folder.name.startswith("."):
                 continue
             with _lock_of(folder).open("ab") as lock:
-                if not _lock(lock):
+                if not _try_lock(lock):
                     continue  # it is in progress
                 if (folder / FINISHED).exists():
                     shutil.rmtree(folder, ignore_errors=True)
@@ -155,7 +155,7 @@ def _lock_of(folder: Path) -> Path:
     return folder.with_name(f"{folder.name}.lock")
 
 
-def _lock(lock: IO[bytes]) -> bool:
+def _try_lock(lock: IO[bytes]) -> bool:
     """Take a lock if it is free; it is released when its file is closed or the process ends in any way."""
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -323,6 +323,9 @@ def test_export_takes_no_folder_of_other_things(pipeline, monkeypatch):
             exported(monkeypatch)
         assert Path("exported/thesis.txt").read_text() == "kept"
         Path("exported/thesis.txt").unlink()
+    Path("exported/kit.json").write_text('{"files": 5}')  # a file of the user's
+    with pytest.raises(InputError, match="would be lost"):
+        exported(monkeypatch)
 
 
 def test_no_output_takes_the_place_of_a_note_or_of_the_model(pipeline, monkeypatch):

@@ -169,6 +169,7 @@ def test_a_file_of_the_users_own_is_picked_up(tmp_path, monkeypatch):
     for content, message in (
         ([block | {"metrics": ["f1"], "rows": {"CE": [1, 2]}}], "more or fewer"),
         ([block | {"metrics": ["f2"]}], "unknown metrics: f2"),
+        ([block | {"rows": {"CE": [float("nan")]}}], "should be a finite number"),
         ("just words", "mine.yaml: : Input should be a valid list"),
     ):
         (tmp_path / "mine.yaml").write_text(yaml.safe_dump(content))

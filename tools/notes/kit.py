@@ -187,11 +187,15 @@ def from_folder(folder: Path) -> Kit:
 
 
 def exported_into(folder: Path) -> set[str]:
-    """The names of the files that an earlier `tools.export` wrote to `folder`; empty if it wrote none."""
+    """The names of the files that an earlier `tools.export` wrote to `folder`; empty if it wrote none.
+
+    Raises InputError if its kit.json is damaged.
+    """
     if not (folder / KIT).is_file():
         return set()
     described = outside.parse_json(outside.read_text(folder / KIT), folder / KIT)
-    return {KIT, CARD, *described["files"]} if isinstance(described, dict) and "files" in described else set()
+    files = described.get("files") if isinstance(described, dict) else None
+    return {KIT, CARD, *files} if isinstance(files, dict) else set()
 
 
 def _checksum(described: dict[str, Any]) -> str:

@@ -40,7 +40,7 @@ class Part:
 
 @dataclass(frozen=True)
 class Section:
-    """The part of the report about one corpus. `codes`: figures by code of the model with the best micro-F1."""
+    """The report on one corpus. `codes`: figures by code of the model with the best micro-F1, labelled `codes_of`."""
 
     title: str
     introduction: str

@@ -219,7 +219,7 @@ def reliability(settings: Sequence[Setting]) -> Figure | None:
 
 @styled
 def true_and_estimated(points: pd.DataFrame | None, label: str) -> Figure | None:
-    """Estimated against true prevalence for single groups and codes, a panel per quantifier."""
+    """Estimated against true prevalence of groups and codes, by quantifier; `points`: method, true, estimated."""
     if points is None or points.empty:
         return None
     methods = [method for method in METHODS if method in set(points["method"])]
