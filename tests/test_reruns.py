@@ -11,7 +11,7 @@ pytestmark = pytest.mark.slow
     ("before", "change", "expected"),
     [
         ((), ("synonyms.M=2",), {"select_synonyms"} | TRAINING),
-        (("model.type=CE",), ("synonyms.M=2",), {"select_synonyms", "labelize"}),
+        (("model.type=CE",), ("synonyms.criterion=rand",), {"select_synonyms", "labelize"}),
         ((), ("model.type=CE_MSAM_CLQ",), {"labelize", "train_joint", "evaluate", "score_open", "explain"}),
         (("model.type=CE",), ("model.type=LE",), TRAINING),
         ((), ("clq.lambda=50",), {"train_joint"}),
