@@ -43,7 +43,6 @@ def main() -> None:
 
 
 def summary(settings: params.Params) -> str:
-    """One line about what will be computed."""
     data, synonyms = settings.data, settings.synonyms
     model: str = settings.model.type
     if ModelType.parse(model).msam:

@@ -27,7 +27,6 @@ def main() -> None:
 
 
 def report(candidates: pools.Pool) -> None:
-    """Log how many candidates there are, and which codes have none."""
     log.info("%d candidates for %d codes", sum(map(len, candidates.values())), len(candidates))
     without = [code for code, phrases in candidates.items() if not phrases]
     if without:

@@ -34,8 +34,6 @@ Plots = dict[str, pd.DataFrame]  # by file name in metrics/plots
 
 
 class Given(NamedTuple):
-    """The inputs of all figures."""
-
     val: Predictions
     test: Predictions
     codes: list[str]
@@ -74,7 +72,6 @@ def main() -> None:
 
 
 def read(settings: params.Params) -> Given:
-    """Raises InputError if predictions are missing or do not fit."""
     codes = io.read_json(paths.LABEL_CODES)
     val, test = (load_part(part, predictions_folder(), len(codes)) for part in SCORED)
     resampling = Resampling(test.patients, settings.evaluate.bootstrap, settings.evaluate.seed)
@@ -182,7 +179,6 @@ def select(given: Given) -> tuple[Metrics, Plots]:
 
 
 def quantify(given: Given, platt: np.ndarray) -> tuple[Metrics, Plots, Counting]:
-    """All quantifiers' errors, and what counting with the best of them needs."""
     settings = given.settings.quantifier
     networks = {"mlp": load_mlp(paths.QUANTIFIER)}
     if is_joint():

@@ -38,8 +38,6 @@ RANDOM = "random"
 
 @dataclass(frozen=True)
 class Explainer:
-    """A model and everything its attributions need."""
-
     model: CodingModel
     tokenizer: Any
     special: SpecialIds
@@ -94,13 +92,11 @@ def collect_cases(
 
 
 def sample_documents(texts: pd.Series, at_most: int, seed: int) -> dict[str, str]:
-    """At most `at_most` of the texts, by document id and in their order."""
     chosen = np.random.default_rng(seed).permutation(len(texts))[:at_most]
     return texts.iloc[np.sort(chosen)].to_dict()
 
 
 def resample(patients: pd.Series, settings: params.Evaluate) -> Resampling:
-    """The resampling for intervals of figures over these patients' documents."""
     return Resampling(patients.to_numpy(), settings.bootstrap, settings.seed)
 
 

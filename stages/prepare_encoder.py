@@ -18,7 +18,6 @@ TRIED = 50  # training documents to try the tokenizer on
 
 
 def train_builtin(encoder: params.Encoder) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
-    """The built-in encoder, pre-trained on the training documents and the candidate synonyms."""
     recipe = Recipe(steps=encoder.steps)
     texts = pd.read_parquet(paths.split("train"), columns=["text"])["text"]
     synonyms = io.read_json(paths.CANDIDATES)

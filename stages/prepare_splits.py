@@ -89,7 +89,6 @@ def split_by_admission(split: dict[str, str], corpus: Corpus) -> dict[str, str]:
 
 
 def keep_codes(corpus: Corpus, kept: set[str]) -> Corpus:
-    """The corpus reduced to the codes `kept` and the documents that have one of them."""
     cut = (one._replace(codes=[code for code in one.codes if code in kept]) for one in corpus.documents)
     documents = [document for document in cut if document.codes]
     n_without = corpus.counts["documents_without_kept_code"] + len(corpus.documents) - len(documents)
@@ -99,7 +98,6 @@ def keep_codes(corpus: Corpus, kept: set[str]) -> Corpus:
 
 
 def split_documents(corpus: Corpus, part_of: dict[str, str]) -> dict[str, list[Document]]:
-    """The documents of each part, without repeated codes."""
     return {
         part: [
             document._replace(codes=sorted(set(document.codes)))
@@ -120,7 +118,6 @@ def stratify_documents(documents: list[Document], seed: int) -> dict[str, str]:
 
 
 def describe(parts: dict[str, list[Document]], counts: dict[str, int], subset: Subset, split: str) -> dict[str, Any]:
-    """The statistics of all parts, with the published sizes for a published split."""
     whole = statistics.code_counts(document for documents in parts.values() for document in documents)
     n_codes = len(subset.fixed or ()) if subset.codes_file else len(whole)
     metrics: dict[str, Any] = {"codes": n_codes, "counts": counts}
@@ -156,7 +153,6 @@ def check_words(documents: list[Document], form: str) -> None:
 
 
 def n_subjects_in_two_parts(parts: dict[str, list[Document]]) -> int:
-    """How many subjects have documents in more than one part."""
     counts = Counter(subject for documents in parts.values() for subject in {one.subject_id for one in documents})
     return sum(count > 1 for count in counts.values())
 

@@ -105,7 +105,6 @@ class Part:
     targets: np.ndarray
 
     def true_pairs(self) -> np.ndarray:
-        """Whether each pair is true, document by document."""
         return np.concatenate([row[pair.codes] for row, pair in zip(self.targets, self.pairs, strict=True)])
 
 

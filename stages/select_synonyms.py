@@ -56,7 +56,6 @@ def distances(candidates: dict[str, list[str]], embeddings: np.ndarray) -> selec
 
 
 def report(solutions: dict[str, mdp.Solution]) -> None:
-    """Log how many solutions are proven, and which are not."""
     unproven = sorted(code for code, solution in solutions.items() if not solution.proven)
     log.info("%d of %d solutions are proven optimal", len(solutions) - len(unproven), len(solutions))
     if unproven:
@@ -88,7 +87,6 @@ SOLUTION = ("objective", "bound", "gap", "proven", "method")
 
 
 def solution_rows(solutions: dict[str, mdp.Solution], sizes: dict[str, int]) -> Iterable[tuple]:
-    """One row per solution."""
     return (
         (code, sizes[code], *(getattr(solution, name) for name in SOLUTION))
         for code, solution in sorted(solutions.items())
@@ -96,7 +94,6 @@ def solution_rows(solutions: dict[str, mdp.Solution], sizes: dict[str, int]) -> 
 
 
 def write_table(path: Path, selected: dict[str, list[str]], titles: dict[str, str]) -> None:
-    """Write the selection as a table for people to read."""
     lines = ["| code | title | synonyms |", "|---|---|---|"]
     lines += [f"| {code} | {titles[code]} | {' · '.join(selected[code])} |" for code in sorted(selected)]
     with io.whole_file(path) as partial:

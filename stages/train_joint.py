@@ -82,7 +82,6 @@ def train_both(settings: params.Params) -> None:
 
 
 def joint_loss(quantifier: nn.Module, train: Documents, clq: params.Clq, process: int) -> JointLoss:
-    """The joint loss, with the running sums of this process's groups."""
     assert train.targets is not None
     groups = GroupSums(len(train), train.targets.shape[1], clq.seed, process)
     return JointLoss(quantifier, groups, clq.lambda_, clq.delta, keep_sums=clq.memory == "original")

@@ -91,7 +91,7 @@ def test_what_a_failed_stage_lost_comes_back(base: Project, stage: str, damage):
 
 
 def test_small_settings_differ_from_the_demo_only_in_size(project: Project):
-    assert params.check(params.parse(project.base), "params.yaml").model.type == "CE_MSAM"
+    assert params.validate(params.Params, params.parse(project.base)).model.type == "CE_MSAM"
 
 
 @pytest.mark.slow

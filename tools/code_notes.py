@@ -12,7 +12,6 @@ The model is the pipeline's latest, an experiment's (`--revision`), or a folder 
 import argparse
 import logging
 import sys
-from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -43,14 +42,7 @@ def table(note: CodedNote) -> str:
     return "\n".join(lines) + "\n"
 
 
-def rows(notes: Sequence[CodedNote]) -> Iterator[dict[str, Any]]:
-    for note in notes:
-        for code in note.codes:
-            yield {"note": note.name, **{name: getattr(code, name) for name in SHOWN}, "words": list(code.snippets)}
-
-
 def at_least_one(text: str) -> int:
-    """A positive number from the command line."""
     if not text.isdecimal() or not int(text):
         raise argparse.ArgumentTypeError(f"{text} should be 1 or more")
     return int(text)
@@ -79,7 +71,11 @@ def main() -> None:
     from tools.notes.coding import code_notes  # takes seconds, so check the inputs first
 
     coded, about = code_notes(notes, options.codes, options.model, options.revision, also)
-    listed = list(rows(coded))
+    listed: list[dict[str, Any]] = [
+        {"note": note.name, **{name: getattr(code, name) for name in SHOWN}, "words": list(code.snippets)}
+        for note in coded
+        for code in note.codes
+    ]
     flat = [row | {"words": " | ".join(row["words"])} for row in listed]
     if not outputs.write(options, listed, flat, lambda: note_page.page(coded, about)):
         sys.stdout.write("\n".join(map(table, coded)))

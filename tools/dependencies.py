@@ -21,7 +21,6 @@ CODE = re.compile(r"      - stages/\S+\.py\n")
 
 
 def rewrite(text: str) -> str:
-    """`text` of a dvc.yaml with the code of each stage after its other dependencies."""
     lines: list[str] = []
     stage, inside = "", False
     for line in text.splitlines(keepends=True):
@@ -44,8 +43,7 @@ def main() -> None:
         if changed == text:
             log.info("%s agrees with the imports", path)
             continue
-        with io.whole_file(path) as partial:
-            partial.write_text(changed, encoding="utf-8")
+        io.write_text(path, changed)
         log.info("%s is rewritten; `dvc repro` runs the stages whose code changed", path)
 
 

@@ -7,7 +7,8 @@ Face hub's format with the metrics. `python -m tools.code_notes --model FOLDER` 
 import argparse
 import logging
 from pathlib import Path
-from typing import Any
+
+from jinja2 import Environment, FileSystemLoader
 
 from stages.common import io, paths
 from stages.common.io import InputError
@@ -19,59 +20,19 @@ from tools.outputs import check_folder
 
 log = logging.getLogger("tools.export")
 
+TEMPLATES = Environment(loader=FileSystemLoader(Path(__file__).parent / "notes"), keep_trailing_newline=True)
 
-def card(kit: Kit, figures: dict[str, float], intervals: dict[str, Any], protected: bool) -> str:
-    """The model card: training data, figures, intended use and limits."""
-    corpus = f"{kit.about['format']} {kit.about['subset']}"
-    shown = "\n".join(
-        f"| {name} | {value:.2f} | {_interval(intervals.get(name))} |" for name, value in sorted(figures.items())
+
+def card(kit: Kit, protected: bool) -> str:
+    """The model card: training data, figures, promises, intended use and limits."""
+    return TEMPLATES.get_template("card.md").render(
+        kit=kit,
+        protected=protected,
+        promised=any(accept is not None for accept in (kit.accept, *(accept for accept, _ in kit.by_code.values()))),
+        selective=io.read_json(paths.SELECTIVE)["test"],
+        figures=io.read_json(paths.PAPER),
+        intervals=io.read_json(paths.CLASSIFICATION)["test"]["intervals"],
     )
-    sharing = (
-        "**Trained on records under a data use agreement: the weights stay where the data may be.**\n\n"
-        if protected
-        else ""
-    )
-    return f"""---
-license: other
-tags: [icd-coding, clinical-nlp, multi-label-classification]
-pipeline_tag: text-classification
----
-
-# ICD codes from clinical notes: {kit.type}
-
-{sharing}A reproduction of *Accurate and Well-Calibrated ICD Code Assignment Through Attention Over Diverse Label
-Embeddings* (Gomes et al., EACL 2024). Scores {len(kit.codes)} codes for a text.
-
-* Corpus: {corpus}. Texts are cleaned by the rule `{kit.cleaning}` (in `kit.json`, applied by the code).
-* Assigned above {kit.threshold:.3f}, tuned on validation micro-F1; temperature {kit.temperature:.2f} calibrates.
-* {promise(kit)}
-
-| on test, percent (rae: as it is) | value | 95 % interval |
-|---|---:|---|
-{shown}
-
-Intended use: research on automatic coding. Limits: **no clinical use, no billing**; codes outside the list are never
-assigned; texts of another hospital, language or time are coded worse, and nothing here says by how much.
-
-Use: `python -m tools.code_notes --model THIS_FOLDER note.txt`, in the repository that made it.
-"""
-
-
-def promise(kit: Kit) -> str:
-    """What is promised for codes accepted without review, and on which data."""
-    if all(accept is None for accept in (kit.accept, *(accept for accept, _ in kit.by_code.values()))):
-        return "No code can be accepted without review: validation has too few documents to promise a precision."
-    found = io.read_json(paths.SELECTIVE)["test"]
-    return (
-        f"Accepted without review at a promised precision of {found['promised_precision']:g}, by thresholds chosen "
-        f"on validation patients of the same corpus ({len(kit.by_code)} codes have their own); on test "
-        f"{100 * found['accepted']:.1f} % of the true codes, at precision {found['precision']:.3f}. On other texts "
-        "nothing is promised."
-    )
-
-
-def _interval(pair: Any) -> str:
-    return f"{100 * pair[0]:.2f} to {100 * pair[1]:.2f}" if pair else ""
 
 
 def main() -> None:
@@ -94,15 +55,13 @@ def main() -> None:
             f"this model was trained on {kit.about['format']}, whose data use agreement covers its weights; if the "
             "folder stays where the data may be, say so by --stays-where-the-data-may-be"
         )
-    measured = io.read_json(paths.CLASSIFICATION)["test"]["intervals"]
     with io.whole_directory(target) as partial:
         save_model(kit.model, partial)
         if kit.open is not None and not options.without_open_codes:
-            size = kits.write_open(kit, partial / kits.OPEN)
+            size = kit.write_open(partial / kits.OPEN)
             log.info("for codes that training has not seen: %.0f MB (--without-open-codes leaves them out)", size / 1e6)
-        kits.write_kit(kit, partial)
-        text = card(kit, io.read_json(paths.PAPER), measured, protected)
-        (partial / kits.CARD).write_text(text, encoding="utf-8")
+        kit.write(partial)
+        io.write_text(partial / kits.CARD, card(kit, protected))
     log.info("%s: model, tokenizer, %d codes, model card", options.folder, len(kit.codes))
 
 

@@ -41,25 +41,21 @@ def running() -> list[int]:
     found = []
     for folder in Path("/proc").glob("[0-9]*"):
         try:
-            words = (folder / "cmdline").read_bytes().split(b"\0")
-            here = (folder / "cwd").resolve() == Path.cwd()
+            words = (folder / "cmdline").read_bytes().split(b"\0")[:3]
+            here = (folder / "cwd").resolve() == Path.cwd() and int(folder.name) != os.getpid()
         except OSError:
             continue
-        if (
-            here
-            and int(folder.name) != os.getpid()
-            and any(Path(word.decode(errors="replace")).name == "dvc" for word in words[:3])
-        ):
+        if here and any(Path(word.decode(errors="replace")).name == "dvc" for word in words):
             found.append(int(folder.name))
     return found
 
 
 def mend_rwlock() -> bool:
     """Set aside a truncated list of DVC's locks; no process holds one now."""
-    if not RWLOCK.is_file():
-        return False
     try:
         json.loads(RWLOCK.read_text(encoding="utf-8") or "-")
+        return False
+    except FileNotFoundError:
         return False
     except (ValueError, UnicodeDecodeError):
         return put_aside(RWLOCK)
@@ -67,10 +63,10 @@ def mend_rwlock() -> bool:
 
 def mend_lock(path: Path) -> bool:
     """Restore the committed version of a truncated lock file; later results come from the run cache."""
-    if not path.is_file():
-        return False
     try:
         COMPILED_LOCKFILE_SCHEMA(yaml.safe_load(path.read_text(encoding="utf-8")))
+        return False
+    except FileNotFoundError:
         return False
     except (yaml.YAMLError, UnicodeDecodeError, Invalid):
         put_aside(path)

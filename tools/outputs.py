@@ -7,7 +7,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from stages.common.io import InputError, whole_file
+from stages.common.io import InputError, whole_file, write_text
 
 
 def check_files(outputs: Sequence[Path], inputs: Sequence[Path] = ()) -> None:
@@ -49,14 +49,12 @@ def write(
 ) -> bool:
     """Write what `--json` (`value`), `--csv` (`rows`) and `--html` (`page`) ask for; whether any of them did."""
     if options.json:
-        with whole_file(options.json) as partial:
-            partial.write_text(json.dumps(value, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+        write_text(options.json, json.dumps(value, indent=1, ensure_ascii=False) + "\n")
     if options.csv:
         with whole_file(options.csv) as partial, partial.open("w", encoding="utf-8", newline="") as file:
             writer = csv.DictWriter(file, list(rows[0]))
             writer.writeheader()
             writer.writerows(rows)
     if options.html:
-        with whole_file(options.html) as partial:
-            partial.write_text(page(), encoding="utf-8")
+        write_text(options.html, page())
     return any((options.json, options.csv, options.html))

@@ -5,7 +5,6 @@ base. Comments and all other settings of params.yaml are kept.
 """
 
 import itertools
-import logging
 import sys
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, MutableMapping
@@ -20,13 +19,12 @@ from stages.common.io import InputError
 from stages.common.runner import run
 from stages.corpus import corpora
 
-log = logging.getLogger("tools.preset")
-
 PRESETS = Path("presets")
 NULL = "tag:yaml.org,2002:null"
+Key = tuple[str, ...]
 
 
-def leaves(tree: Mapping[str, Any], prefix: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Any]]:
+def leaves(tree: Mapping[str, Any], prefix: Key = ()) -> Iterator[tuple[Key, Any]]:
     """The settings of a nested mapping as (key path, value)."""
     for key, value in tree.items():
         if isinstance(value, Mapping):
@@ -40,14 +38,14 @@ def available() -> list[str]:
     return sorted(path.stem for path in PRESETS.glob("*.yaml") if "\ndata:" in path.read_text(encoding="utf-8"))
 
 
-def settings_of(name: str) -> dict[tuple[str, ...], Any]:
+def settings_of(name: str) -> dict[Key, Any]:
     """The settings of a preset by key path: those of its `base`, if any, overridden by its own."""
     preset = params.parse((PRESETS / f"{name}.yaml").read_text(encoding="utf-8"))
     base = preset.pop("base", None)
     return (settings_of(base) if base else {}) | dict(leaves(preset))
 
 
-def apply(text: str, changes: Iterable[tuple[tuple[str, ...], Any]]) -> str:
+def apply(text: str, changes: Iterable[tuple[Key, Any]]) -> str:
     """The text of a params.yaml with changed settings and its comments. Raises InputError for an unknown key."""
     yaml = YAML()
     yaml.width = 1000
@@ -57,9 +55,8 @@ def apply(text: str, changes: Iterable[tuple[tuple[str, ...], Any]]) -> str:
     except YAMLError as error:
         raise InputError(f"{paths.PARAMS} is not valid YAML: {' '.join(str(error).split())}") from None
     if not isinstance(content, Mapping):
-        raise InputError(
-            f"{paths.PARAMS} should be a mapping of sections; `git checkout {paths.PARAMS}` brings it back"
-        )
+        remedy = f"`git checkout {paths.PARAMS}` brings it back"
+        raise InputError(f"{paths.PARAMS} should be a mapping of sections; {remedy}")
     for path, value in changes:
         section: Any = content
         for step in path[:-1]:
@@ -70,18 +67,13 @@ def apply(text: str, changes: Iterable[tuple[tuple[str, ...], Any]]) -> str:
             section[path[-1]][:] = value
         else:
             section[path[-1]] = value
-    changed = dump(yaml, content)
-    corpora.describe(params.check(params.parse(changed), str(paths.PARAMS)).data)
-    return changed
-
-
-def dump(yaml: YAML, content: Any) -> str:
     stream = StringIO()
     yaml.dump(content, stream)
+    corpora.describe(params.validate(params.Params, params.parse(stream.getvalue())).data)
     return stream.getvalue()
 
 
-def override(argument: str) -> tuple[tuple[str, ...], Any]:
+def override(argument: str) -> tuple[Key, Any]:
     """`section.key=value` as (key path, value). Raises InputError for any other form.
 
     The value is used verbatim for string parameters and parsed as YAML otherwise.
@@ -103,24 +95,13 @@ def main() -> None:
     setups = sorted(path.stem for path in PRESETS.glob("*.yaml") if path.stem not in available())
     names = list(itertools.takewhile(lambda argument: "=" not in argument, sys.argv[1:]))
     if not names or names[0] not in available() or not set(names[1:]) <= set(setups):
-        raise InputError(
-            f"name one of {', '.join(available())}, if wanted {' or '.join(setups)} after it, and settings as "
-            "section.key=value"
-        )
-    presets = (item for name in names for item in settings_of(name).items())
+        choices = f"name one of {', '.join(available())}, if wanted {' or '.join(setups)} after it"
+        raise InputError(f"{choices}, and settings as section.key=value")
     overrides = list(map(override, sys.argv[1 + len(names) :]))
     if twice := {key for key, n in Counter(key for key, _ in overrides).items() if n > 1}:
         raise InputError(f"{', '.join(map('.'.join, sorted(twice)))} is set twice")
-    changes = [*presets, *overrides]
-    try:
-        text = paths.PARAMS.read_text(encoding="utf-8")
-    except FileNotFoundError:
-        raise InputError(f"{paths.PARAMS} does not exist; run from the repository's root") from None
-    except UnicodeDecodeError:
-        raise InputError(f"{paths.PARAMS} is not UTF-8 text") from None
-    changed = apply(text, changes)
-    with io.whole_file(paths.PARAMS) as partial:
-        partial.write_text(changed, encoding="utf-8")
+    presets = (item for name in names for item in settings_of(name).items())
+    io.write_text(paths.PARAMS, apply(params.read(), [*presets, *overrides]))
 
 
 if __name__ == "__main__":

@@ -23,48 +23,35 @@ from dvc.exceptions import DvcException
 from dvc.scm import SCMError
 from safetensors.numpy import load
 
-from stages.common import io, paths
-from stages.common.io import InputError
-from stages.common.lock import Record, md5_of
-from stages.common.params import parse
+from stages.common import io, params, paths
+from stages.common.io import InputError, md5
+from stages.common.lock import Record
 from stages.common.runner import progress_bar, run
-from stages.common.workspace import git
+from stages.common.workspace import WORKSPACE, git, open_revision, read_file
 from stages.evaluation import tuning, uncertainty
 from stages.evaluation.scored import Predictions
 from tools.outputs import check_folder
+from tools.reporting import experiments as runs
 from tools.reporting import page, tables
-from tools.reporting.experiments import (
-    Experiment,
-    Setting,
-    comparable,
-    contrasts,
-    corpora,
-    flat,
-    main_settings,
-    settings_of,
-)
-from tools.reporting.metrics import MAIN, METRICS
+from tools.reporting.experiments import Experiment, Setting, comparable
+from tools.reporting.metrics import METRICS
 from tools.reporting.tables import Difference
-from tools.revisions import WORKSPACE, open_revision, read
 
 log = logging.getLogger("tools.report")
 
 UNFINISHED = ("Queued", "Running", "Failed")
 METRIC_FILES = (
-    paths.CLASSIFICATION,
-    paths.CALIBRATION,
-    paths.QUANTIFICATION,
-    paths.SELECTIVE,
-    paths.SYNONYM_STATISTICS,
-    paths.SPLIT_STATISTICS,
-    paths.BASELINES,
-    paths.OPEN_CODES,
-    paths.EXPLANATIONS,
+    *(paths.CLASSIFICATION, paths.CALIBRATION, paths.QUANTIFICATION, paths.SELECTIVE, paths.SYNONYM_STATISTICS),
+    *(paths.SPLIT_STATISTICS, paths.BASELINES, paths.OPEN_CODES, paths.EXPLANATIONS),
 )
 NEEDED = paths.CLASSIFICATION  # without it, an experiment has not been evaluated
-PLOTS = ("training", "reliability", "reliability_open", "codes", "bands", "lengths", "prevalence")
+PLOTS = ("training", "reliability", "reliability_open", "codes", "bands", "prevalence")
 TABLES = "tables.md"
-TESTED = ("f1_micro", "f1_macro", "mece")
+TESTED = {  # metric -> its key among an experiment's figures
+    "f1_micro": "classification.test.f1_micro",
+    "f1_macro": "classification.test.f1_macro",
+    "mece": "calibration.test.mece",
+}
 
 
 def revisions() -> list[str]:
@@ -87,32 +74,31 @@ def read_experiment(revision: str) -> Experiment | None:
     Settings are those recorded in its dvc.lock, and figures are only used if that records their files too.
     """
     files = open_revision(revision)
-    params, measured = read(files, paths.PARAMS), read(files, NEEDED)
-    if params is None or measured is None:
+    text, measured = read_file(files, paths.PARAMS), read_file(files, NEEDED)
+    if text is None or measured is None:
         return None
-    record = Record.read(lambda path: read(files, path), f"revision {revision}")
-    if (doubt := record.doubt(NEEDED, md5_of(measured))) is not None:
+    record = Record.read(lambda path: read_file(files, path), f"revision {revision}")
+    if (doubt := record.doubt(NEEDED, md5(measured))) is not None:
         log.warning("%s: its figures are not from the recorded run: %s", revision, doubt)
         return None
-    contents: dict[Path, bytes] = {}
+    contents: dict[Path, Any] = {}
     for path in (*METRIC_FILES, *(paths.PLOTS / f"{name}.csv" for name in PLOTS)):
-        content = read(files, path)
-        if content is not None and (doubt := record.doubt(path, md5_of(content))) is None:
-            contents[path] = content
+        content = read_file(files, path)
+        if content is not None and (doubt := record.doubt(path, md5(content))) is None:
+            contents[path] = _parse(content, path, revision)
         elif content is not None:
             log.warning("%s: %s is left out: %s", revision, path, doubt)
     try:
-        settings = record.settings() or parse(params.decode(), f"{paths.PARAMS} of revision {revision}")
+        settings = record.settings() or params.parse(text.decode(), f"{paths.PARAMS} of revision {revision}")
     except UnicodeDecodeError:
         raise InputError(f"{paths.PARAMS} of revision {revision} is not UTF-8 text") from None
     joint = paths.JOINT_MODEL / "joint.json"
-    trained = _parse(read(files, joint) or b"{}", joint, revision)
+    trained = _parse(read_file(files, joint) or b"{}", joint, revision)
     settings.setdefault("compute", {})["processes"] = trained.get("processes", 1)
-    parsed = {path: _parse(content, path, revision) for path, content in contents.items()}
     metrics, plots = (
-        {path.stem: value for path, value in parsed.items() if path.suffix == kind} for kind in (".json", ".csv")
+        {path.stem: value for path, value in contents.items() if path.suffix == kind} for kind in (".json", ".csv")
     )
-    return Experiment(revision, flat(settings), flat(metrics), plots)
+    return Experiment(revision, runs.flat(settings), runs.flat(metrics), plots)
 
 
 def _parse(content: bytes, path: Path, revision: str) -> Any:
@@ -129,7 +115,7 @@ def _parse(content: bytes, path: Path, revision: str) -> Any:
 
 
 def gather(names: Sequence[str]) -> list[Experiment]:
-    """The experiments of the named revisions, or all available ones. Raises InputError."""
+    """The experiments of the named revisions, or all available ones."""
     experiments = []
     for name in progress_bar(names or revisions(), desc="experiments", unit="revision"):
         experiment = read_experiment(name)
@@ -144,22 +130,12 @@ def gather(names: Sequence[str]) -> list[Experiment]:
     return experiments
 
 
-def statistics(predictions: Predictions, bins: int) -> dict[str, uncertainty.Statistic]:
-    """The tested statistics."""
-    decisions = predictions.probabilities > tuning.PAPER
-    return {
-        "f1_micro": uncertainty.f1_micro(predictions.targets, decisions),
-        "f1_macro": uncertainty.by_code_counts(predictions.targets, decisions, uncertainty.f1_macro),
-        "mece": uncertainty.mece(predictions.targets, predictions.probabilities, bins),
-    }
-
-
 def read_predictions(experiment: Experiment) -> Predictions | None:
     """The test predictions behind an experiment's metrics; None if DVC's cache does not have all of them."""
     files = open_revision(experiment.name)
     folder = paths.JOINT_MODEL if experiment.model.joint else paths.PREDICTIONS
     needed = (paths.predictions(folder, "test"), paths.targets("test"), paths.LABEL_DOCUMENTS)
-    logits, targets, documents = (read(files, path) for path in needed)
+    logits, targets, documents = (read_file(files, path) for path in needed)
     if logits is None or targets is None or documents is None:
         return None
     table = pd.read_parquet(BytesIO(documents), columns=["part", "subject_id"])
@@ -168,7 +144,7 @@ def read_predictions(experiment: Experiment) -> Predictions | None:
 
 
 class Tests:
-    """Paired tests between settings, on runs with equal seeds; predictions are read once."""
+    """Paired tests between settings, on runs with equal seeds; predictions are read, and pairs compared, once."""
 
     def __init__(self, settings: Iterable[Setting], resamples: int, seed: int) -> None:
         self.resamples, self.seed = resamples, seed
@@ -178,11 +154,13 @@ class Tests:
         self.lacking = {setting.label for setting in settings if not self.load(setting.experiments[0])}
 
     def load(self, run: Experiment) -> Predictions | None:
-        """A run's predictions, read once; None if unavailable."""
         if run.name not in self.predictions:
             self.predictions[run.name] = found = read_predictions(run)
             if found:
-                self.statistics[run.name] = statistics(found, run.params["evaluate.bins"])
+                cells = found.targets, found.probabilities
+                known = uncertainty.decision_statistics(found.targets, found.probabilities > tuning.PAPER)
+                known["mece"] = uncertainty.mece(*cells, run.params["evaluate.bins"])
+                self.statistics[run.name] = {metric: known[metric] for metric in TESTED}
         return self.predictions[run.name]
 
     def possible(self, one: Setting, two: Setting) -> bool:
@@ -194,36 +172,37 @@ class Tests:
         """The tested differences of pairs, with p-values corrected for the number of pairs."""
         compared = [self.compare_runs(comparable(one, two)) for one, two in pairs]
         corrected = {metric: uncertainty.holm([found[metric]["p"] for found in compared]) for metric in TESTED}
+
+        def difference(found: dict, p: float) -> Difference:
+            low, high = found["interval"]
+            return Difference(found["difference"], low, high, p)
+
         return [
-            {metric: _difference(found[metric], corrected[metric][i]) for metric in TESTED}
+            {metric: difference(found[metric], corrected[metric][i]) for metric in TESTED}
             for i, found in enumerate(compared)
         ]
 
-    def compare_runs(self, runs: Sequence[tuple[Experiment, Experiment]]) -> dict[str, dict]:
-        """The comparison of two settings by their runs with equal seeds, computed once."""
-        one, two = runs[0]
+    def compare_runs(self, pairs: Sequence[tuple[Experiment, Experiment]]) -> dict[str, dict]:
+        one, two = pairs[0]
         if (one.name, two.name) not in self.known:
-            log.info("testing %s (%s) against %s (%s), %d runs each", one.type, one.name, two.type, two.name, len(runs))
+            log.info(
+                "testing %s (%s) against %s (%s), %d runs each", one.type, one.name, two.type, two.name, len(pairs)
+            )
             predictions = self.load(one)
             assert predictions is not None  # `possible` has been checked
-            pairs = [(self.statistics[first.name], self.statistics[second.name]) for first, second in runs]
-            found = uncertainty.compare(pairs, predictions.patients, self.resamples, self.seed)
+            tested = [(self.statistics[first.name], self.statistics[second.name]) for first, second in pairs]
+            found = uncertainty.compare(tested, predictions.patients, self.resamples, self.seed)
             self.known[one.name, two.name] = found
         return self.known[one.name, two.name]
 
 
-def _difference(found: dict, p: float) -> Difference:
-    low, high = found["interval"]
-    return Difference(found["difference"], low, high, p)
-
-
 def build_section(experiments: Sequence[Experiment], resamples: int, seed: int) -> page.Section:
     """The section of one corpus, with tests as far as predictions are available."""
-    settings = settings_of(experiments)
+    settings = runs.settings_of(experiments)
     if not resamples or len(settings) < 2:
         return page.section_of(experiments)
     tests = Tests(settings, resamples, seed)
-    asked = [contrast for contrast in contrasts(settings) if tests.possible(*contrast[1:])]
+    asked = [contrast for contrast in runs.contrasts(settings) if tests.possible(*contrast[1:])]
     tested = tests.pairs([contrast[1:] for contrast in asked])
     differences = [
         (question, one.label, two.label, found) for (question, one, two), found in zip(asked, tested, strict=True)
@@ -235,9 +214,9 @@ def build_section(experiments: Sequence[Experiment], resamples: int, seed: int) 
 
 def worse_than_best(settings: Sequence[Setting], tests: Tests) -> dict[str, set[str]]:
     """Label of a setting in the main table -> the metrics in which a test finds it worse than the best."""
-    main = main_settings(settings)
+    main = runs.main_settings(settings)
     worse: dict[str, set[str]] = {}
-    for metric, key in ((metric, MAIN[metric]) for metric in TESTED):
+    for metric, key in TESTED.items():
         scored = [setting for setting in main if setting.values(key).size]
         if len(scored) < 2:
             continue
@@ -259,8 +238,7 @@ def write(folder: Path, sections: Sequence[page.Section]) -> str:
         prefix = f"{i}_" if len(sections) > 1 else ""
         contents |= {f"{prefix}{table.name}.csv": table.csv() for table in section.tables}
     for name, content in contents.items():
-        with io.whole_file(folder / name) as partial:
-            partial.write_text(content, encoding="utf-8")
+        io.write_text(folder / name, content)
     return text
 
 
@@ -270,7 +248,7 @@ def say_other_bytes() -> None:
         committed = open_revision("HEAD")
     except InputError:
         return  # no commit yet
-    there = Record.read(lambda path: read(committed, path), "HEAD")
+    there = Record.read(lambda path: read_file(committed, path), "HEAD")
     if stages := Record.from_folder().other_bytes(there):
         log.warning(
             "%s: other bytes than committed, of the same code, inputs and settings: computed on another kind of "
@@ -290,7 +268,7 @@ def main() -> None:
     check_folder(arguments.folder, earlier)
     experiments = gather(arguments.revisions)
     say_other_bytes()
-    sections = [build_section(group, arguments.resamples, arguments.seed) for group in corpora(experiments)]
+    sections = [build_section(group, arguments.resamples, arguments.seed) for group in runs.corpora(experiments)]
     sys.stdout.write(write(arguments.folder, sections))
     log.info("%d revisions read; the page is %s", len(experiments), arguments.folder / "index.html")
 

@@ -52,13 +52,11 @@ def rows(path: Path, columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
     except FileNotFoundError:
         raise InputError(f"{path} does not exist; it should be MRCONSO.RRF of the UMLS") from None
     except (pa.ArrowInvalid, OSError):
-        raise InputError(
-            f"{path} is not MRCONSO.RRF of the UMLS: each row has 18 fields with a bar after each, in UTF-8"
-        ) from None
+        wrong = f"{path} is not MRCONSO.RRF of the UMLS: each row has 18 fields with a bar after each, in UTF-8"
+        raise InputError(wrong) from None
 
 
 def read_concepts(path: Path) -> dict[int, dict[str, list[str]]]:
-    """Revision -> code -> its concepts, in file order."""
     revision_of = {source: revision for revision, sources in SOURCES.items() for source in sources}
     concepts: dict[int, dict[str, list[str]]] = {revision: {} for revision in SOURCES}
     known = pa.array(list(revision_of))
@@ -74,7 +72,6 @@ def read_concepts(path: Path) -> dict[int, dict[str, list[str]]]:
 
 
 def read_terms(path: Path, concepts: set[str]) -> dict[str, list[str]]:
-    """Concept -> its English names."""
     terms: dict[str, list[str]] = {}
     wanted = pa.array(sorted(concepts))
     for batch in rows(path, ("CUI", "LAT", "STR")):
@@ -117,8 +114,7 @@ def main() -> None:
     check_files([options.folder / own for _, own in names.values()], [options.mrconso])
     for revision, pool in pools_of(options.mrconso).items():
         published, own = names[revision]
-        with io.whole_file(options.folder / own) as partial:
-            partial.write_text(json.dumps(pool, ensure_ascii=False, indent=0) + "\n", encoding="utf-8")
+        io.write_text(options.folder / own, json.dumps(pool, ensure_ascii=False, indent=0) + "\n")
         log.info("%s: %d names of %d codes", options.folder / own, sum(map(len, pool.values())), len(pool))
         if (options.folder / published).is_file():
             compare(pool, read_pool("umls", options.folder, revision))  # type: ignore[arg-type]

@@ -14,22 +14,17 @@ NEUTRAL = frozenset(
 
 
 def code_of_stage(stage: str) -> list[Path]:
-    """The code that a stage depends on."""
-    return code_of(Path("stages", f"{stage}.py"))
-
-
-def code_of(path: Path) -> list[Path]:
-    """The project's files that running `path` needs, including itself, sorted and relative to the root.
+    """The files that a stage's script needs, including itself, sorted and relative to the root.
 
     `NEUTRAL` modules, what only they import, and empty modules are left out.
     """
     reached: set[Path] = set()
-    open_files = [path]
-    while open_files:
-        file = open_files.pop()
+    waiting = [Path("stages", f"{stage}.py")]
+    while waiting:
+        file = waiting.pop()
         if file not in reached:
             reached.add(file)
-            open_files.extend(imports(file) - NEUTRAL)
+            waiting.extend(imports(file) - NEUTRAL)
     return sorted(file for file in reached if (ROOT / file).read_text(encoding="utf-8").strip())
 
 
@@ -37,14 +32,9 @@ def meaning_of(path: Path) -> str:
     """A hash of a source file's syntax tree, so that comments, docstrings and layout do not count."""
     tree = ast.parse((ROOT / path).read_text(encoding="utf-8"))
     for node in ast.walk(tree):
-        body = getattr(node, "body", None)
-        if (
-            isinstance(body, list)
-            and body
-            and isinstance(body[0], ast.Expr)
-            and isinstance(body[0].value, ast.Constant)
-        ):
-            body[0] = ast.Pass()
+        match getattr(node, "body", None):
+            case [ast.Expr(value=ast.Constant()), *_]:
+                node.body[0] = ast.Pass()  # type: ignore[attr-defined]
     return hashlib.sha256(ast.dump(tree).encode()).hexdigest()
 
 
@@ -59,10 +49,6 @@ def imports(path: Path) -> frozenset[Path]:
             names = [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
         else:
             continue
-        files.update(file for name in names if name.split(".")[0] == "stages" for file in _files(name))
-    return frozenset(files)
-
-
-def _files(module: str) -> list[Path]:
-    path = Path(*module.split("."))
-    return [file for file in (path.with_suffix(".py"), path / "__init__.py") if (ROOT / file).exists()]
+        modules = (Path(*name.split(".")) for name in names if name.split(".")[0] == "stages")
+        files.update(file for path in modules for file in (path.with_suffix(".py"), path / "__init__.py"))
+    return frozenset(file for file in files if (ROOT / file).exists())

@@ -1,7 +1,6 @@
 """Atomic writes in one canonical form: equal content gives equal bytes under every Python release.
 
-Reads raise InputError when a file is missing or malformed. This module decides the bytes of outputs, so every stage
-depends on it.
+This module decides the bytes of outputs, so every stage depends on it.
 """
 
 import hashlib
@@ -21,19 +20,15 @@ import scipy.sparse as sp
 
 
 class InputError(Exception):
-    """Something the user gave is wrong.
+    """Something the user gave is wrong: one line that says what is wrong, where, and what would be right.
 
-    The message is one line that says what is wrong, where, and what would be right. It quotes ids and counts, never
-    note text. Scripts print it and exit with status 1, without a traceback.
+    It quotes ids and counts, never note text. Scripts print it and exit with status 1, without a traceback.
     """
 
 
 @contextmanager
 def whole_file(path: Path) -> Iterator[Path]:
-    """Yield a temporary path next to `path`, renamed to `path` when the block succeeds.
-
-    If the block raises, the temporary file is removed and any earlier `path` is left untouched.
-    """
+    """Yield a temporary path next to `path`, renamed to `path` when the block succeeds and removed if it raises."""
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f".{path.name}.partial")
@@ -60,23 +55,22 @@ def whole_directory(path: Path) -> Iterator[Path]:
     partial.mkdir()
     try:
         yield partial
-        _replace(path, partial, replaced)
+        if path.exists():
+            path.rename(replaced)
+        try:
+            partial.rename(path)
+        except BaseException:
+            if replaced.exists():
+                replaced.rename(path)
+            raise
     finally:
         shutil.rmtree(partial, ignore_errors=True)
     shutil.rmtree(replaced, ignore_errors=True)
 
 
-def _replace(path: Path, partial: Path, replaced: Path) -> None:
-    """Move `path` to `replaced` and `partial` to `path`; undo the first move if the second fails."""
-    if not path.exists():
-        partial.rename(path)
-        return
-    path.rename(replaced)
-    try:
-        partial.rename(path)
-    except BaseException:
-        replaced.rename(path)
-        raise
+def write_text(path: Path, text: str) -> None:
+    with whole_file(path) as partial:
+        partial.write_text(text, encoding="utf-8")
 
 
 def digest(path: Path) -> str:
@@ -91,6 +85,10 @@ def digest(path: Path) -> str:
         return hashlib.file_digest(content, "sha256").hexdigest()
 
 
+def md5(content: bytes) -> str:
+    return hashlib.md5(content, usedforsecurity=False).hexdigest()
+
+
 def read_json(path: Path) -> Any:
     """Raises InputError where the file is missing or damaged."""
     try:
@@ -102,39 +100,25 @@ def read_json(path: Path) -> Any:
 
 
 def write_json(path: Path, value: Any, digits: int = 6) -> None:
-    """Write `value` as JSON with sorted keys and floats of `digits` significant digits.
+    """Write JSON with sorted keys and floats of `digits` significant digits. Raises InputError for NaN and infinity."""
 
-    Raises InputError for a float that is not finite.
-    """
-    with whole_file(path) as partial:
-        try:
-            text = json.dumps(_stable(value, digits), sort_keys=True, indent=2, ensure_ascii=False)
-        except _NotFinite as error:
-            raise InputError(f"{path}: {error}; an input of this stage holds numbers that are not finite") from None
-        partial.write_text(text + "\n", encoding="utf-8")
+    def stable(value: Any) -> Any:
+        if isinstance(value, dict):
+            return {str(key): stable(item) for key, item in value.items()}
+        if isinstance(value, list | tuple):
+            return [stable(item) for item in value]
+        if isinstance(value, np.generic):
+            value = value.item()
+        if isinstance(value, float):
+            if not math.isfinite(value):
+                raise InputError(f"{path}: {value} cannot be stored as JSON; an input of this stage is not finite")
+            return float(f"{value:.{digits}g}")
+        return value
 
-
-class _NotFinite(ValueError):
-    """NaN and infinity have no JSON form."""
-
-
-def _stable(value: Any, digits: int) -> Any:
-    """`value` with floats rounded to `digits` significant digits and NumPy scalars converted to Python ones."""
-    if isinstance(value, dict):
-        return {str(key): _stable(item, digits) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_stable(item, digits) for item in value]
-    if isinstance(value, np.generic):
-        value = value.item()
-    if isinstance(value, float):
-        if not math.isfinite(value):
-            raise _NotFinite(f"{value} cannot be stored as JSON")
-        return float(f"{value:.{digits}g}")
-    return value
+    write_text(path, json.dumps(stable(value), sort_keys=True, indent=2, ensure_ascii=False) + "\n")
 
 
 def write_parquet(path: Path, table: pd.DataFrame) -> None:
-    """Write a table without its index."""
     with whole_file(path) as partial:
         table.to_parquet(partial, index=False)
 
@@ -160,5 +144,4 @@ def write_csr(path: Path, matrix: sp.csr_array) -> None:
 
 
 def read_csr(path: Path) -> sp.csr_array:
-    """Read a sparse matrix that `write_csr` wrote."""
     return sp.csr_array(sp.load_npz(path))

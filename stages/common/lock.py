@@ -4,7 +4,6 @@ params.yaml and metrics/ can belong to different runs (a setting was changed but
 the description of a figure or a model is read from here.
 """
 
-import hashlib
 import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -13,7 +12,7 @@ from typing import Any
 import yaml
 
 from stages.common import paths
-from stages.common.io import InputError
+from stages.common.io import InputError, md5
 
 
 class Record:
@@ -25,7 +24,6 @@ class Record:
 
     @classmethod
     def from_folder(cls, root: Path = Path()) -> "Record":
-        """The record of the repository at `root`."""
         return cls.read(lambda path: (root / path).read_bytes() if (root / path).is_file() else None, str(root))
 
     @classmethod
@@ -36,9 +34,8 @@ class Record:
             try:
                 stages |= (yaml.safe_load(read(path) or b"") or {}).get("stages") or {}
             except (yaml.YAMLError, UnicodeDecodeError, AttributeError, TypeError, RecursionError):
-                raise InputError(
-                    f"{path} of {where} is not a DVC lock file; `python -m tools.mend` repairs it"
-                ) from None
+                wrong = f"{path} of {where} is not a DVC lock file; `python -m tools.mend` repairs it"
+                raise InputError(wrong) from None
         return cls(stages)
 
     def settings(self) -> dict[str, Any]:
@@ -46,17 +43,22 @@ class Record:
 
         If two stages ran with different values (and the first produced the same bytes), the later stage wins.
         """
-        settings: dict[str, Any] = {}
         needed = {name for stage in self.stages for name in self._upstream(stage)[1:]}
         ends = [name for name in self.stages if name not in needed]
         nearest_first = dict.fromkeys(name for end in ends for name in self._upstream(end))
-        for key, value in self._parameters(reversed(list(nearest_first))):
-            _put(settings, key.split("."), value)
+        settings: dict[str, Any] = {}
+        for stage in reversed(list(nearest_first)):
+            recorded = (self.stages[stage].get("params") or {}).get(str(paths.PARAMS), {})
+            for key, value in _leaves(recorded):
+                section = settings
+                *outer, last = key.split(".")
+                for step in outer:
+                    section = section.setdefault(step, {})
+                section[last] = value
         return settings
 
-    def has(self, stage: str, md5: str) -> bool:
-        """Whether the stage has a recorded output with this md5."""
-        return any(out.get("md5") == md5 for out in self.stages.get(stage, {}).get("outs", ()))
+    def has(self, stage: str, checksum: str) -> bool:
+        return any(out.get("md5") == checksum for out in self.stages.get(stage, {}).get("outs", ()))
 
     def other_bytes(self, other: "Record") -> list[str]:
         """The stages whose outputs differ between two records with the same command, inputs and settings."""
@@ -68,12 +70,12 @@ class Record:
 
         return [name for name in self.stages if name in other.stages and differs(self.stages[name], other.stages[name])]
 
-    def doubt(self, path: Path, md5: str) -> str | None:
+    def doubt(self, path: Path, checksum: str) -> str | None:
         """Why a file or folder with this md5 cannot be attributed to `settings`; None if it can."""
         if not self.stages:
             return None
         stage = self.maker.get(path.as_posix())
-        if stage is None or self._md5(stage, path.as_posix()) != md5:
+        if stage is None or self._md5(stage, path.as_posix()) != checksum:
             return f"{path} is not what dvc.lock records"
         for name in self._upstream(stage):
             for dep in self.stages[name].get("deps", ()):
@@ -81,11 +83,6 @@ class Record:
                 if maker is not None and self._md5(maker, dep["path"]) != dep.get("md5"):
                     return f"{name} has not run since {dep['path']} changed"
         return None
-
-    def _parameters(self, stages: Any) -> Iterator[tuple[str, Any]]:
-        for name in stages:
-            for key, value in (self.stages[name].get("params") or {}).get(str(paths.PARAMS), {}).items():
-                yield from _leaves(key, value)
 
     def _md5(self, stage: str, path: str) -> str | None:
         return next((out.get("md5") for out in self.stages[stage]["outs"] if out["path"] == path), None)
@@ -102,28 +99,17 @@ class Record:
         return reached
 
 
-def md5_of(content: bytes) -> str:
-    """A file's md5 as dvc.lock records it."""
-    return hashlib.md5(content, usedforsecurity=False).hexdigest()
-
-
 def md5_of_folder(folder: Path) -> str:
     """A folder's md5 as dvc.lock records it: that of the list of its files with their md5s."""
     files = (path for path in folder.rglob("*") if path.is_file())
-    entries = [{"md5": md5_of(path.read_bytes()), "relpath": path.relative_to(folder).as_posix()} for path in files]
+    entries = [{"md5": md5(path.read_bytes()), "relpath": path.relative_to(folder).as_posix()} for path in files]
     entries.sort(key=lambda entry: entry["relpath"])
-    return md5_of(json.dumps(entries, sort_keys=True).encode()) + ".dir"
+    return md5(json.dumps(entries, sort_keys=True).encode()) + ".dir"
 
 
-def _leaves(key: str, value: Any) -> Iterator[tuple[str, Any]]:
-    if isinstance(value, dict):
-        for name, item in value.items():
-            yield from _leaves(f"{key}.{name}", item)
-    else:
-        yield key, value
-
-
-def _put(settings: dict[str, Any], keys: list[str], value: Any) -> None:
-    for key in keys[:-1]:
-        settings = settings.setdefault(key, {})
-    settings[keys[-1]] = value
+def _leaves(tree: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    for key, value in tree.items():
+        if isinstance(value, dict):
+            yield from _leaves(value, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}", value

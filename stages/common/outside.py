@@ -90,18 +90,13 @@ def parse_yaml(text: str, where: Path | str) -> Any:
         raise InputError(f"{where} is not valid YAML") from None
 
 
-def without_surrogates(text: str) -> str:
-    """`text` with lone surrogates (from text that was cut in UTF-16) replaced by U+FFFD."""
-    return text if text.isascii() else text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
-
-
 def printable(text: str) -> str:
     """`text` made safe for a terminal or a page: control and bidirectional characters become U+FFFD."""
-    return "".join("\N{REPLACEMENT CHARACTER}" if _steers(character) else character for character in text)
 
+    def steers(character: str) -> bool:
+        return unicodedata.category(character) in ("Cc", "Cs") or character in DIRECTIONS
 
-def _steers(character: str) -> bool:
-    return unicodedata.category(character) in ("Cc", "Cs") or character in DIRECTIONS
+    return "".join("\N{REPLACEMENT CHARACTER}" if steers(character) else character for character in text)
 
 
 class _Refused(ValueError):
@@ -112,7 +107,6 @@ class _UniqueKeys(yaml.SafeLoader):
     """A YAML loader for which a duplicate key is an error."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict:
-        """Build a mapping, refusing duplicate keys."""
         keys = [(key.tag, key.value) for key, _ in node.value if isinstance(key, yaml.ScalarNode)]
         if len(keys) != len(set(keys)):
             raise _Refused(f"has a key twice in the mapping of line {node.start_mark.line + 1}")
@@ -120,15 +114,16 @@ class _UniqueKeys(yaml.SafeLoader):
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    mapping = {without_surrogates(key): _repair(value) for key, value in pairs}
+    mapping = {_repair(key): _repair(value) for key, value in pairs}
     if len(mapping) != len(pairs):
         raise _Refused("has a key twice")
     return mapping
 
 
 def _repair(value: Any) -> Any:
+    """Lone surrogates (from text that was cut in UTF-16) replaced by U+FFFD."""
     if isinstance(value, str):
-        return without_surrogates(value)
+        return value if value.isascii() else value.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
     return [_repair(item) for item in value] if isinstance(value, list) else value
 
 

@@ -26,7 +26,7 @@ LAUNCHERS = ("python", "accelerate launch", "torchrun", "srun")
 
 
 class Section(BaseModel):
-    """A section of params.yaml: every key is required and unknown keys are errors."""
+    """A section of params.yaml: every key is required, and unknown keys are errors."""
 
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True, populate_by_name=True)
 
@@ -172,13 +172,16 @@ class Params(Section):
 
 def load(path: Path = paths.PARAMS) -> Params:
     """Read and check params.yaml. Raises InputError that names the key, the value and the valid choices."""
+    return validate(Params, parse(read(path)), str(path))
+
+
+def read(path: Path = paths.PARAMS) -> str:
     try:
-        content = parse(path.read_text(encoding="utf-8"), str(path))
+        return path.read_text(encoding="utf-8")
     except FileNotFoundError:
         raise InputError(f"{path} does not exist; run from the repository's root") from None
     except UnicodeDecodeError:
         raise InputError(f"{path} is not UTF-8 text") from None
-    return check(content, str(path))
 
 
 def parse(text: str, source: str = str(paths.PARAMS)) -> Any:
@@ -193,12 +196,7 @@ def parse(text: str, source: str = str(paths.PARAMS)) -> Any:
         raise InputError(f"{source} has a number of too many digits") from None
 
 
-def check(content: object, source: str) -> Params:
-    """Check the content of a parameter file read from `source`. Raises InputError."""
-    return validate(Params, content, source)
-
-
-def validate(kind: type[Validated], content: object, source: str) -> Validated:
+def validate(kind: type[Validated], content: object, source: str = str(paths.PARAMS)) -> Validated:
     """`content`, read from `source`, as a `kind`. Raises InputError that lists every problem."""
     try:
         return kind.model_validate(content)
@@ -211,8 +209,9 @@ def _explain(kind: type[BaseModel], item: Mapping[str, Any]) -> str:
     key = ".".join(str(step) for step in item["loc"] if step != "constrained-str")
     match item["type"]:
         case "extra_forbidden":
-            known = _known_keys(kind, item["loc"][:-1])
-            return f"{key}: no such key; the keys here are {', '.join(known)}"
+            return (
+                f"{key}: no such key; the keys here are {', '.join(map(str, _fields(type_of(item['loc'][:-1], kind))))}"
+            )
         case "missing":
             return f"{key}: is missing"
         case "literal_error":
@@ -223,19 +222,14 @@ def _explain(kind: type[BaseModel], item: Mapping[str, Any]) -> str:
             return f"{key}: {item['input']!r} {item['msg'].removeprefix('Input ').removeprefix('List ')}"
 
 
-def type_of(key: tuple[str, ...]) -> Any:
+def type_of(key: tuple[str | int, ...], kind: Any = Params) -> Any:
     """The type of a parameter given its path, such as `str`; None if there is no such parameter."""
-    kind: Any = Params
     for step in key:
-        fields = getattr(kind, "model_fields", {})
-        named = {field.alias or name: field for name, field in fields.items()}
-        if step not in named:
-            return None
-        kind = named[step].annotation
+        kind = _fields(kind).get(step)
     return kind
 
 
-def _known_keys(model: Any, section: tuple) -> list[str]:
-    for step in section:
-        model = model.model_fields[step].annotation
-    return [field.alias or name for name, field in model.model_fields.items()]
+def _fields(kind: Any) -> dict[str | int, Any]:
+    """The type of each key of a section."""
+    fields = getattr(kind, "model_fields", {})
+    return {field.alias or name: field.annotation for name, field in fields.items()}

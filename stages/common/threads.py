@@ -35,7 +35,6 @@ def choose_kernels(params: Path) -> None:
 
 
 def are_portable() -> bool:
-    """Whether the portable kernels are in use."""
     return all(os.environ.get(name) == value for name, value in PORTABLE.items())
 
 

@@ -1,4 +1,4 @@
-"""Which files of the workspace git and DVC track.
+"""Which files of the workspace git and DVC track, and the files of a revision.
 
 `dvc exp run --temp` and `--queue` work in a copy of the repository that holds only tracked files, so any input that
 the user provides must be tracked or have an absolute path.
@@ -7,12 +7,17 @@ the user provides must be tracked or have an absolute path.
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import yaml
 
 from stages.common import paths
 from stages.common.io import InputError
 
+if TYPE_CHECKING:
+    from dvc.api import DVCFileSystem  # DVC takes half a second to load, so functions that need it import it
+
+WORKSPACE = "workspace"
 PINNED = Path("data/published")  # its pins.yaml fixes the content of this folder, whoever put it there
 
 
@@ -46,7 +51,6 @@ def remedy(path: Path, strangers: list[Path]) -> str:
 
 
 def outputs() -> list[Path]:
-    """The outputs of all stages, relative to the repository's root."""
     found = []
     for file in [Path("dvc.yaml"), *sorted(Path("data").glob("*/dvc.yaml"))]:
         if file.exists():
@@ -78,7 +82,6 @@ def untracked(path: Path) -> list[Path]:
 
 
 def is_tracked(path: Path) -> bool:
-    """Whether git tracks anything at or below `path`."""
     return bool(git("ls-files", "--", str(path)))
 
 
@@ -95,7 +98,7 @@ def dvc_added() -> Iterator[Path]:
 
 def shared_folder() -> Path:
     """Where all workspaces of a repository keep checkpoints: in DVC's cache, or models/checkpoints without DVC."""
-    from dvc.config import Config, ConfigError  # takes half a second
+    from dvc.config import Config, ConfigError
     from dvc.exceptions import NotDvcRepoError
     from dvc.repo import Repo
 
@@ -105,6 +108,34 @@ def shared_folder() -> Path:
     except (NotDvcRepoError, ConfigError):
         return paths.CHECKPOINTS
     return Path(configured or Path(dvc_folder) / "cache") / "checkpoints"
+
+
+def open_revision(revision: str) -> "DVCFileSystem":
+    """The files of a revision in git and DVC's cache. Raises InputError for an unknown revision."""
+    from dvc.api import DVCFileSystem
+    from dvc.exceptions import DvcException
+    from dvc.scm import SCMError
+
+    known = git("rev-parse", "--verify", "--quiet", f"{revision}^{{commit}}") is not None or revision == WORKSPACE
+    if not known and not git("for-each-ref", f"refs/exps/*/*/{revision}"):  # where DVC keeps named experiments
+        raise InputError(f"revision {revision}: git knows no such commit; `dvc exp show` lists the experiments")
+    try:
+        files = DVCFileSystem(rev=None if revision == WORKSPACE else revision)
+        files.ls("", detail=False)  # opens the repository, which is otherwise deferred
+        return files
+    except (SCMError, DvcException) as error:
+        raise InputError(f"revision {revision}: {error}; `dvc exp show` lists the experiments") from None
+
+
+def read_file(files: "DVCFileSystem", path: Path) -> bytes | None:
+    """A file of a revision; None if neither git nor DVC's cache has it."""
+    from dvc_data.index import DataIndexDirError
+
+    try:
+        with files.open(str(path), "rb") as file:
+            return file.read()
+    except (OSError, DataIndexDirError):
+        return None
 
 
 def git(*arguments: str) -> str | None:

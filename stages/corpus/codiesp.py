@@ -74,7 +74,6 @@ def root(folder: Path) -> Path:
 
 
 def _read_codes(path: Path, kind: Kind) -> dict[str, set[str]]:
-    """Document -> its upper-case codes, from a tab-separated file of documents and codes."""
     codes: dict[str, set[str]] = {}
     if not path.is_file():
         raise InputError(f"{path} does not exist, so this part has no gold codes; {SOURCE}")

@@ -54,7 +54,6 @@ def _check(key: str, value: str, choices: Iterable[str], where: str = "") -> Non
 
 
 def is_synthetic(data: Data) -> bool:
-    """Whether the corpus is the embedded synthetic one."""
     return Path(data.raw_dir) == paths.DEMO
 
 

@@ -181,7 +181,6 @@ class _Whole(io.RawIOBase):
         return block
 
     def check_end(self) -> None:
-        """Raise InputError unless the last record has ended."""
         if self.n_quotes % 2:
             raise InputError(
                 f"{self.path} is cut short: it ends inside a field in quotation marks (or has one that is not doubled)"
@@ -216,7 +215,6 @@ def _raise_damage(path: Path, error: Exception) -> NoReturn:
 
 
 def is_id(value: str) -> bool:
-    """Whether `value` looks like an id."""
     return ID.fullmatch(value) is not None
 
 

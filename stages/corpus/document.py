@@ -26,8 +26,6 @@ class Document(NamedTuple):
 
 
 class Code(NamedTuple):
-    """What is known of a code."""
-
     kind: Kind
     titles: list[str]
 

@@ -68,7 +68,6 @@ class Evidence:
         return cls(files, part_of, subset.revision)
 
     def spans(self, admission: int) -> Iterator[RawSpan]:
-        """The spans of an admission. Raises InputError for a malformed file."""
         path = self.files[admission]
         kinds: dict[str, Kind] = {f"ICD-{self.revision}-CM": "diagnosis", f"ICD-{self.revision}-PCS": "procedure"}
         try:

@@ -103,7 +103,6 @@ def read(text: str, kind: Kind, revision: Revision = 9) -> str | None:
 
 
 def is_missing(text: str) -> bool:
-    """Whether a table cell spells a missing value."""
     return text.strip().lower() in MISSING
 
 

@@ -366,7 +366,6 @@ def _distinct(rows: np.ndarray) -> np.ndarray:
 
 
 def _of_revision(path: Path, batch: pa.RecordBatch, release: Release, revision: Revision) -> pa.RecordBatch:
-    """The rows of one ICD revision. Raises InputError for a row of neither 9 nor 10."""
     if release.version is None:
         return batch
     versions = pc.utf8_trim_whitespace(batch.column(release.version))
@@ -378,7 +377,6 @@ def _of_revision(path: Path, batch: pa.RecordBatch, release: Release, revision: 
 
 
 def _spell(code: str | None, release: Release, revision: Revision) -> str | None:
-    """A code in the spelling of the release's preparation."""
     return icd.compact(code) if code and revision == 10 and not release.dots else code
 
 
@@ -392,7 +390,6 @@ def _read_code(
 
 
 def _admissions(path: Path, batch: pa.RecordBatch, release: Release) -> Iterable[Admission]:
-    """The admission of each row. Raises InputError that names the first row without one."""
     names = (release.column("subject_id"), release.column("hadm_id"))
     return map(Admission, *(delimited.integers(path, batch, name) for name in names))
 
@@ -455,7 +452,6 @@ def most_frequent(parts: dict[str, list[Document]], number: int) -> set[str]:
 
 
 def _check_agreement(folder: Path, release: Release, noted: Set[Admission], coded: Set[Admission]) -> None:
-    """Raise InputError unless the code tables and the notes share admissions."""
     tables = " or ".join(reversed(release.code_tables.values()))
     subject_of = {admission: subject for subject, admission in noted}
     for subject, admission in coded:

@@ -37,7 +37,6 @@ def load(folder: Path, names: Sequence[str]) -> dict[str, str]:
 
 
 def _rows(files: Sequence[Path]) -> Iterator[tuple[Path, str, str]]:
-    """Each admission and its part, from a file per part with an admission per line."""
     for part, path in zip(PARTS, map(_present, files), strict=True):
         content = path.read_bytes()
         for number, line in enumerate(content.split(b"\n"), start=1):
@@ -50,7 +49,6 @@ def _rows(files: Sequence[Path]) -> Iterator[tuple[Path, str, str]]:
 
 
 def _feather_rows(file: Path) -> Iterator[tuple[Path, str, str]]:
-    """Each admission and its part, from a feather file with the columns `_id` and `split`."""
     path = _present(file)
     try:
         table = feather.read_table(path, columns=["_id", "split"])
@@ -117,7 +115,6 @@ def fetch(folder: Path, name: str) -> Path:
 
 
 def read_pins(path: Path) -> dict[str, dict[str, str]]:
-    """Each split file's `url` and `md5`. Raises InputError for a malformed file."""
     pins = outside.parse_yaml(outside.read_text(path), path) or {}
     if not isinstance(pins, dict) or not all(
         isinstance(pin, dict) and all(isinstance(pin.get(key), str) for key in ("url", "md5")) for pin in pins.values()
@@ -127,7 +124,6 @@ def read_pins(path: Path) -> dict[str, dict[str, str]]:
 
 
 def _check(path: Path, content: Path, expected: str) -> None:
-    """Raise InputError unless `content`, at or destined for `path`, has the expected md5."""
     found = hashlib.md5(content.read_bytes(), usedforsecurity=False).hexdigest()
     if found != expected:
         raise InputError(f"{path}: its md5 is {found}, but should be {expected}; delete it and download it again")

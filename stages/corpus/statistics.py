@@ -26,7 +26,6 @@ def describe(documents: list[Document], whole: Counter[str]) -> dict[str, Any]:
 
 
 def code_counts(documents: Iterable[Document]) -> Counter[str]:
-    """How often each code occurs."""
     return Counter(code for document in documents for code in document.codes)
 
 

@@ -96,7 +96,6 @@ class MimicWriter:
         return self.rows[name]
 
     def write_note(self, note: Note) -> int:
-        """Append a row of NOTEEVENTS; returns its ROW_ID."""
         charted = stored = ""
         if note.chart_hour is not None:
             charted = f"{note.day} {note.chart_hour:02d}:30:00"
@@ -116,7 +115,6 @@ class MimicWriter:
             self._append(name, f"{self._next(name)},{subject_id},{hadm_id},{ending}")
 
     def write_title(self, name: str, code: str, short_title: str, long_title: str) -> None:
-        """Append a row of D_ICD_DIAGNOSES or D_ICD_PROCEDURES."""
         self._append(name, f'{self._next(name)},"{remove_dot(code)}",{quote(short_title)},{quote(long_title)}')
 
 
@@ -141,7 +139,6 @@ def quote(text: str) -> str:
 
 
 def remove_dot(code: str) -> str:
-    """A code as MIMIC stores it: without its dot."""
     return code.replace(".", "")
 
 
@@ -164,7 +161,6 @@ def write_corpus(folder: Path, count: int, seed: int, phrases: dict[str, dict]) 
 
 
 def write_titles(writer: MimicWriter, phrases: dict[str, dict]) -> None:
-    """Write the titles of the fifty and of the other codes."""
     titles = [(code, entry["short_title"], entry["long_title"]) for code, entry in phrases.items()]
     titles += [(code, short, long) for code, short, long, _ in OUTSIDE]
     for code, short, long in sorted(titles):

@@ -59,8 +59,6 @@ def kind_of(code: str) -> str:
 
 
 class Lexicon:
-    """The authored phrases, ready to draw from."""
-
     def __init__(self, entries: dict[str, dict]):
         """`entries`: code -> synonyms, mentions, medications, each with the most common wording first."""
         self.wordings = {code: self._weigh(entry) for code, entry in entries.items()}
@@ -121,16 +119,12 @@ def draw_phrases(rng: random.Random, codes: Sequence[str], lexicon: Lexicon) -> 
 
 
 class Mark(NamedTuple):
-    """The position of a phrase: characters [begin, end) of a text."""
-
     begin: int
     end: int
     phrase: Phrase
 
 
 class Marked(NamedTuple):
-    """A text and the positions of its phrases."""
-
     text: str
     marks: tuple[Mark, ...] = ()
 
@@ -225,7 +219,6 @@ def write_phrases(draft: Draft, phrases: list[Phrase]) -> None:
 
 
 def lay_out(draft: Draft) -> Marked:
-    """The text of a summary: MIMIC's headings, with each section's sentences in random order."""
     rng, admission = draft.rng, draft.admission
     admitted, discharged = date(admission.admitted), date(admission.discharged)
     lines = [
@@ -259,7 +252,6 @@ def lay_out(draft: Draft) -> Marked:
 
 
 def addendum(rng: random.Random, admission: Admission) -> str:
-    """A short addendum to a discharge summary, which repeats no code."""
     draft = Draft(rng, admission)
     for template in rng.sample(WORDING["filler"]["course"] + WORDING["filler"]["instructions"], rng.randint(2, 4)):
         draft.say("addendum", template)
@@ -289,5 +281,4 @@ def wrap(text: str, width: int = 72) -> list[str]:
 
 
 def date(day: dt.date) -> str:
-    """A date in the style of de-identified notes."""
     return f"{day.year}-{day.month}-{day.day}"

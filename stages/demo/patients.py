@@ -84,7 +84,6 @@ def admissions(count: int, seed: int) -> Iterator[tuple[list[Admission], random.
 
 
 def draw_stays(rng: random.Random, index: int, first_admission: int) -> list[Admission]:
-    """Draw patient `index`, with admissions numbered from `first_admission`."""
     archetypes = TABLES["archetypes"]
     names, shares = list(archetypes), [archetype["share"] for archetype in archetypes.values()]
     archetype = rng.choices(names, shares)[0]
@@ -128,6 +127,5 @@ def draw_codes(rng: random.Random, archetype: str, previous: tuple[str, ...] = (
 
 
 def draw_outside(rng: random.Random) -> tuple[str, ...]:
-    """Draw zero to five other codes; the first in the table are the most frequent."""
     drawn = {OUTSIDE[int(len(OUTSIDE) * rng.random() ** 1.6)][0] for _ in range(rng.choice((0, 1, 1, 2, 2, 3, 5)))}
     return tuple(sorted(drawn))

@@ -32,11 +32,9 @@ class Architecture(BaseModel):
 
     @classmethod
     def parse(cls, values: object) -> "Architecture":
-        """The architecture that labelize wrote. Raises InputError if it is invalid."""
         return validate(cls, values, "architecture")
 
     def to_dict(self) -> dict[str, Any]:
-        """Everything that is not None, as in architecture.json."""
         return self.model_dump(exclude_none=True)
 
     @model_validator(mode="after")

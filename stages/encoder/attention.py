@@ -24,7 +24,6 @@ def whole_row(
     dropout: float = 0.0,
     **_: object,
 ) -> tuple[Tensor, None]:
-    """Every token attends to all real tokens of its row."""
     context = F.scaled_dot_product_attention(query, key, value, attn_mask=attention_mask, dropout_p=dropout)
     return context.transpose(1, 2), None
 

@@ -30,8 +30,6 @@ POSITION_STD = 0.01
 
 @dataclass(frozen=True)
 class Recipe:
-    """Sizes and pre-training settings of the built-in encoder."""
-
     layers: int = 2
     hidden: int = HIDDEN
     heads: int = 4
@@ -68,7 +66,6 @@ def build_vocabulary(counts: Mapping[str, int], size: int) -> list[str]:
 
 
 def build_tokenizer(vocabulary: Sequence[str], n_positions: int, lowercase: bool = True) -> BertTokenizerFast:
-    """A WordPiece tokenizer that by default lower-cases, like that of an uncased BERT."""
     ids = {token: index for index, token in enumerate(vocabulary)}
     return BertTokenizerFast(vocab=ids, do_lower_case=lowercase, model_max_length=n_positions)
 

@@ -66,7 +66,6 @@ def folder_of(source: str) -> Path | None:
 
 
 def family_of(model_type: str, where: str) -> Family:
-    """The family of a `model_type`. Raises InputError if it is not accepted."""
     if model_type not in FAMILIES:
         raise InputError(
             f"{where} is a {model_type}{REFUSED.get(model_type, '')}; it must be one of {', '.join(FAMILIES)}"

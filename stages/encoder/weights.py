@@ -10,7 +10,6 @@ from stages.common.io import InputError
 
 
 def check_finite(weights: Mapping[str, Tensor], where: Path | str) -> None:
-    """Raise InputError for a weight that is not a finite number."""
     for name, tensor in weights.items():
         if tensor.is_floating_point() and not torch.isfinite(tensor).all():
             raise InputError(f"{where}: the weight {name} has numbers that are not finite")

@@ -30,27 +30,22 @@ class Counts:
     false_negatives: np.ndarray
 
     def pooled(self) -> "Counts":
-        """The counts summed over all codes, for micro averages."""
         return Counts(self.true_positives.sum(), self.false_positives.sum(), self.false_negatives.sum())
 
     def select(self, chosen: np.ndarray) -> "Counts":
-        """The counts of some codes, by index or mask."""
         return Counts(self.true_positives[chosen], self.false_positives[chosen], self.false_negatives[chosen])
 
 
 def positives_by_code(targets: np.ndarray | sp.csr_array) -> np.ndarray:
-    """The number of documents with each code (C,)."""
     _, codes = ranking.positive_cells(targets, targets.shape)
     return np.bincount(codes, minlength=targets.shape[1])
 
 
 def counts_by_code(targets: np.ndarray | sp.csr_array, decisions: np.ndarray | sp.csr_array) -> Counts:
-    """Counts per code (C,)."""
     return _counts(targets, decisions, axis=0)
 
 
 def counts_by_document(targets: np.ndarray | sp.csr_array, decisions: np.ndarray | sp.csr_array) -> Counts:
-    """Counts per document (N,)."""
     return _counts(targets, decisions, axis=1)
 
 
@@ -88,7 +83,6 @@ def accuracy(counts: Counts) -> np.ndarray:
 
 
 def mean(values: np.ndarray) -> float:
-    """The mean; 0 if there are no values."""
     return float(ratio(np.sum(values), np.size(values)))
 
 
@@ -118,7 +112,6 @@ def decision_metrics(targets: np.ndarray | sp.csr_array, decisions: np.ndarray |
 
 
 def exact_matches(counts: Counts) -> np.ndarray:
-    """Per document (N,): True where exactly the true codes were predicted."""
     return counts.false_positives + counts.false_negatives == 0
 
 

@@ -40,7 +40,6 @@ class Thresholds(NamedTuple):
 
     @property
     def accept_any(self) -> bool:
-        """Whether a precision is promised for any code."""
         return any(pair.accept is not None for pair in (self.shared, *self.own.values()))
 
 

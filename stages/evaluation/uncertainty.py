@@ -70,7 +70,6 @@ def pooled(counts: np.ndarray, metric: Callable[[Counts], np.ndarray]) -> Statis
 
 
 def f1_micro(targets: sp.csr_array, decisions: np.ndarray) -> Statistic:
-    """Micro-F1 of decisions (N, C)."""
     counts = classification.counts_by_document(targets, decisions)
     columns = np.column_stack([counts.true_positives, counts.false_positives, counts.false_negatives])
     return pooled(columns, classification.f1)
@@ -191,7 +190,6 @@ def _pseudo_values(pairs: np.ndarray, positives: np.ndarray, negatives: np.ndarr
 
 
 def decision_statistics(targets: sp.csr_array, decisions: np.ndarray) -> dict[str, Statistic]:
-    """The three F1 scores of decisions (N, C) by metric name."""
     return {
         "f1_micro": f1_micro(targets, decisions),
         "f1_macro": by_code_counts(targets, decisions, f1_macro),
@@ -202,7 +200,6 @@ def decision_statistics(targets: sp.csr_array, decisions: np.ndarray) -> dict[st
 def classification_statistics(
     targets: sp.csr_array, probabilities: np.ndarray, threshold: float = tuning.PAPER
 ) -> dict[str, Statistic]:
-    """The headline classification figures by metric name."""
     ranked = RankedDocuments.rank(targets, probabilities)
     return decision_statistics(targets, probabilities > threshold) | {
         "auc_micro": document_mean(auc_micro_pseudo_values(targets, probabilities)),

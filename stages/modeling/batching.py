@@ -20,8 +20,6 @@ GROUP_COST = 1024  # tokens that another encoder call must save to make up for i
 
 
 class Batch(NamedTuple):
-    """The rows of several documents in sequence: the input of one model call."""
-
     input_ids: torch.Tensor  # (R, T) int64, padded by the padding id
     attention_mask: torch.Tensor  # (R, T) int64, 0 for padding
     document: torch.Tensor  # (R,) the document of each row, 0 ... n_documents - 1

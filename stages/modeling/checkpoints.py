@@ -109,7 +109,6 @@ class CheckpointFolder:
             shutil.rmtree(old)
 
     def newest(self) -> Checkpoint | None:
-        """The newest intact checkpoint, or None; damaged ones are reported and skipped."""
         for folder in self._newest_first():
             try:
                 return _read(folder)

@@ -50,7 +50,6 @@ class Documents:
 
     @cached_property
     def n_unknown(self) -> np.ndarray:
-        """The number of unknown tokens of each document (N,)."""
         so_far = np.cumsum(np.append(0, self.tokens == self.special.unknown))
         return np.diff(so_far[self.offsets])
 
@@ -60,7 +59,6 @@ class Documents:
         return self.shapes.prod(axis=1)
 
     def passes(self, indices: Indices, chunk_budget: int) -> list[np.ndarray]:
-        """The documents `indices` in passes within the chunk budget."""
         return pack(indices, self.shapes, chunk_budget, self.architecture)
 
     def batch(self, indices: Indices) -> Batch:

@@ -61,7 +61,6 @@ def predict(
 def predict_parts(
     model: CodingModel, tokenizer_folder: Path, chunk_budget: int, accelerator: Accelerator
 ) -> dict[str, Predicted]:
-    """The predictions of the validation, the test and the uncoded documents, by part."""
     predictions = {}
     for part in (*SCORED, UNCODED):
         documents = load_documents(part, tokenizer_folder, model.architecture, targets=False)

@@ -68,7 +68,6 @@ class CodingModel(nn.Module):
         return document_maximum(logits, batch.document, batch.n_documents)
 
     def row_logits(self, batch: Batch) -> Tensor:
-        """The scores of each row (R, C), float32."""
         H = token_states(self.encoder, batch.input_ids, batch.attention_mask, batch.groups)
         return self.head(H, self.attended(batch.attention_mask), batch.n_documents).float()
 

@@ -27,19 +27,16 @@ class ModelType:
 
     @classmethod
     def parse(cls, name: str, encoder_source: str = "") -> "ModelType":
-        """The type given by `model.type` and `encoder.source`."""
         return cls(
             "LE" if name.startswith("LE") else "CE", "_MSAM" in name, name.endswith("_CLQ"), encoder_source == BUILTIN
         )
 
     @property
     def name(self) -> str:
-        """The `model.type`."""
         return f"{self.encoder}{'_MSAM' * self.msam}{'_CLQ' * self.joint}"
 
     @property
     def head(self) -> Literal["msam", "plain"]:
-        """The head's name in architecture.json."""
         return "msam" if self.msam else "plain"
 
 

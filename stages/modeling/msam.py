@@ -187,7 +187,6 @@ def _weights(q: Tensor, k: Tensor, bar: Tensor, row: slice) -> Tensor:
 
 
 def _gains(u: Tensor, v: Tensor, row: slice) -> Tensor:
-    """< v, u >: (Z, n, r, T)."""
     return (u @ v.mT).unflatten(2, (row.stop - row.start, -1))
 
 

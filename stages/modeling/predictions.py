@@ -30,7 +30,6 @@ def write_predictions(folder: Path, predictions: Mapping[str, Predicted]) -> Non
 
 
 def read_logits(path: Path) -> np.ndarray:
-    """Logits (N, C), float32. Raises InputError if they are missing, damaged or not finite."""
     return read_predictions(path).logits
 
 
@@ -57,10 +56,8 @@ def is_joint(root: Path = Path()) -> bool:
 
 
 def model_folder(root: Path = Path()) -> Path:
-    """The model's folder relative to `root`: the joint one if `model.type` asks for it."""
     return paths.JOINT_MODEL if is_joint(root) else paths.CLASSIFIER
 
 
 def predictions_folder(root: Path = Path()) -> Path:
-    """The folder of that model's predictions, relative to `root`."""
     return paths.JOINT_MODEL if is_joint(root) else paths.PREDICTIONS

@@ -79,7 +79,6 @@ class BinaryCrossEntropy(nn.Module):
 
     @torch.no_grad()
     def evaluate(self, logits: Tensor, targets: Tensor) -> Tensor:
-        """The mean loss over an evaluated part."""
         return self(logits, targets).mean()
 
 
@@ -262,7 +261,6 @@ class Training:
         return min((step + 1) / max(warm, 1), (total - step) / (total - warm))
 
     def _check_losses(self, steps: list[np.ndarray]) -> None:
-        """Stop at a non-finite loss, naming the step and its documents."""
         taken = self._over_processes(self.losses[: self.progress.steps])
         if bool(torch.isfinite(taken).all()):
             return
@@ -334,7 +332,6 @@ class Training:
         return self.accelerator.reduce(values, "sum")
 
     def _optimizer_tensors(self) -> dict[str, Tensor]:
-        """The optimiser's state by `parameter:quantity`, in the order of the parameters."""
         state = self.optimizer.state_dict()["state"]
         return {f"{at}:{name}": value for at, quantities in state.items() for name, value in quantities.items()}
 

@@ -75,7 +75,6 @@ def locate(start_from: str, fetch: bool = True) -> Path:
 
 
 def forget() -> None:
-    """Remove what `locate` fetched."""
     shutil.rmtree(FETCHED, ignore_errors=True)
 
 

@@ -55,7 +55,6 @@ def fit(features: np.ndarray, targets: np.ndarray) -> Mix:
 
 
 def threshold_of(scores: np.ndarray, targets: np.ndarray) -> float:
-    """The threshold with the best micro-F1 over pairs with scores and truth (n,)."""
     return tuning.best_threshold(np.sort(scores), np.sort(scores[targets]))
 
 

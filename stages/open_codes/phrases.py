@@ -60,7 +60,6 @@ def icd10cm_phrases() -> Pool:
 
 
 def icd10cm_codes() -> list[str]:
-    """Every category, subcategory and leaf of ICD-10-CM."""
     import simple_icd_10_cm as icd10cm  # reads the whole classification: two seconds
 
     return [code for code in icd10cm.get_all_codes() if not icd10cm.is_chapter_or_block(code)]

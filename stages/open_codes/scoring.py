@@ -28,8 +28,6 @@ SHORTLIST = 2000  # open codes scored per document: those with the most similar 
 
 
 class Pairs(NamedTuple):
-    """A document's pairs with some codes: their columns (K,) and features (K, F)."""
-
     codes: np.ndarray
     features: np.ndarray
 
@@ -84,7 +82,6 @@ class Scorer:
         return Pairs(codes, stack(rows, len(codes)))
 
     def model_of(self, codes: Sequence[int]) -> CodingModel:
-        """The trained model applied to these codes."""
         Q = torch.from_numpy(np.stack([self.synonym_vectors(code) for code in codes])).to(self.device)
         return self.model.for_synonyms(Q)
 

@@ -58,7 +58,6 @@ class CodeIndex:
         return np.maximum.reduceat(by_phrase, np.cumsum([0, *sizes[:-1]]))
 
     def rows(self, codes: np.ndarray) -> np.ndarray:
-        """The phrase indices of some codes, code by code."""
         return np.concatenate([np.arange(self.starts[code], self.starts[code + 1]) for code in codes])
 
     def similarities(self, read: Sequence[np.ndarray]) -> np.ndarray:

@@ -101,7 +101,6 @@ class Counting:
 
     @classmethod
     def load(cls, path: Path) -> "Counting":
-        """Read what `save` wrote. Raises InputError if it is missing or damaged."""
         try:
             with safe_open(path, "pt") as file:
                 tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (no mapping)

@@ -28,7 +28,6 @@ class Drift(NamedTuple):
 
     @property
     def unlike(self) -> list[str]:
-        """The features that differ."""
         return [name for name, p in self.features.items() if p < UNLIKE]
 
 

@@ -49,7 +49,6 @@ class PrevalenceMLP(nn.Module):
 
 
 def save_mlp(model: PrevalenceMLP, folder: Path) -> None:
-    """Write `model.safetensors` and `config.json` into `folder`."""
     weights = {name: weight.cpu().contiguous() for name, weight in model.state_dict().items()}
     save_file(weights, folder / "model.safetensors")
     io.write_json(folder / "config.json", {"codes": model.hidden.in_features, "hidden": model.hidden.out_features})

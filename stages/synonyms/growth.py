@@ -22,8 +22,6 @@ SCREEN = 1e-6  # bound on the float32 error of a sum of M^2 distances, relative 
 
 @dataclass(frozen=True)
 class Sets:
-    """N sets of one size k."""
-
     members: np.ndarray  # (N, k) in the order of addition
     values: np.ndarray  # (N,) sum of distances within the set
     shares: np.ndarray  # (N, k) each member's sum of distances to the others

@@ -74,7 +74,6 @@ def round_to_quanta(distances: np.ndarray) -> np.ndarray:
 
 
 def diversity(distances: np.ndarray, chosen: tuple[int, ...]) -> float:
-    """The objective: the sum of distances among the chosen elements."""
     rows = list(chosen)
     return float(distances[np.ix_(rows, rows)].sum()) / 2
 

@@ -61,7 +61,6 @@ def diversity(distances: np.ndarray, chosen: Sequence[int] | np.ndarray) -> floa
 
 
 def expected_diversity(distances: np.ndarray, M: int) -> float:
-    """The expected mean pairwise distance of the draw `rand`."""
     n = len(distances)
     pairs = n * (n - 1) if n >= M else n * n
     return float(distances.sum()) / pairs if M > 1 else 0.0

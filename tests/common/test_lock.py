@@ -6,7 +6,8 @@ import pytest
 import yaml
 
 from stages.common.io import InputError
-from stages.common.lock import Record, md5_of
+from stages.common.io import md5 as md5_of
+from stages.common.lock import Record
 
 METRICS, MODEL = Path("metrics/classification.json"), Path("models/classifier")
 

@@ -34,7 +34,7 @@ def changed(key: str, value: object) -> dict:
 )
 def test_a_wrong_setting_is_named_with_what_would_be_right(key: str, value: object, message: str):
     with pytest.raises(InputError, match=message) as error:
-        params.check(changed(key, value), "params.yaml")
+        params.validate(params.Params, changed(key, value))
     assert "\n" not in str(error.value)
 
 
@@ -42,7 +42,7 @@ def test_a_missing_key_is_named():
     content = changed("clq.delta", 0.5)
     del content["clq"]["lambda"]
     with pytest.raises(InputError, match=r"params.yaml: clq.lambda: is missing"):
-        params.check(content, "params.yaml")
+        params.validate(params.Params, content)
 
 
 def test_a_file_that_is_not_there_or_not_yaml(tmp_path: Path):

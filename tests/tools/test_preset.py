@@ -15,7 +15,7 @@ PARAMS = paths.PARAMS.read_text(encoding="utf-8")
 def test_preset_is_valid_and_keeps_comments(name: str):
     settings = preset.settings_of(name)
     text = preset.apply(PARAMS, settings.items())
-    applied = dict(preset.leaves(params.check(params.parse(text), name).model_dump(by_alias=True)))
+    applied = dict(preset.leaves(params.validate(params.Params, params.parse(text), name).model_dump(by_alias=True)))
     assert {key: applied[key] for key in settings} == settings
     assert text.count("#") == PARAMS.count("#")
 

@@ -18,6 +18,7 @@ from stages.common import io, paths
 from stages.common.io import InputError
 from stages.evaluation import calibration, classification
 from tools import report
+from tools.reporting.experiments import settings_of
 
 DOCUMENTS, CODES = 120, 6
 BRANCHES = {"plain": ("CE", 2.5), "attending": ("CE_MSAM", 0.8), "wide": ("LE", 2.4)}
@@ -105,14 +106,14 @@ def test_a_page_of_the_users_is_left_alone(inside, monkeypatch, tmp_path):
 
 
 def test_only_a_test_makes_a_model_worse(inside):
-    settings = report.settings_of(report.gather(["plain", "attending", "wide"]))
+    settings = settings_of(report.gather(["plain", "attending", "wide"]))
     worse = report.worse_than_best(settings, report.Tests(settings, 200, 1))
     assert worse["CE"] >= {"f1_micro", "mece"}
     assert "CE_MSAM MDP 4" not in worse
 
 
 def test_without_names_the_current_commit_is_taken_once(inside):
-    [setting] = report.settings_of(report.gather([]))
+    [setting] = settings_of(report.gather([]))
     assert [run.name for run in setting.experiments] == ["workspace"]  # main says the same
 
 

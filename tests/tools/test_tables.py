@@ -76,13 +76,13 @@ def test_ablation_has_every_synonym_setting_of_msam_models_only():
 
 def test_tables_leave_out_what_was_not_measured():
     settings = settings_of([experiment("CE", 0.5, calibration__test__platt__mece=0.01), experiment("LE", 0.5)])
-    assert [row.labels for row in tables.calibration_table(settings).rows] == [
+    assert [row.labels for row in tables.variant_table("calibration", settings).rows] == [
         ("CE", "none"),
         ("CE", "Platt, per code"),
         ("LE", "none"),
     ]
-    assert tables.quantification_table(settings).rows == ()
-    assert tables.threshold_table(settings).metrics == ("f1_micro",)
+    assert tables.variant_table("quantification", settings).rows == ()
+    assert tables.variant_table("thresholds", settings).metrics == ("f1_micro",)
 
 
 def test_differences_in_words():

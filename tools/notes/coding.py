@@ -14,9 +14,10 @@ from stages.encoder.tokenizer import SpecialIds, special_ids
 from stages.explanation.attribution import attribute, methods_for
 from stages.explanation.words import Words, snippets
 from stages.modeling import devices
-from stages.modeling.data import Documents
+from stages.modeling.data import Documents, tokenise
 from stages.modeling.heads import MsamHead
 from stages.modeling.inference import predict
+from stages.modeling.model import CodingModel
 from stages.open_codes.phrases import open_pool
 from stages.open_codes.scoring import Pairs, Scorer, scorer_of
 from tools.notes import kit as kits
@@ -24,12 +25,13 @@ from tools.notes.kit import Kit
 from tools.notes.note_page import Coded, CodedNote
 
 CHUNK_BUDGET = 256
+Notes = Sequence[tuple[str, str]]  # name and text
 
 
 def code_notes(
-    notes: Sequence[tuple[str, str]], n_codes: int, folder: Path | None, revision: str | None, also: str | None = None
+    notes: Notes, n_codes: int, folder: Path | None, revision: str | None, also: str | None = None
 ) -> tuple[list[CodedNote], str]:
-    """Code notes (name, text) with an exported folder's model, a revision's, or the pipeline's latest.
+    """Code notes with an exported folder's model, a revision's, or the pipeline's latest.
 
     `also`: a file of codes and phrases, or `icd10cm`, to score too. Also returns a sentence about the model. Raises
     InputError if there is no such model.
@@ -39,10 +41,10 @@ def code_notes(
         f"{kit.type} model of {kit.about['format']} {kit.about['subset']}, {len(kit.codes)} codes; "
         f"assigned above {kit.threshold:.2f}. Texts as the model reads them. Not for clinical use."
     )
-    if also is None:
-        return code(kit, notes, accelerator, n_codes), about
-    scorer = open_scorer(kit, also)
-    about += f" {len(scorer.index.codes) - scorer.n_trained} open codes, which training has not seen, by their words."
+    scorer = None if also is None else open_scorer(kit, also)
+    if scorer is not None:
+        n_open = len(scorer.index.codes) - scorer.n_trained
+        about += f" {n_open} open codes, which training has not seen, by their words."
     return code(kit, notes, accelerator, n_codes, scorer), about
 
 
@@ -59,13 +61,14 @@ def start(folder: Path | None, revision: str | None) -> tuple[Kit, Accelerator]:
     return kit, accelerator
 
 
-def clean(kit: Kit, notes: Sequence[tuple[str, str]]) -> list[str]:
-    """The notes' cleaned texts. Raises InputError for a note of which nothing remains."""
+def read_documents(kit: Kit, notes: Notes) -> tuple[list[str], Documents]:
+    """The notes' cleaned texts, and as the model reads them. Raises InputError for a note of which nothing remains."""
     texts = [kit.clean(note) for _, note in notes]
     for (name, _), text in zip(notes, texts, strict=True):
         if not text:
             raise InputError(f"{outside.printable(name)} is empty, or nothing remains after the model's cleaning")
-    return texts
+    names, read = [name for name, _ in notes], tokenise(texts, kit.tokenizer)
+    return texts, Documents(names, *read, None, kit.model.architecture, special_ids(kit.tokenizer))
 
 
 def open_scorer(kit: Kit, also: str) -> Scorer:
@@ -82,63 +85,57 @@ def open_scorer(kit: Kit, also: str) -> Scorer:
 
 
 def code(
-    kit: Kit, notes: Sequence[tuple[str, str]], accelerator: Accelerator, number: int, scorer: Scorer | None = None
+    kit: Kit, notes: Notes, accelerator: Accelerator, number: int, scorer: Scorer | None = None
 ) -> list[CodedNote]:
     """Each note with its assigned codes, the most probable others (at least `number` in all), and their words.
 
     With a scorer, open codes are included.
     """
-    texts = clean(kit, notes)
-    tokenised = [Words.from_text(text, kit.tokenizer) for text in texts]
-    tokens = np.concatenate([words.ids for words in tokenised]).astype(np.int32)
-    offsets = np.cumsum([0, *(len(words.ids) for words in tokenised)])
-    special = special_ids(kit.tokenizer)
-    documents = Documents([name for name, _ in notes], tokens, offsets, None, kit.model.architecture, special)
+    texts, documents = read_documents(kit, notes)
     logits = predict(kit.model, documents, CHUNK_BUDGET, accelerator, name="coding").numpy()
-    method = methods_for(kit.model)[0]
     coded = []
-    for place, ((name, _), words, row) in enumerate(zip(notes, tokenised, logits, strict=True)):
-        probabilities = expit(row)
-        order = np.argsort(-probabilities, kind="stable")
-        n_assigned = int((probabilities > kit.threshold).sum())
-        shown = order[: max(n_assigned, min(number, len(order)))]
-        scores = words.sums(attribute(kit.model, words.ids, special, shown.tolist(), method).scores)
-        codes = tuple(
-            Coded(
-                code=kit.codes[column],
-                title=kit.titles[kit.codes[column]],
-                kind=kit.kinds[kit.codes[column]],
-                probability=float(probabilities[column]),
-                calibrated=float(expit(row[column] / kit.temperature)),
-                assigned=bool(probabilities[column] > kit.threshold),
-                state=kit.state(kit.codes[column], float(probabilities[column])),
-                open=False,
-                snippets=tuple(snippets(words, by_word)),
-                scores=by_word,
-            )
-            for column, by_word in zip(shown, scores, strict=True)
-        )
+    for i, ((name, _), text, row) in enumerate(zip(notes, texts, logits, strict=True)):
+        words = Words.from_text(text, kit.tokenizer)
+        codes = code_trained(kit, row, words, documents.special, number)
         if scorer is not None:
-            pairs = scorer.pairs(texts[place], documents.batch([place]), row)
-            codes = merge(codes, code_open(kit, scorer, pairs, words, special, number), number)
+            pairs = scorer.pairs(text, documents.batch([i]), row)
+            codes += code_open(kit, scorer, pairs, words, documents.special, number)
+            codes.sort(key=lambda code: (-code.assigned, -code.calibrated))
+            codes = codes[: max(number, sum(code.assigned for code in codes))]
         n_tokens = len(words.ids)
-        coded.append(CodedNote(name, words.text, words.spans, codes, n_tokens, min(n_tokens, kit.longest)))
+        coded.append(CodedNote(name, words.text, words.spans, tuple(codes), n_tokens, min(n_tokens, kit.longest)))
     return coded
 
 
-def code_open(
-    kit: Kit, scorer: Scorer, pairs: Pairs, words: Words, special: SpecialIds, number: int
-) -> tuple[Coded, ...]:
+def code_trained(kit: Kit, logits: np.ndarray, words: Words, special: SpecialIds, number: int) -> list[Coded]:
+    """A note's assigned codes and the most probable others, at least `number` in all, from its logits (C,)."""
+    probabilities = expit(logits)
+    shown = _most_probable(probabilities, kit.threshold, number)
+    return [
+        Coded(
+            code=kit.codes[column],
+            title=kit.titles[kit.codes[column]],
+            kind=kit.kinds[kit.codes[column]],
+            probability=float(probabilities[column]),
+            calibrated=float(expit(logits[column] / kit.temperature)),
+            assigned=bool(probabilities[column] > kit.threshold),
+            state=kit.state(kit.codes[column], float(probabilities[column])),
+            open=False,
+            snippets=tuple(snippets(words, scores)),
+            scores=scores,
+        )
+        for column, scores in zip(shown, _word_scores(kit.model, words, special, shown.tolist()), strict=True)
+    ]
+
+
+def code_open(kit: Kit, scorer: Scorer, pairs: Pairs, words: Words, special: SpecialIds, number: int) -> list[Coded]:
     """A note's assigned open codes and the most probable others, at least `number` in all."""
     assert kit.open is not None
     untrained = pairs.codes >= scorer.n_trained
     columns, probabilities = pairs.codes[untrained], kit.open.mix.probabilities(pairs.features[untrained])
-    order = np.argsort(-probabilities, kind="stable")
-    shown = order[: max(number, int((probabilities > kit.open.mix.threshold).sum()))]
+    shown = _most_probable(probabilities, kit.open.mix.threshold, number)
     model = scorer.model_of(columns[shown].tolist())
-    method = methods_for(model)[0]
-    scores = words.sums(attribute(model, words.ids, special, list(range(len(shown))), method).scores)
-    return tuple(
+    return [
         Coded(
             code=scorer.index.codes[columns[place]],
             title=scorer.index.pool[scorer.index.codes[columns[place]]][0],
@@ -148,14 +145,18 @@ def code_open(
             assigned=bool(probabilities[place] > kit.open.mix.threshold),
             state="to review",
             open=True,
-            snippets=tuple(snippets(words, by_word)),
-            scores=by_word,
+            snippets=tuple(snippets(words, scores)),
+            scores=scores,
         )
-        for place, by_word in zip(shown, scores, strict=True)
-    )
+        for place, scores in zip(shown, _word_scores(model, words, special, range(len(shown))), strict=True)
+    ]
 
 
-def merge(codes: Sequence[Coded], more: Sequence[Coded], number: int) -> tuple[Coded, ...]:
-    """Both lists merged: assigned codes, then the most probable others, at least `number` in all."""
-    ranked = sorted([*codes, *more], key=lambda code: (-code.assigned, -code.calibrated))
-    return tuple(ranked[: max(number, sum(code.assigned for code in ranked))])
+def _most_probable(probabilities: np.ndarray, threshold: float, number: int) -> np.ndarray:
+    order = np.argsort(-probabilities, kind="stable")
+    return order[: max(number, int((probabilities > threshold).sum()))]
+
+
+def _word_scores(model: CodingModel, words: Words, special: SpecialIds, columns: Sequence[int]) -> np.ndarray:
+    """The scores (K, W) of a note's words for some of a model's codes, by its first method."""
+    return words.sums(attribute(model, words.ids, special, list(columns), methods_for(model)[0]).scores)

@@ -3,25 +3,21 @@
 The result contains no text of a note.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from accelerate import Accelerator
 from jinja2 import Environment, FileSystemLoader
 from scipy.special import expit
 
 from stages.common import io, paths
 from stages.common.io import InputError
-from stages.encoder.tokenizer import special_ids
-from stages.modeling.data import Documents, tokenise
 from stages.modeling.inference import predict
 from stages.modeling.predictions import Predicted, predictions_folder, read_predictions
 from stages.quantification import drift
 from stages.quantification.counting import bin_counts
 from stages.quantification.posterior import count_intervals
-from tools.notes.coding import CHUNK_BUDGET, clean, start
+from tools.notes.coding import CHUNK_BUDGET, Notes, read_documents, start
 from tools.notes.kit import Kit
 
 SEED = 888
@@ -31,8 +27,6 @@ TEMPLATES = Environment(loader=FileSystemLoader(Path(__file__).parent), autoesca
 
 @dataclass(frozen=True)
 class CodeCount:
-    """The counts for one code in a group of documents."""
-
     code: str
     title: str
     kind: str
@@ -57,39 +51,28 @@ class Counted:
 
     def page(self, about: str) -> str:
         """An HTML page that shows each code's estimate, interval and training prevalence."""
-        most = max(
-            [*(count.high for count in self.codes), *(count.training * self.n_documents for count in self.codes), 1]
-        )
+        most = max(1, *(max(code.high, code.training * self.n_documents) for code in self.codes))
         return TEMPLATES.get_template("count_page.html").render(counted=self, about=about, most=most)
 
 
 def count_notes(
-    notes: Sequence[tuple[str, str]], part: str | None, folder: Path | None, revision: str | None, method: str | None
+    notes: Notes, part: str | None, folder: Path | None, revision: str | None, method: str | None
 ) -> tuple[Counted, str]:
-    """Count the codes of notes (name, text) or of a part of the corpus; also returns a sentence about the model.
+    """Count the codes of notes or of a part of the corpus; also returns a sentence about the model.
 
     Raises InputError if there is no such model, method or part.
     """
     kit, accelerator = start(folder, revision)
     about = f"{kit.type} model of {kit.about['format']} {kit.about['subset']}, {len(kit.codes)} codes."
     if part is None:
-        return count(kit, predict_notes(kit, notes, accelerator), method), about
-    predicted, targets = (
-        read_predictions(paths.predictions(predictions_folder(), part)),
-        io.read_csr(paths.targets(part)),
-    )
+        _, documents = read_documents(kit, notes)
+        logits = predict(kit.model, documents, CHUNK_BUDGET, accelerator, name="reading").numpy()
+        return count(kit, Predicted(logits, np.diff(documents.offsets), documents.n_unknown), method), about
+    predicted = read_predictions(paths.predictions(predictions_folder(), part))
+    targets = io.read_csr(paths.targets(part))
     if not predicted.logits.shape == targets.shape == (targets.shape[0], len(kit.codes)):
         raise InputError(f"the predictions of {part} are not of this model's codes; `dvc repro` makes them consistent")
     return count(kit, predicted, method, np.asarray(targets.sum(axis=0)).ravel()), about
-
-
-def predict_notes(kit: Kit, notes: Sequence[tuple[str, str]], accelerator: Accelerator) -> Predicted:
-    """The logits of notes (name, text) and their numbers of tokens."""
-    tokens, offsets = tokenise(clean(kit, notes), kit.tokenizer)
-    special = special_ids(kit.tokenizer)
-    documents = Documents([name for name, _ in notes], tokens, offsets, None, kit.model.architecture, special)
-    logits = predict(kit.model, documents, CHUNK_BUDGET, accelerator, name="reading").numpy()
-    return Predicted(logits, np.diff(offsets), documents.n_unknown)
 
 
 def count(kit: Kit, group: Predicted, method: str | None, true: np.ndarray | None = None) -> Counted:

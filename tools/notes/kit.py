@@ -17,9 +17,11 @@ from dvc_data.index import DataIndexDirError
 
 from stages.common import io, outside, paths
 from stages.common.io import InputError
-from stages.common.lock import Record, md5_of, md5_of_folder
+from stages.common.lock import Record, md5_of_folder
+from stages.common.workspace import open_revision
 from stages.corpus import text
 from stages.corpus.corpora import CORPORA
+from stages.corpus.document import Subset
 from stages.corpus.text import Cleaner
 from stages.encoder.tokenizer import load_tokenizer
 from stages.modeling.model import CodingModel, load_model
@@ -27,7 +29,6 @@ from stages.modeling.model_type import ModelType
 from stages.modeling.predictions import model_folder
 from stages.open_codes.scoring import Fitted
 from stages.quantification.counting import Counting
-from tools.revisions import open_revision
 
 KIT, CARD = "kit.json", "README.md"
 OPEN, ENCODER = "open", "encoder"  # folders for open codes in an exported folder
@@ -67,7 +68,6 @@ class Kit:
     encoder: Path | None = None
 
     def clean(self, note: str) -> str:
-        """A note cleaned like the documents that the model was trained on."""
         return text.document([CLEANERS[self.cleaning](note)], CLEANERS[self.cleaning])
 
     def state(self, code: str, probability: float) -> str:
@@ -91,15 +91,27 @@ class Kit:
         architecture = self.model.architecture
         return ModelType(architecture.encoder, architecture.head == "msam", bool(self.about.get("joint"))).name
 
-    def describe(self) -> dict[str, Any]:
-        """Everything but the model, as in kit.json."""
-        return {entry.name: getattr(self, entry.name) for entry in fields(self) if entry.name not in OF_FILES}
+    def write_open(self, folder: Path) -> int:
+        """Write everything for open codes to a new folder; returns its size in bytes."""
+        assert self.open is not None and self.encoder is not None
+        shutil.copytree(self.encoder, folder / ENCODER)
+        self.open.write(folder)
+        return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+
+    def write(self, folder: Path) -> None:
+        """Add the counting data and kit.json, with all files' checksums, to a folder that has the model."""
+        self.counting.save(folder / paths.COUNTING.name)
+        described = {entry.name: getattr(self, entry.name) for entry in fields(self) if entry.name not in OF_FILES}
+        described["files"] = {path.name: io.digest(path) for path in sorted(folder.iterdir())}
+        io.write_json(folder / KIT, described | {"checksum": _checksum(described)}, digits=17)
+
+
+def subset_of(corpus: dict[str, str]) -> Subset:
+    return CORPORA[corpus["format"]].subsets[corpus["subset"]]
 
 
 def cleaning_of(corpus: dict[str, str]) -> str:
-    """The name of the cleaning rule of a corpus."""
-    clean = CORPORA[corpus["format"]].subsets[corpus["subset"]].clean
-    return next(name for name, cleaner in CLEANERS.items() if cleaner is clean)
+    return next(name for name, cleaner in CLEANERS.items() if cleaner is subset_of(corpus).clean)
 
 
 def from_pipeline(root: Path = Path()) -> Kit:
@@ -110,15 +122,12 @@ def from_pipeline(root: Path = Path()) -> Kit:
     _check_one_run(root, model_folder(root))
     provenance = io.read_json(folder / paths.PROVENANCE)
     origin, known = provenance["corpus"], provenance["titles"]
-    codes = sorted(known)
-    measured = io.read_json(root / paths.CLASSIFICATION)["val"]["shared_threshold"]
     selected = io.read_json(root / paths.SELECTIVE)["test"]
-    in_icd10 = CORPORA[origin["format"]].subsets[origin["subset"]].revision == 10
     described = {
-        "codes": codes,
-        "titles": add_titles({code: known[code]["titles"] for code in codes}, in_icd10),
-        "kinds": {code: known[code]["kind"] for code in codes},
-        "threshold": measured["threshold"],
+        "codes": sorted(known),
+        "titles": add_titles({code: known[code]["titles"] for code in sorted(known)}, subset_of(origin).revision == 10),
+        "kinds": {code: known[code]["kind"] for code in sorted(known)},
+        "threshold": io.read_json(root / paths.CLASSIFICATION)["val"]["shared_threshold"]["threshold"],
         "temperature": io.read_json(root / paths.CALIBRATION)["test"]["temperature"]["temperature"],
         "accept": selected["accept_above"],
         "leave": selected["leave_below"],
@@ -126,30 +135,27 @@ def from_pipeline(root: Path = Path()) -> Kit:
         "cleaning": cleaning_of(origin),
         "about": origin | {"joint": folder.name == paths.JOINT_MODEL.name},
     }
-    return replace(
-        _assemble(folder, described, root / paths.COUNTING),
-        open=Fitted.read(root / paths.OPEN),
-        encoder=(root / paths.ENCODER).absolute(),
-    )
+    kit = _assemble(folder, described, root / paths.COUNTING)
+    return replace(kit, open=Fitted.read(root / paths.OPEN), encoder=(root / paths.ENCODER).absolute())
 
 
 def _check_one_run(root: Path, folder: Path) -> None:
     """Raise InputError unless dvc.lock attributes model, codes and figures to the same run."""
     record = Record.from_folder(root)
-    md5s = {path: md5_of((root / path).read_bytes()) for path in NEEDED if (root / path).is_file()}
-    folders = {path: md5_of_folder(root / path) for path in (folder, paths.OPEN) if (root / path).is_dir()}
-    for path, md5 in (md5s | folders).items():
+    md5s = {path: io.md5((root / path).read_bytes()) for path in NEEDED if (root / path).is_file()}
+    md5s |= {path: md5_of_folder(root / path) for path in (folder, paths.OPEN) if (root / path).is_dir()}
+    for path, md5 in md5s.items():
         if doubt := record.doubt(path, md5):
             raise InputError(f"model, codes and metrics are not of one run: {doubt}; `dvc repro` makes them consistent")
 
 
 def add_titles(titles: dict[str, list[str]], in_icd10: bool) -> dict[str, str]:
     """The title of each code: the corpus's first one, otherwise ICD-10-CM's, otherwise none."""
-    if all(titles.values()) or not in_icd10:
-        return {code: next(iter(listed), "") for code, listed in titles.items()}
-    import simple_icd_10_cm as icd10cm  # reads the whole classification: two seconds
+    known: dict[str, str] = {}
+    if in_icd10 and not all(titles.values()):
+        import simple_icd_10_cm as icd10cm  # reads the whole classification: two seconds
 
-    known = {code: icd10cm.get_description(code) for code in titles if icd10cm.is_valid_item(code)}
+        known = {code: icd10cm.get_description(code) for code in titles if icd10cm.is_valid_item(code)}
     return {code: next(iter(listed), known.get(code, "")) for code, listed in titles.items()}
 
 
@@ -176,8 +182,8 @@ def from_folder(folder: Path) -> Kit:
     """The model that `tools.export` wrote to `folder`. Raises InputError if it did not."""
     if not (folder / KIT).is_file():
         raise InputError(f"{folder} has no {KIT}; it should be a folder that `python -m tools.export` wrote")
-    described = outside.parse_json(outside.read_text(folder / KIT), folder / KIT)
-    if not isinstance(described, dict) or described.pop("checksum", None) != _checksum(described):
+    described = _read(folder)
+    if described.pop("checksum", None) != _checksum(described):
         raise InputError(f"{folder / KIT} is not as `python -m tools.export` wrote it; export again")
     for name, checksum in described.pop("files").items():
         if not (folder / name).exists() or io.digest(folder / name) != checksum:
@@ -187,15 +193,14 @@ def from_folder(folder: Path) -> Kit:
 
 
 def exported_into(folder: Path) -> set[str]:
-    """The names of the files that an earlier `tools.export` wrote to `folder`; empty if it wrote none.
-
-    Raises InputError if its kit.json is damaged.
-    """
-    if not (folder / KIT).is_file():
-        return set()
-    described = outside.parse_json(outside.read_text(folder / KIT), folder / KIT)
-    files = described.get("files") if isinstance(described, dict) else None
+    """The names of the files that an earlier `tools.export` wrote to `folder`; empty if it wrote none."""
+    files = _read(folder).get("files") if (folder / KIT).is_file() else None
     return {KIT, CARD, *files} if isinstance(files, dict) else set()
+
+
+def _read(folder: Path) -> dict[str, Any]:
+    described = outside.parse_json(outside.read_text(folder / KIT), folder / KIT)
+    return described if isinstance(described, dict) else {}
 
 
 def _checksum(described: dict[str, Any]) -> str:
@@ -204,28 +209,9 @@ def _checksum(described: dict[str, Any]) -> str:
 
 def _assemble(folder: Path, described: dict[str, Any], counting: Path) -> Kit:
     model = load_model(folder)
-    n_scored = model.head.n_codes
-    if n_scored != len(described["codes"]):
-        raise InputError(
-            f"{folder} scores {n_scored} codes, but lists {len(described['codes'])}; `dvc repro` makes them consistent"
-        )
+    if (n_scored := model.head.n_codes) != (n_codes := len(described["codes"])):
+        raise InputError(f"{folder} scores {n_scored} codes, but lists {n_codes}; `dvc repro` makes them consistent")
     if not 0 <= described["threshold"] <= 1 or not 0 < described["temperature"] < math.inf:
         raise InputError(f"{folder}: unusable threshold or temperature; `dvc repro evaluate`")
     tokenizer = load_tokenizer(folder, model.architecture.lowercase_documents)
     return Kit(model, tokenizer, **described, counting=Counting.load(counting))
-
-
-def write_open(kit: Kit, folder: Path) -> int:
-    """Write everything for open codes to a new folder; returns its size in bytes."""
-    assert kit.open is not None and kit.encoder is not None
-    shutil.copytree(kit.encoder, folder / ENCODER)
-    kit.open.write(folder)
-    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
-
-
-def write_kit(kit: Kit, folder: Path) -> None:
-    """Add the counting data and kit.json, with all files' checksums, to a folder that has the model."""
-    kit.counting.save(folder / paths.COUNTING.name)
-    files = {path.name: io.digest(path) for path in sorted(folder.iterdir())}
-    described = kit.describe() | {"files": files}
-    io.write_json(folder / KIT, described | {"checksum": _checksum(described)}, digits=17)

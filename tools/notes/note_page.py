@@ -53,9 +53,8 @@ def page(notes: Sequence[CodedNote], about: str) -> str:
     """The page. Everything from notes, titles and file names is escaped."""
     rows = []
     for note in notes:
-        note = replace(
-            note, name=printable(note.name), text=printable(note.text)
-        )  # one character for another, so spans still fit
+        # One character stands for another, so spans still fit.
+        note = replace(note, name=printable(note.name), text=printable(note.text))
         levels = {i: strength(code.scores) for i, code in enumerate(note.codes) if code.scores is not None}
         rows.append((note, list(_words(note, levels)), next(iter(levels), None)))
     return TEMPLATES.get_template("note_page.html").render(notes=rows, about=about)

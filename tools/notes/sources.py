@@ -18,7 +18,6 @@ TEXT, ID = "text", "id"
 
 
 def add_arguments(parser: argparse.ArgumentParser, notes: str = "+") -> None:
-    """Add the common arguments; `notes` says how many sources."""
     parser.add_argument(
         "notes", nargs=notes, help="text files, folders of .txt, .csv or .jsonl with a column text, or -"
     )
@@ -43,7 +42,6 @@ def read_all(options: argparse.Namespace, inputs: Sequence[Path] = ()) -> list[t
 
 
 def files_of(folder: Path) -> list[Path]:
-    """The notes in a folder."""
     return sorted(file for file in folder.glob("*") if file.suffix.lower() == ".txt" and file.name[0] != ".")
 
 

@@ -34,8 +34,6 @@ def flat(nested: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class Experiment:
-    """One run of the pipeline."""
-
     name: str
     params: dict[str, Any]  # flat: `model.type`, `synonyms.M`, ...
     metrics: dict[str, Any]  # flat, the file's stem first: `classification.test.f1_micro`, ...
@@ -119,7 +117,6 @@ class Setting:
         return f"{self.type}{synonyms}" + (f" ({self.other})" if self.other else "")
 
     def values(self, key: str) -> np.ndarray:
-        """The metric `key` of every experiment that has it."""
         values = [experiment.metrics.get(key) for experiment in self.experiments]
         return np.array([value for value in values if isinstance(value, int | float)], dtype=float)
 
@@ -136,7 +133,6 @@ def comparable(one: Setting, two: Setting) -> list[tuple[Experiment, Experiment]
 
 
 def corpora(experiments: Iterable[Experiment]) -> list[list[Experiment]]:
-    """The experiments of each corpus, in the order of first appearance."""
     groups: dict[tuple, list[Experiment]] = {}
     for experiment in experiments:
         groups.setdefault(experiment.corpus, []).append(experiment)

@@ -1,4 +1,4 @@
-"""Published results on the same corpus, subset, split and convention: the rows of literature/*.yaml."""
+"""Published results on the same corpus, subset, split and convention: literature/*.yaml."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -43,26 +43,20 @@ class Block(BaseModel):
 
 
 def blocks_beside(experiment: Experiment, convention: str) -> list[Block]:
-    """The blocks comparable with an experiment in a convention; none for synthetic records."""
+    """The blocks comparable with an experiment in a convention; none for synthetic records.
+
+    Raises InputError for a malformed file.
+    """
     if experiment.synthetic:
         return []
-    asked: dict[str, Any] = {key: experiment.params.get(f"data.{key}") for key in ("format", "subset", "split")}
-    return [
-        block
-        for block in read_blocks()
-        if block.convention == convention and all(getattr(block, key) == value for key, value in asked.items())
-    ]
-
-
-def read_blocks() -> list[Block]:
-    """All blocks of literature/*.yaml. Raises InputError for a malformed file."""
     blocks: list[Block] = []
     for path in sorted(FOLDER.glob("*.yaml")):
         try:
-            content = outside.parse_yaml(outside.read_text(path), path) or []
-            blocks += TypeAdapter(list[Block]).validate_python(content)
+            blocks += TypeAdapter(list[Block]).validate_python(outside.parse_yaml(outside.read_text(path), path) or [])
         except ValidationError as error:
             first = error.errors()[0]
             where = ".".join(map(str, first["loc"]))
             raise InputError(f"{path}: {where}: {first['msg']}; see literature/published.yaml") from None
-    return blocks
+    asked: dict[str, Any] = {key: experiment.params.get(f"data.{key}") for key in ("format", "subset", "split")}
+    asked["convention"] = convention
+    return [block for block in blocks if all(getattr(block, key) == value for key, value in asked.items())]

@@ -6,12 +6,12 @@ from pathlib import Path
 
 import pandas as pd
 from jinja2 import Environment, FileSystemLoader
-from matplotlib.figure import Figure
 
 from stages.corpus.document import PARTS
 from tools.reporting import plots, tables
 from tools.reporting.experiments import Experiment, Setting, main_settings, settings_of
 from tools.reporting.metrics import METRICS
+from tools.reporting.plots import draw
 from tools.reporting.tables import Difference, Table
 
 TEMPLATES = Environment(loader=FileSystemLoader(Path(__file__).parent), autoescape=True)
@@ -32,10 +32,10 @@ CODE_COLUMNS = {
 
 @dataclass(frozen=True)
 class Part:
-    """A table (or None) and its plots."""
+    """A table (or None) and its plots in SVG."""
 
     table: Table | None
-    figures: tuple[Figure, ...]
+    figures: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -70,21 +70,22 @@ def section_of(
     coding = _best(main)
     counting = _best([setting for setting in main if setting.model.joint]) or coding
     codes, groups = (setting.experiments[0].plots if setting else {} for setting in (coding, counting))
-    coder, counter = (setting.label if setting else "" for setting in (coding, counting))
     parts = [
-        _part(tables.main_table(settings, worse), plots.f1_intervals(settings), plots.training_curves(main)),
+        _part(tables.main_table(settings, worse), draw(plots.intervals, settings), draw(plots.training, main)),
         _part(tables.difference_table(differences)),
-        _part(tables.present_table(settings)),
+        _part(tables.comparison_table("present", settings)),
         _part(tables.official_table(settings)),
-        _part(tables.open_table(settings)),
-        _part(tables.ablation_table(settings), plots.f1_against_M(settings)),
+        _part(tables.variant_table("open", settings)),
+        _part(tables.ablation_table(settings), draw(plots.synonyms, settings)),
         _part(tables.band_table(settings)),
-        _part(tables.length_table(settings)),
-        _part(tables.threshold_table(settings)),
-        _part(tables.calibration_table(settings), plots.reliability(main)),
-        _part(tables.selective_table(settings)),
-        _part(tables.quantification_table(settings), plots.true_and_estimated(groups.get("prevalence"), counter)),
-        _part(tables.explanation_table(settings), plots.explanations(main)),
+        _part(tables.variant_table("thresholds", settings)),
+        _part(tables.variant_table("calibration", settings), draw(plots.reliability, main)),
+        _part(tables.setting_table("selective", settings)),
+        _part(
+            tables.variant_table("quantification", settings),
+            draw(plots.prevalence, groups.get("prevalence"), of=counting.label if counting else ""),
+        ),
+        _part(tables.explanation_table(settings), draw(plots.explanation, main)),
     ]
     counted = {id(run) for setting in settings for run in setting.experiments}
     runs = [experiment for experiment in experiments if id(experiment) in counted]
@@ -94,11 +95,16 @@ def section_of(
     caution = tables.TWO_RUNS if differences else ""
     introduction = " ".join(filter(None, [*findings(differences), caution, sizes, f"{number}: {names}.", untested]))
     shown = _code_table(codes["codes"]) if "codes" in codes else None
-    return Section(experiments[0].corpus_title, introduction, tuple(part for part in parts if part), shown, coder)
+    return Section(
+        experiments[0].corpus_title,
+        introduction,
+        tuple(part for part in parts if part),
+        shown,
+        coding.label if coding else "",
+    )
 
 
 def corpus_sizes(experiment: Experiment) -> str:
-    """The size of the corpus, and the encoder."""
     numbers = [experiment.metrics.get(f"splits.{part}.documents") for part in PARTS]
     if not all(numbers):
         return ""
@@ -124,7 +130,7 @@ def findings(differences: Sequence[tuple[str, str, str, Mapping[str, Difference]
     return sentences
 
 
-def _part(table: Table, *figures: Figure | None) -> Part | None:
+def _part(table: Table, *figures: str | None) -> Part | None:
     """A part without an empty table or missing plots; None if nothing remains."""
     shown = tuple(figure for figure in figures if figure is not None)
     return Part(table if table.rows else None, shown) if table.rows or shown else None
@@ -151,4 +157,4 @@ def _code_table(table: pd.DataFrame) -> pd.DataFrame:
 def page(sections: Sequence[Section]) -> str:
     """The whole report as one page. Everything but the plots is escaped."""
     template = TEMPLATES.get_template("page.html")
-    return template.render(sections=sections, metrics=METRICS, svg=plots.svg, zip=zip)
+    return template.render(sections=sections, metrics=METRICS, zip=zip)
