@@ -29,17 +29,22 @@ def main() -> None:
     check_sizes(settings)
     check_inputs(settings, description.folder)
     pools.check(settings.synonyms.pools, Path(settings.synonyms.pool_dir), subset.revision)
+    evidence = corpora.evidence_folder(settings.data)
     fingerprints = {
         "settings": {},
-        "encoder": encoder_fingerprint(settings.encoder),
-        "start_from": start_fingerprint(settings.train.start_from),
-        "evidence": evidence_fingerprint(settings.data),
-        "open": open_fingerprint(settings),
+        "encoder": fingerprint(folder_of(settings.encoder.source)),  # parameters define the built-in and the hub's
+        "start_from": fingerprint(settings.train.start_from),
+        "evidence": fingerprint(None if evidence and Path(settings.data.raw_dir) in evidence.parents else evidence),
+        "open": fingerprint(open_file(settings)),
     }
     with io.whole_directory(paths.CHECKED) as folder:
         for name, content in fingerprints.items():
             io.write_json(folder / f"{name}.json", content)
     log.info("%s", summary(settings))
+
+
+def fingerprint(path: Path | str | None) -> dict[str, str]:
+    return {} if path is None else {"sha256": io.digest(Path(path))}
 
 
 def summary(settings: params.Params) -> str:
@@ -99,61 +104,31 @@ def check_inputs(settings: params.Params, raw_dir: str) -> None:
     source, start_from = folder_of(settings.encoder.source), settings.train.start_from
     if source is not None and not source.is_absolute():
         workspace.check_input("encoder.source", settings.encoder.source, "a folder with a model")
-    if start_from is not None and Path(start_from).is_dir():
+    if start_from is not None:
+        workspace.check_input("train.start_from", start_from, "the folder of a classifier")
         if Path(start_from).resolve() == paths.CLASSIFIER.resolve():
             raise InputError(f"train.start_from: {start_from} is what the training itself writes; copy it elsewhere")
         if not (Path(start_from) / paths.PROVENANCE).is_file():
             raise InputError(f"train.start_from: {start_from} has no provenance.json: it is not a trained classifier")
-        workspace.check_input("train.start_from", start_from, "the folder of a classifier")
     launcher = shlex.split(settings.compute.launch)[0]
     if shutil.which(launcher) is None:
         raise InputError(f"compute.launch: {launcher} is not installed here")
 
 
-def encoder_fingerprint(encoder: params.Encoder) -> dict[str, str]:
-    """A fingerprint of a local encoder; empty for the built-in one and the hub's, which parameters fully define."""
-    if (folder := folder_of(encoder.source)) is None:
-        return {}
-    log.info("encoder.source is a folder: hashing its files")
-    return {"sha256": io.digest(folder)}
-
-
-def evidence_fingerprint(data: params.Data) -> dict[str, str]:
-    """A fingerprint of the folder of gold spans, unless it is inside the corpus's folder."""
-    folder = corpora.evidence_folder(data)
-    if folder is None or Path(data.raw_dir) in folder.parents:
-        return {}
-    return {"sha256": io.digest(folder)}
-
-
-def open_fingerprint(settings: params.Params) -> dict[str, str]:
-    """A fingerprint of a file of open codes. Raises InputError if it is unreadable or nothing could be measured."""
+def open_file(settings: params.Params) -> Path | None:
+    """The file of open codes, if there is one. Raises InputError if it is unreadable or nothing could be measured."""
     source = settings.open.codes
-    if source is None:
-        return {}
-    if not corpora.CORPORA[settings.data.format].official:
+    if source is not None and not corpora.CORPORA[settings.data.format].official:
         fit = ", ".join(name for name, corpus in corpora.CORPORA.items() if corpus.official)
         raise InputError(
             f"open.codes: {source!r} should be null: only {fit} keeps the codes that its label set leaves out, by "
             "which open codes are fitted and measured; set data.withheld, then take `code_notes --also` or `--icd10cm`"
         )
-    if source in (CORPUS, ICD10CM):
-        return {}
+    if source in (None, CORPUS, ICD10CM):
+        return None
     workspace.check_input("open.codes", source, "corpus, icd10cm, or a file that maps codes to phrases")
     read_pool(Path(source))
-    return {"sha256": io.digest(Path(source))}
-
-
-def start_fingerprint(start_from: str | None) -> dict[str, str]:
-    """A fingerprint of the folder or revision to start training from. Raises InputError if it is neither."""
-    if start_from is None:
-        return {}
-    if Path(start_from).is_dir():
-        return {"sha256": io.digest(Path(start_from))}
-    commit = workspace.git("rev-parse", "--verify", "--quiet", f"{start_from}^{{commit}}")
-    if commit is None:
-        raise InputError(f"train.start_from: {start_from!r} is neither a folder nor a git revision")
-    return {"commit": commit.strip()}
+    return Path(source)
 
 
 if __name__ == "__main__":

@@ -14,7 +14,6 @@ from stages.common import io, params, paths, threads
 from stages.common.io import InputError
 from stages.common.runner import run
 from stages.corpus.document import SCORED, UNCODED
-from stages.corpus.text import count_words
 from stages.evaluation import breakdowns, calibration, classification, official, selective, tuning, uncertainty
 from stages.evaluation.scored import Predictions, Resampling
 from stages.modeling.predictions import is_joint, predictions_folder, read_logits, read_predictions
@@ -94,7 +93,7 @@ def load_part(part: str, folder: Path, n_columns: int) -> Predictions:
 
 
 def classify(given: Given) -> tuple[Metrics, Plots]:
-    """Classification at 0.5, at thresholds tuned on validation, over present codes, and by code, band and length."""
+    """Classification at 0.5, at thresholds tuned on validation, over present codes, and by code and band."""
     val, test, resampling = given.val, given.test, given.resampling
     shared = tuning.shared_threshold(val.targets, val.probabilities)
     by_code = tuning.code_thresholds(val.targets, val.probabilities)
@@ -127,12 +126,7 @@ def classify(given: Given) -> tuple[Metrics, Plots]:
     training = classification.positives_by_code(given.training)
     cells = test.targets, test.probabilities
     table = breakdowns.code_table(*cells, given.codes, kinds, training, by_code, bins, resampling)
-    n_words = pd.read_parquet(paths.split("test"), columns=["text"])["text"].map(count_words).to_numpy()
-    return metrics, {
-        "codes": table,
-        "bands": breakdowns.band_table(*cells, table, resampling),
-        "lengths": breakdowns.length_table(*cells, n_words, resampling),
-    }
+    return metrics, {"codes": table, "bands": breakdowns.band_table(*cells, table, resampling)}
 
 
 def calibrate(given: Given, platt: np.ndarray) -> tuple[Metrics, Plots]:

@@ -1,5 +1,7 @@
 """Train the classifier that data/labels/architecture.json asks for, and keep its best epoch."""
 
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 import torch
@@ -40,11 +42,7 @@ def main() -> None:
     settings = params.load()
     accelerator = devices.start(settings.compute)
     architecture = Architecture.parse(io.read_json(paths.ARCHITECTURE))
-    start = None
-    if settings.train.start_from is not None:
-        with accelerator.main_process_first():
-            start = warm_start.locate(settings.train.start_from, fetch=accelerator.is_main_process)
-
+    start = None if settings.train.start_from is None else Path(settings.train.start_from)
     inputs = INPUTS if start is None else [*INPUTS, start]
     checkpoints = open_run("train_classifier", settings.train, {}, inputs, accelerator)
     with accelerator.main_process_first():
@@ -74,7 +72,6 @@ def main() -> None:
             io.write_json(partial / paths.PROVENANCE, warm_start.provenance())
         io.write_csv(paths.PLOTS / "training.csv", pd.DataFrame(history))
         checkpoints.finish(paths.CLASSIFIER)
-        warm_start.forget()
     devices.finish(accelerator)
 
 

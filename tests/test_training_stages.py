@@ -228,11 +228,6 @@ def forget_a_word() -> None:
     (paths.ENCODER / "tokenizer.json").write_text(text.replace('"w29"', '"w30"'))
 
 
-def test_start_from_nowhere(workspace):
-    with pytest.raises(InputError, match=r"train\.start_from: 'nowhere' is no folder, and no git revision"):
-        warm_start.locate("nowhere")
-
-
 def test_an_empty_part_is_refused(workspace):
     table = pd.read_parquet(paths.split("val"))
     io.write_parquet(paths.split("val"), table[:0])
@@ -326,26 +321,6 @@ def test_two_processes_train_jointly(joint_workspace):
     assert logits(together).isfinite().all()
     set_params(clq__lambda=0.0)
     torch.testing.assert_close(logits(jointly(2)), logits(jointly(1)), rtol=0, atol=1e-5)
-
-
-@pytest.mark.slow
-def test_start_from_the_revision_of_an_experiment(workspace):
-    """A classifier that DVC tracked is had from its cache, whatever lies in the working folder now."""
-
-    def shell(command: str) -> None:
-        subprocess.run(command, shell=True, check=True, capture_output=True)
-
-    paths.CLASSIFIER.mkdir(parents=True)
-    (paths.CLASSIFIER / "weights").write_text("earlier")
-    dvc = f"{sys.executable} -m dvc"
-    shell(f"git init && {dvc} init && {dvc} add {paths.CLASSIFIER} && git add .dvc models/.gitignore models/*.dvc")
-    shell("git -c user.name=a -c user.email=a@b.c commit -m earlier && git tag earlier")
-    (paths.CLASSIFIER / "weights").write_text("later")
-    folder = warm_start.locate("earlier")
-    assert (folder / "weights").read_text() == "earlier"
-    assert warm_start.locate("earlier", fetch=False) == folder
-    warm_start.forget()
-    assert not folder.exists()
 
 
 CANDIDATES = {code: [WORDS[at], WORDS[at + 5]] for at, code in enumerate([*CODES, "004"])}

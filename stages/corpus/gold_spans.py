@@ -4,16 +4,16 @@ Files are in MDACE's format (METHOD.md, section 12): `<admission>-ICD-9.json` or
 a note's raw text. MDACE's own lists of admissions (`MDace-ev-{train,val,test}.csv`), if present, define the parts.
 """
 
-import hashlib
 import logging
 import string
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 from pathlib import Path
 from typing import NamedTuple
 
-from stages.common import outside
+from stages.common import io, outside
 from stages.common.io import InputError
 from stages.corpus import icd, text
 from stages.corpus.document import PARTS, Kind, Revision, Span, Subset
@@ -84,10 +84,8 @@ class Evidence:
         except NotACode as error:
             raise InputError(f"{path}: {error}") from None
         except (InputError, ValueError, KeyError, TypeError, AttributeError):
-            raise InputError(
-                f"{path} is not in MDACE's format: notes, each with note_id and annotations of begin, end, code and "
-                "code_system"
-            ) from None
+            wanted = "notes, each with note_id and annotations of begin, end, code and code_system"
+            raise InputError(f"{path} is not in MDACE's format: {wanted}") from None
 
 
 def _read_list(path: Path, part: str) -> list[int]:
@@ -101,8 +99,7 @@ def _read_list(path: Path, part: str) -> list[int]:
     except ValueError:
         raise InputError(f"{path} should have the number of an admission in each line") from None
     md5, n_expected = LISTED[part]
-    content = "".join(f"{line}\n" for line in lines)
-    if hashlib.md5(content.encode(), usedforsecurity=False).hexdigest() != md5:
+    if io.md5("".join(f"{line}\n" for line in lines).encode()) != md5:
         log.warning("%s is not MDACE's own list: %d admissions, MDACE's has %d", path, len(admissions), n_expected)
     return admissions
 
@@ -116,12 +113,8 @@ def map_spans(
     either end does not count.
     """
     whole = " ".join(note for _, note in notes)
-    starts: dict[str, int] = {}
-    position = 0
-    for note_id, note in notes:
-        starts[note_id] = position
-        position += len(note) + 1
     lengths = {note_id: len(note) for note_id, note in notes}
+    starts = dict(zip(lengths, accumulate((len(note) + 1 for _, note in notes), initial=0), strict=False))
     words = text.words(whole, clean, text.document([clean(note) for _, note in notes], clean))
     for span in spans:
         if span.note_id not in starts:

@@ -47,6 +47,11 @@ class Release:
         """A column's name in this release's spelling (files are read in any case)."""
         return name.upper() if self.version is None else name
 
+    def read_code(self, spelled: str, kind: Kind, revision: Revision) -> str | None:
+        """A code in the spelling of the release's preparation; None if it is missing. Raises NotACode."""
+        code = icd.read(spelled, kind, revision)
+        return icd.compact(code) if code and revision == 10 and not self.dots else code
+
 
 MIMIC_III = Release(
     name="MIMIC-III",
@@ -146,14 +151,14 @@ def load(
                 evidence += map_spans(annotated.spans(number), raw.pop(number), subset.clean, document_id, span_counts)
     counts |= span_counts
     counts["documents_without_kept_code"] = n_uncoded
-    _warn_of_absent(kept, documents)
+    if absent := sorted(kept - {code for document in documents for code in document.codes}):
+        log.warning("%d of the %d codes have no document: %s", len(absent), len(kept), ", ".join(absent))
     if subset.codes_file is not None:
         kind_of: dict[str, Kind] = {code: kind for kind, code in titles}
         kinds = {code: kind_of.get(code, "diagnosis") for code in kept} | kinds
     known = {code: Code(kinds[code], titles.get((kinds[code], code), [])) for code in sorted(kept & kinds.keys())}
-    part_of = None
-    if annotated.part_of is not None:
-        part_of = {str(number): part for number, part in annotated.part_of.items()}
+    listed = annotated.part_of
+    part_of = None if listed is None else {str(number): part for number, part in listed.items()}
     return Corpus(documents, known, counts, admission_of=admission_of, evidence=evidence, evidence_part_of=part_of)
 
 
@@ -180,9 +185,9 @@ def add_charts(corpus: Corpus, folder: Path, subset: Subset, release: Release) -
             span_counts["charts_without_summary"] += 1
             continue
         document_id = chart_id(number)
-        spans = [
-            span if release.dots else span._replace(code=icd.compact(span.code)) for span in annotated.spans(number)
-        ]
+        spans = list(annotated.spans(number))
+        if not release.dots:
+            spans = [span._replace(code=icd.compact(span.code)) for span in spans]
         evidence += map_spans(spans, own, subset.clean, document_id, span_counts)
         joined = text.document([subset.clean(note) for _, note in own], subset.clean)
         codes = sorted({span.code for span in spans if not span.trap})
@@ -233,25 +238,25 @@ def read_notes(
     counts = {"notes": 0, "discharge_summaries": 0}
     if release.lenient:
         counts |= {"notes_without_admission": 0, "notes_without_text": 0}
-    for batch in _raw_notes(path, release, counts):
-        for admission, row, note in batch:
-            cleaned = clean(note) if admission in coded else ""
-            if release.lenient and admission in coded and not cleaned:
-                counts["notes_without_text"] += 1
-                continue
-            notes.setdefault(admission, []).append((row, cleaned))
-            if admission.admission in raw:
-                raw[admission.admission].append((row, note))
+    for admission, row, note in _raw_notes(path, release, counts):
+        cleaned = clean(note) if admission in coded else ""
+        if release.lenient and admission in coded and not cleaned:
+            counts["notes_without_text"] += 1
+            continue
+        notes.setdefault(admission, []).append((row, cleaned))
+        if admission.admission in raw:
+            raw[admission.admission].append((row, note))
     return notes, counts
 
 
-def _raw_notes(path: Path, release: Release, counts: dict[str, int]) -> Iterator[list[tuple[Admission, str, str]]]:
-    """The notes to use, in batches of (admission, note id, text); their numbers are added to `counts`."""
+def _raw_notes(path: Path, release: Release, counts: dict[str, int]) -> Iterator[tuple[Admission, str, str]]:
+    """The admission, id and text of each note to use; their numbers are added to `counts`."""
     subject_of: dict[int, int] = {}
     rows_seen: set[str] = set()
     texts_seen: set[tuple[int, int]] = set()
     column, kinds = release.category
-    columns = (release.note_id, release.column("subject_id"), release.column("hadm_id"), column, release.column("text"))
+    ids = (release.column("subject_id"), release.column("hadm_id"))
+    columns = (release.note_id, *ids, column, release.column("text"))
     n_empty = n_repeated = 0
     with progress_bar(desc="reading notes", unit=" notes", unit_scale=True) as bar:
         for batch in delimited.read(path, columns):
@@ -262,24 +267,22 @@ def _raw_notes(path: Path, release: Release, counts: dict[str, int]) -> Iterator
             if release.filtered:
                 batch = batch.filter(of_kind)
             if release.lenient:
-                admitted = pc.not_equal(pc.utf8_trim_whitespace(batch.column(columns[2])), "")
+                admitted = pc.not_equal(pc.utf8_trim_whitespace(batch.column(ids[1])), "")
                 counts["notes_without_admission"] += pc.sum(pc.invert(admitted)).as_py() or 0
                 batch = batch.filter(admitted)
             if release.version is None:
                 delimited.integers(path, batch, release.note_id)
-            found = []
+            admissions = map(Admission, *(delimited.integers(path, batch, name) for name in ids))
             rows, texts = (batch.column(name).to_pylist() for name in (release.note_id, columns[-1]))
-            for at, (row, admission, note) in enumerate(
-                zip(rows, _admissions(path, batch, release), texts, strict=True)
-            ):
+            for i, (row, admission, note) in enumerate(zip(rows, admissions, texts, strict=True)):
                 if row in rows_seen:
-                    which = delimited.place(batch, at)
+                    which = delimited.place(batch, i)
                     raise InputError(f"{path} has {which} twice; each note should be there once")
                 rows_seen.add(row)
                 if (subject := subject_of.setdefault(admission.admission, admission.subject)) != admission.subject:
                     raise InputError(
                         f"{path}: admission {admission.admission} belongs to two subjects, {subject} and "
-                        f"{admission.subject} ({delimited.place(batch, at)}); it should belong to one"
+                        f"{admission.subject} ({delimited.place(batch, i)}); it should belong to one"
                     )
                 if not release.merged:
                     if not note.strip():
@@ -289,13 +292,10 @@ def _raw_notes(path: Path, release: Release, counts: dict[str, int]) -> Iterator
                         n_repeated += 1
                         continue
                     texts_seen.add(key)
-                found.append((admission, row, note))
-            yield found
+                yield admission, row, note
     if not counts["discharge_summaries"]:
-        raise InputError(
-            f"{path} has {counts['notes']} notes, but none of the {column.lower()} "
-            f"{' or '.join(map(repr, sorted(kinds)))}"
-        )
+        wanted = " or ".join(map(repr, sorted(kinds)))
+        raise InputError(f"{path} has {counts['notes']} notes, but none of the {column.lower()} {wanted}")
     if not release.merged:
         counts |= {"notes_without_text": n_empty, "repeated_notes": n_repeated}
 
@@ -318,15 +318,13 @@ def read_codes(
         if n_missing:
             log.info("%s: %d rows without a code are left out", path.name, n_missing)
         starts = np.flatnonzero(np.append(True, np.any(rows[1:, :2] != rows[:-1, :2], axis=1)))
-        ends = [*starts[1:].tolist(), len(rows)]
-        spellings = rows[:, 2].tolist()
-        for (subject, admission), start, end in zip(rows[starts, :2].tolist(), starts.tolist(), ends, strict=True):
-            own = codes.setdefault(Admission(subject, admission), [])
-            own.extend(code for spelled in spellings[start:end] if (code := read[spelled]))
+        for (subject, admission), part in zip(rows[starts, :2].tolist(), np.split(rows[:, 2], starts[1:]), strict=True):
+            row = codes.setdefault(Admission(subject, admission), [])
+            row.extend(code for spelled in part.tolist() if (code := read[spelled]))
         for code in filter(None, read):
             kinds.setdefault(code, kind)
-    for own in codes.values():
-        own.sort()
+    for row in codes.values():
+        row.sort()
     return codes, kinds
 
 
@@ -346,23 +344,23 @@ def _read_code_table(
     for batch in delimited.read(path, columns):
         batch = _of_revision(path, batch, release, revision)
         encoded = pc.utf8_trim_whitespace(batch.column(release.code)).dictionary_encode()
-        places = encoded.indices.to_numpy()
-        spellings = encoded.dictionary.to_pylist()
+        places, spellings = encoded.indices.to_numpy(), encoded.dictionary.to_pylist()
         for place, spelled in enumerate(spellings):
             if spelled not in numbers:  # parse each spelling once
                 numbers[spelled] = len(numbers)
-                read.append(_read_code(path, batch, int((places == place).argmax()), spelled, kind, revision, release))
+                try:
+                    read.append(release.read_code(spelled, kind, revision))
+                except NotACode as error:
+                    row = delimited.place(batch, int((places == place).argmax()))
+                    raise InputError(f"{path}: {error}, in {row}") from None
         number = np.array([numbers[spelled] for spelled in spellings], dtype=np.int64)[places]
         rows = np.column_stack([*(delimited.integers(path, batch, name) for name in ids), number])
         coded = np.array([read[numbers[spelled]] is not None for spelled in spellings], dtype=bool)[places]
         n_missing += len(coded) - int(coded.sum())
         parts.append(rows[coded])
-    return read, _distinct(np.concatenate(parts)), n_missing
-
-
-def _distinct(rows: np.ndarray) -> np.ndarray:
+    rows = np.concatenate(parts)
     rows = rows[np.lexsort(rows.T[::-1])]
-    return rows[np.append(True, np.any(rows[1:] != rows[:-1], axis=1))] if len(rows) else rows
+    return read, rows[np.append(True, np.any(rows[1:] != rows[:-1], axis=1))] if len(rows) else rows, n_missing
 
 
 def _of_revision(path: Path, batch: pa.RecordBatch, release: Release, revision: Revision) -> pa.RecordBatch:
@@ -371,27 +369,9 @@ def _of_revision(path: Path, batch: pa.RecordBatch, release: Release, revision: 
     versions = pc.utf8_trim_whitespace(batch.column(release.version))
     known = pc.is_in(versions, value_set=pa.array(["9", "10"]))
     if not pc.all(known, min_count=0).as_py():
-        at = pc.index(known, pa.scalar(False)).as_py()
-        raise InputError(f"{path}: the {release.version} is neither 9 nor 10 in {delimited.place(batch, at)}")
+        row = delimited.place(batch, pc.index(known, pa.scalar(False)).as_py())
+        raise InputError(f"{path}: the {release.version} is neither 9 nor 10 in {row}")
     return batch.filter(pc.equal(versions, str(revision)))
-
-
-def _spell(code: str | None, release: Release, revision: Revision) -> str | None:
-    return icd.compact(code) if code and revision == 10 and not release.dots else code
-
-
-def _read_code(
-    path: Path, batch: pa.RecordBatch, at: int, spelled: str, kind: Kind, revision: Revision, release: Release
-) -> str | None:
-    try:
-        return _spell(icd.read(spelled, kind, revision), release, revision)
-    except NotACode as error:
-        raise InputError(f"{path}: {error}, in {delimited.place(batch, at)}") from None
-
-
-def _admissions(path: Path, batch: pa.RecordBatch, release: Release) -> Iterable[Admission]:
-    names = (release.column("subject_id"), release.column("hadm_id"))
-    return map(Admission, *(delimited.integers(path, batch, name) for name in names))
 
 
 def _warn_of_lost_zeros(kinds: dict[str, Kind], release: Release, revision: Revision) -> None:
@@ -400,25 +380,14 @@ def _warn_of_lost_zeros(kinds: dict[str, Kind], release: Release, revision: Revi
     Raises InputError for too-short codes in a release that has none.
     """
     for kind, name in release.code_tables.items():
-        own = [code for code, known in kinds.items() if known == kind]
-        if short := sorted(code for code in own if icd.too_short(code, kind, revision)):
+        codes = [code for code, known in kinds.items() if known == kind]
+        if short := sorted(code for code in codes if icd.too_short(code, kind, revision)):
             said = f"{name}: {len(short)} codes are shorter than any real one: {', '.join(short[:10])}"
             if release.version is not None:
                 raise InputError(f"{said}; they were stored as numbers, but codes are text, and zeros matter")
             log.warning("%s", said)
-        if revision == 9 and len(own) >= SOME_CODES and not any(code.startswith("0") for code in own):
-            log.warning(
-                "%s: none of its %d different codes begins with 0; were they numbers once? codes are text, in which "
-                "zeros count",
-                *(name, len(own)),
-            )
-
-
-def _warn_of_absent(kept: set[str], documents: list[Document]) -> None:
-    """Warn about codes of a fixed list that no document has."""
-    absent = sorted(kept - {code for document in documents for code in document.codes})
-    if absent:
-        log.warning("%d of the %d codes have no document: %s", len(absent), len(kept), ", ".join(absent))
+        if revision == 9 and len(codes) >= SOME_CODES and not any(code.startswith("0") for code in codes):
+            log.warning("%s: none of its %d different codes begins with 0; were they numbers once?", name, len(codes))
 
 
 def read_titles(
@@ -434,7 +403,7 @@ def read_titles(
             columns = (batch.column(name).to_pylist() for name in (release.code, *release.titles))
             for spelled, *names in zip(*columns, strict=True):
                 try:
-                    code = _spell(icd.read(spelled, kind, revision), release, revision)
+                    code = release.read_code(spelled, kind, revision)
                 except NotACode:
                     n_strange += 1
                     continue

@@ -3,7 +3,6 @@
 A pins.yaml next to the split files maps each file to its `url` and `md5`.
 """
 
-import hashlib
 import logging
 import subprocess
 import sys
@@ -29,7 +28,8 @@ def load(folder: Path, names: Sequence[str]) -> dict[str, str]:
     Raises InputError if a file is missing or malformed, or an admission is in two parts.
     """
     part_of: dict[str, str] = {}
-    rows = _feather_rows(folder / names[0]) if len(names) == 1 else _rows([folder / name for name in names])
+    files = [folder / name for name in names]
+    rows = _feather_rows(files[0]) if len(files) == 1 else _rows(files)
     for path, admission, part in rows:
         if (other := part_of.setdefault(admission, part)) != part:
             raise InputError(f"{path}: admission {admission} is in two parts, {other} and {part}")
@@ -94,9 +94,8 @@ def fetch(folder: Path, name: str) -> Path:
         if not path.is_file() and path.name not in pins:  # the user's own file, outside a subfolder
             path = folder / path.name
         if not path.is_file():
-            raise InputError(
-                f"{folder / name} does not exist; data.published_dir should be a folder with the split files"
-            )
+            wanted = "data.published_dir should be a folder with the split files"
+            raise InputError(f"{folder / name} does not exist; {wanted}")
         return path
     if path.is_file():
         _check(path, path, pins[name]["md5"])
@@ -106,10 +105,8 @@ def fetch(folder: Path, name: str) -> Path:
         command = [sys.executable, "-m", "dvc", "get-url", "--quiet", pins[name]["url"], str(partial)]
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         if done.returncode or not partial.exists():
-            raise InputError(
-                f"{path} is missing, and DVC could not download it from {pins[name]['url']}; put it there by hand, or "
-                "set data.published_dir to a folder that has it"
-            )
+            wrong = f"{path} is missing, and DVC could not download it from {pins[name]['url']}"
+            raise InputError(f"{wrong}; put it there by hand, or set data.published_dir to a folder that has it")
         _check(path, partial, pins[name]["md5"])
     return path
 
@@ -124,6 +121,5 @@ def read_pins(path: Path) -> dict[str, dict[str, str]]:
 
 
 def _check(path: Path, content: Path, expected: str) -> None:
-    found = hashlib.md5(content.read_bytes(), usedforsecurity=False).hexdigest()
-    if found != expected:
+    if (found := io.md5(content.read_bytes())) != expected:
         raise InputError(f"{path}: its md5 is {found}, but should be {expected}; delete it and download it again")

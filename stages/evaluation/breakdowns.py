@@ -1,4 +1,4 @@
-"""Metrics for subsets of codes or documents: per code, by training frequency, by length, over present codes.
+"""Metrics for subsets of codes: per code, by training frequency, over present codes.
 
 "Present codes" is the convention of Edin et al., whose program drops codes that do not occur in the evaluated part, and
 then documents left without any, from every metric (METHOD.md, section 10). Its figures never share a column with those
@@ -21,8 +21,6 @@ PRESENT = (
     *("f1_micro", "f1_macro", "auc_micro", "auc_macro", "r_precision", "mean_average_precision"),
     *(f"precision_at_{k}" for k in classification.KS),
 )
-QUARTERS = 4
-LENGTH_COLUMNS = ["documents", "words_from", "words_to", "f1_micro", "f1_micro_low", "f1_micro_high", "codes"]
 BANDS = {"0": 0, "1-10": 1, "11-50": 11, "51-100": 51, "101-500": 101, "501+": 501}  # name -> fewest documents
 
 
@@ -107,37 +105,6 @@ def _row(counts: classification.Counts, table: pd.DataFrame) -> dict[str, float]
         "auc_macro": table.auc.mean(),
         "mece": table.calibration_error.mean(),
     }
-
-
-def length_table(
-    targets: sp.csr_array, probabilities: np.ndarray, n_words: np.ndarray, resampling: Resampling
-) -> pd.DataFrame:
-    """One row per quartile of the documents by number of words (N,), from predictions and targets (N, C).
-
-    Columns: documents, words_from, words_to, f1_micro (decisions at 0.5) with its interval (_low, _high), codes (true
-    ones per document). Empty quartiles are left out.
-    """
-    order = np.argsort(n_words, kind="stable")
-    rows = []
-    for quarter in np.array_split(order, QUARTERS):
-        if not len(quarter):
-            continue
-        quarter = np.sort(quarter)
-        in_quarter = sp.csr_array(targets[quarter])
-        decisions = probabilities[quarter] > 0.5
-        counts = classification.counts_by_code(in_quarter, decisions).pooled()
-        resampled = resampling._replace(patients=resampling.patients[quarter])
-        rows.append(
-            {
-                "documents": len(quarter),
-                "words_from": int(n_words[quarter].min()),
-                "words_to": int(n_words[quarter].max()),
-                "f1_micro": float(classification.f1(counts)),
-                **f1_micro_interval(in_quarter, decisions, resampled),
-                "codes": in_quarter.sum() / len(quarter),
-            }
-        )
-    return pd.DataFrame(rows, columns=LENGTH_COLUMNS)
 
 
 def present_metrics(

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import mean, median
 
-from stages.common import outside
+from stages.common import io, outside
 from stages.common.io import InputError
 from stages.corpus.document import Revision
 from stages.corpus.icd import MIMIC_50, QUOTABLE, compact
@@ -64,9 +64,8 @@ def check(names: Sequence[str], folder: Path, revision: Revision | None) -> None
         pool = POOLS[name]
         if revision and revision not in pool.revisions:
             described = " and ".join(f"ICD-{number}-CM" for number in pool.revisions)
-            raise InputError(
-                f"synonyms.pools: {name} describes {described} codes; the corpus is coded in ICD-{revision}-CM"
-            )
+            wrong = f"{name} describes {described} codes"
+            raise InputError(f"synonyms.pools: {wrong}; the corpus is coded in ICD-{revision}-CM")
         if pool.parse is not None:
             _path(name, folder, revision)
 
@@ -106,9 +105,9 @@ def _path(name: str, folder: Path, revision: Revision | None) -> Path:
     paths = [folder / file for file in POOLS[name].names(revision)]
     path = next((path for path in paths if path.is_file()), paths[0])
     if not path.is_file():
+        wrong = f"synonyms.pools names {name}, but {path} is not a file"
         raise InputError(
-            f"synonyms.pools names {name}, but {path} is not a file; put it there (data/pools/README.md says where it "
-            "comes from), or leave the pool out"
+            f"{wrong}; put it there (data/pools/README.md says where it comes from), or leave the pool out"
         )
     return path
 
@@ -137,9 +136,7 @@ def match_codes(name: str, pool: Pool, codes: Iterable[str]) -> Pool:
         for code in matches:
             matched.setdefault(code, []).extend(phrases)
     if n_ambiguous:
-        log.warning(
-            "pool %s: %d codes without a dot could be two codes of the corpus, and are left out", name, n_ambiguous
-        )
+        log.warning("pool %s: %d codes without a dot could be two of the corpus, and are left out", name, n_ambiguous)
     covered = sum(bool(matched.get(code)) for code in codes)
     say = log.warning if covered < FEW * len(codes) else log.info
     say("pool %s: covers %d of %d codes", name, covered, len(codes))
@@ -217,10 +214,12 @@ def combine(pools: dict[str, Pool], codes: Iterable[str]) -> Pool:
 
 def draw(candidates: Pool, most: int, seed: int) -> Pool:
     """At most `most` candidates per code, drawn without replacement and independently for each code."""
-    return {
-        code: phrases if len(phrases) <= most else _draw(phrases, most, f"{seed} {code}")
-        for code, phrases in candidates.items()
-    }
+
+    def drawn(code: str, phrases: list[str]) -> list[str]:
+        chosen = random.Random(f"{seed} {code}").sample(range(len(phrases)), min(most, len(phrases)))
+        return [phrases[i] for i in sorted(chosen)]
+
+    return {code: drawn(code, phrases) for code, phrases in candidates.items()}
 
 
 def pool_statistics(pools: dict[str, Pool], combined: Pool, candidates: Pool, M: int) -> dict:
@@ -241,22 +240,12 @@ def pool_statistics(pools: dict[str, Pool], combined: Pool, candidates: Pool, M:
     }
 
 
-def _draw(phrases: list[str], most: int, seed: str) -> list[str]:
-    return [phrases[i] for i in sorted(random.Random(seed).sample(range(len(phrases)), most))]
-
-
 def _distribution(lists: Iterable[list[str]]) -> dict:
     sizes = [len(phrases) for phrases in lists if phrases]
     if not sizes:
         return {"codes_covered": 0}
-    return {
-        "codes_covered": len(sizes),
-        "phrases": sum(sizes),
-        "min": min(sizes),
-        "median": median(sizes),
-        "mean": mean(sizes),
-        "max": max(sizes),
-    }
+    spread = {"min": min(sizes), "median": median(sizes), "mean": mean(sizes), "max": max(sizes)}
+    return {"codes_covered": len(sizes), "phrases": sum(sizes)} | spread
 
 
 def _check_pool(content: object, path: Path) -> Pool:
@@ -273,9 +262,8 @@ def _check_pool(content: object, path: Path) -> Pool:
 
 
 def _compare_checksum(name: str, path: Path, content: bytes, kind: str, expected: str) -> None:
-    if kind == "md5":
-        found = hashlib.md5(content, usedforsecurity=False).hexdigest()
-    else:
+    found = io.md5(content)
+    if kind == "git blob":
         found = hashlib.sha1(b"blob %d\0" % len(content) + content, usedforsecurity=False).hexdigest()
     if found != expected:
         log.warning("pool %s: %s is not the published file: its %s is %s, not %s", name, path, kind, found, expected)
