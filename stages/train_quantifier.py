@@ -33,17 +33,9 @@ def train(
 
     torch.manual_seed(settings.seed)
     model = PrevalenceMLP(n_codes, settings.hidden).to(device)
-    history = fit_mlp(
-        model,
-        pcc,
-        prevalence,
-        shuffle_epochs(len(pcc), settings.seed),
-        held_out=held_out,
-        learning_rate=settings.learning_rate,
-        epochs=settings.epochs,
-        patience=settings.patience,
-    )
-    return model, history
+    schedule = settings.model_dump(include={"learning_rate", "epochs", "patience"})
+    orders = shuffle_epochs(len(pcc), settings.seed)
+    return model, fit_mlp(model, pcc, prevalence, orders, held_out=held_out, **schedule)
 
 
 def main() -> None:

@@ -22,7 +22,6 @@ DOCUMENTS = {"train": 60, "val": 30, "test": 25}
 PLOTS = {
     "bands.csv",
     "codes.csv",
-    "lengths.csv",
     "prevalence.csv",
     "quantification_sizes.csv",
     "reliability.csv",

@@ -19,7 +19,6 @@ from stages.common import outside
 from stages.common.io import InputError
 from stages.common.runner import run
 from stages.open_codes.phrases import ICD10CM, read_pool
-from tools import outputs
 from tools.notes import note_page, sources
 from tools.notes.note_page import CodedNote
 
@@ -77,7 +76,7 @@ def main() -> None:
         for code in note.codes
     ]
     flat = [row | {"words": " | ".join(row["words"])} for row in listed]
-    if not outputs.write(options, listed, flat, lambda: note_page.page(coded, about)):
+    if not sources.write(options, listed, flat, lambda: note_page.page(coded, about)):
         sys.stdout.write("\n".join(map(table, coded)))
     log.info("%d notes, %d codes assigned", len(coded), sum(code.assigned for note in coded for code in note.codes))
 

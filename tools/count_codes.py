@@ -20,7 +20,6 @@ from typing import TYPE_CHECKING
 from stages.common.io import InputError
 from stages.common.runner import run
 from stages.corpus.document import SCORED
-from tools import outputs
 from tools.notes import sources
 
 if TYPE_CHECKING:
@@ -64,7 +63,7 @@ def main() -> None:
 
     counted, about = count_notes(notes, options.part, options.model, options.revision, options.method)
     rows = [asdict(count) for count in counted.codes]
-    if not outputs.write(options, asdict(counted), rows, lambda: counted.page(about)):
+    if not sources.write(options, asdict(counted), rows, lambda: counted.page(about)):
         sys.stdout.write(table(counted))
     for warning in counted.warnings:
         log.warning("%s", warning)

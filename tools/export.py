@@ -13,10 +13,10 @@ from jinja2 import Environment, FileSystemLoader
 from stages.common import io, paths
 from stages.common.io import InputError
 from stages.common.runner import run
+from stages.common.workspace import check_folder
 from stages.modeling.model import save_model
 from tools.notes import kit as kits
 from tools.notes.kit import Kit
-from tools.outputs import check_folder
 
 log = logging.getLogger("tools.export")
 

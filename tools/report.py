@@ -27,10 +27,9 @@ from stages.common import io, params, paths
 from stages.common.io import InputError, md5
 from stages.common.lock import Record
 from stages.common.runner import progress_bar, run
-from stages.common.workspace import WORKSPACE, git, open_revision, read_file
+from stages.common.workspace import WORKSPACE, check_folder, git, open_revision, read_file
 from stages.evaluation import tuning, uncertainty
 from stages.evaluation.scored import Predictions
-from tools.outputs import check_folder
 from tools.reporting import experiments as runs
 from tools.reporting import page, tables
 from tools.reporting.experiments import Experiment, Setting, comparable

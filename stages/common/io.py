@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import scipy.sparse as sp
+from safetensors import SafetensorError
 
 
 class InputError(Exception):
@@ -66,6 +67,18 @@ def whole_directory(path: Path) -> Iterator[Path]:
     finally:
         shutil.rmtree(partial, ignore_errors=True)
     shutil.rmtree(replaced, ignore_errors=True)
+
+
+@contextmanager
+def named_damage(path: Path, what: str, stage: str) -> Iterator[None]:
+    """Turn an error in reading `what` from a file of tensors that `stage` wrote into an InputError."""
+    try:
+        yield
+    except FileNotFoundError:
+        raise InputError(f"{path} does not exist; `dvc repro` makes it") from None
+    except (SafetensorError, KeyError, TypeError, ValueError, RuntimeError) as error:
+        reason = " ".join(str(error).split())[:200]
+        raise InputError(f"{path} holds no {what} ({reason}); `dvc repro -f {stage}` makes it again") from None
 
 
 def write_text(path: Path, text: str) -> None:

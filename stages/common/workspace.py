@@ -1,11 +1,11 @@
-"""Which files of the workspace git and DVC track, and the files of a revision.
+"""Which files of the workspace git and DVC track, the files of a revision, and what a tool may overwrite.
 
 `dvc exp run --temp` and `--queue` work in a copy of the repository that holds only tracked files, so any input that
 the user provides must be tracked or have an absolute path.
 """
 
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -94,6 +94,40 @@ def dvc_added() -> Iterator[Path]:
             continue
         for output in content.get("outs", []):
             yield Path(name).parent / output["path"]
+
+
+def check_files(outputs: Sequence[Path], inputs: Sequence[Path] = ()) -> None:
+    """Raise InputError for an output that is also an input or another output, or a folder or device."""
+    taken = {path.resolve(): "is an input and would be overwritten" for path in inputs}
+    for path in outputs:
+        target = path.resolve()
+        if target in taken:
+            raise InputError(f"{path} {taken[target]}; give another name")
+        if target.exists() and not target.is_file():
+            raise InputError(f"{path} is a {'folder' if target.is_dir() else 'device'}; give the name of a file")
+        taken[target] = "is named for two outputs"
+    for path in outputs:
+        _check_parent(path)
+
+
+def check_folder(folder: Path, own: Collection[str]) -> Path:
+    """The folder to write, with links resolved. Raises InputError for a file, or a folder with other content.
+
+    `own`: the names of what the tool itself wrote there earlier, which may be replaced.
+    """
+    target = folder.resolve()
+    if target.exists() and not target.is_dir():
+        raise InputError(f"{folder} is a file; give the name of a new folder")
+    if lost := [path.name for path in target.glob("*") if path.name not in own]:
+        raise InputError(f"{folder} has {len(lost)} other files, which would be lost; give the name of a new folder")
+    _check_parent(folder)
+    return target
+
+
+def _check_parent(path: Path) -> None:
+    """Raise InputError if one of the parents of `path` is a file."""
+    if blocking := next((parent for parent in path.resolve().parents if parent.exists() and not parent.is_dir()), None):
+        raise InputError(f"{path}: {blocking} is a file, not a folder")
 
 
 def shared_folder() -> Path:

@@ -90,21 +90,19 @@ def band_table(
             chosen = of_kind & in_band
             if chosen.any():
                 interval = f1_micro_interval(sp.csr_array(targets[:, chosen]), decisions[:, chosen], resampling)
-                rows.append({"kind": kind, "band": band, **_row(counts.select(chosen), table[chosen]), **interval})
+                part, codes = counts.select(chosen), table[chosen]
+                figures = {
+                    "codes": len(codes),
+                    "documents": int(codes.documents.sum()),
+                    "f1_micro": float(classification.f1(part.pooled())),
+                    "f1_macro": classification.mean(classification.f1(part)),
+                    "f1_macro_mullenbach": classification.f1_macro_mullenbach(part),
+                    "f1_macro_at_threshold": codes.f1_at_threshold.mean(),
+                    "auc_macro": codes.auc.mean(),
+                    "mece": codes.calibration_error.mean(),
+                }
+                rows.append({"kind": kind, "band": band, **figures, **interval})
     return pd.DataFrame(rows)
-
-
-def _row(counts: classification.Counts, table: pd.DataFrame) -> dict[str, float]:
-    return {
-        "codes": len(table),
-        "documents": int(table.documents.sum()),
-        "f1_micro": float(classification.f1(counts.pooled())),
-        "f1_macro": classification.mean(classification.f1(counts)),
-        "f1_macro_mullenbach": classification.f1_macro_mullenbach(counts),
-        "f1_macro_at_threshold": table.f1_at_threshold.mean(),
-        "auc_macro": table.auc.mean(),
-        "mece": table.calibration_error.mean(),
-    }
 
 
 def present_metrics(

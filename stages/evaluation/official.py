@@ -25,21 +25,19 @@ def prepare(codes: Iterable[str]) -> list[str]:
 def average_precisions(gold: Lists, ranked: Lists) -> np.ndarray:
     """For each case with gold codes (n,): the mean over these of the precision at their rank, unranked ones 0."""
     values = np.zeros(len(gold))
-    for at, (case, codes) in enumerate(gold.items()):
-        wanted, n_found = set(prepare(codes)), 0
-        for rank, code in enumerate(prepare(ranked.get(case, ())), start=1):
-            if code in wanted:
-                n_found += 1
-                values[at] += n_found / rank / len(wanted)
+    for i, (case, codes) in enumerate(gold.items()):
+        wanted = set(prepare(codes))
+        ranks = [rank for rank, code in enumerate(prepare(ranked.get(case, ())), start=1) if code in wanted]
+        values[i] = sum(n / rank / len(wanted) for n, rank in enumerate(ranks, start=1))
     return values
 
 
 def micro_statistics(gold: Lists, assigned: Lists) -> dict[str, Statistic]:
     """Precision, recall and F1 over distinct (case, code) pairs, as functions of case weights."""
     counts = np.zeros((len(gold), 3))
-    for at, (case, codes) in enumerate(gold.items()):
+    for row, (case, codes) in zip(counts, gold.items(), strict=True):
         true, found = set(prepare(codes)), set(prepare(assigned.get(case, ())))
-        counts[at] = len(true & found), len(found - true), len(true - found)
+        row[:] = len(true & found), len(found - true), len(true - found)
     return {name: pooled(counts, metric) for name, metric in PRECISION_RECALL_F1.items()}
 
 

@@ -119,29 +119,22 @@ def figures(test: Predictions, thresholds: Thresholds, resampling: Resampling) -
     """What the promises amount to on test, with intervals over patients."""
     accepted, reviewed = states(test.probabilities, thresholds)
     targets = test.targets.toarray().astype(bool)
-    columns = np.stack(
-        [
-            (accepted & targets).sum(1),
-            accepted.sum(1),
-            ((accepted | reviewed) & targets).sum(1),
-            targets.sum(1),
-            reviewed.sum(1),
-            ~reviewed.any(1),
-            np.ones(len(targets)),
-        ],
-        axis=1,
-    ).astype(float)
-    shares = {"precision": (0, 1), "accepted": (0, 3), "recall": (2, 3), "automatic_documents": (5, 6)}
-
-    def share(over: int, under: int) -> uncertainty.Statistic:
-        return uncertainty.from_columns(columns, lambda sums: ratio(sums[:, over], sums[:, under]))
-
-    statistics = {name: share(*pair) for name, pair in shares.items()}
+    n_right, n_true, n_reviewed = (accepted & targets).sum(1), targets.sum(1), reviewed.sum(1)
+    shares = {  # summed over documents: above and below the line
+        "precision": (n_right, accepted.sum(1)),
+        "accepted": (n_right, n_true),
+        "recall": (((accepted | reviewed) & targets).sum(1), n_true),
+        "automatic_documents": (n_reviewed == 0, np.ones(len(targets))),
+    }
+    statistics = {
+        name: uncertainty.from_columns(np.stack(pair, axis=1).astype(float), lambda sums: ratio(sums[:, 0], sums[:, 1]))
+        for name, pair in shares.items()
+    }
     return {
         "accept_above": thresholds.shared.accept,
         "leave_below": thresholds.shared.leave,
         "codes_of_their_own": len(thresholds.own),
-        "reviewed_per_document": float(columns[:, 4].mean()),
+        "reviewed_per_document": float(n_reviewed.mean()),
         **uncertainty.figures(statistics, resampling),
     }
 

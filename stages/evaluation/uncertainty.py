@@ -78,8 +78,7 @@ def f1_micro(targets: sp.csr_array, decisions: np.ndarray) -> Statistic:
 def by_code_counts(targets: sp.csr_array, decisions: np.ndarray, average: Callable[[Counts], np.ndarray]) -> Statistic:
     """A macro average of decisions (N, C): `average` maps counts (R, C) to (R,)."""
     true, predicted = sp.csr_array(targets != 0), sp.csr_array(decisions)
-    hits = true.multiply(predicted)
-    parts = [sp.csr_array(part, dtype=float).T.tocsr() for part in (hits, predicted, true)]
+    parts = [sp.csr_array(part, dtype=float).T.tocsr() for part in (true.multiply(predicted), predicted, true)]
 
     def sums(weights: np.ndarray) -> np.ndarray:
         columns = np.ascontiguousarray(weights.T)
@@ -110,10 +109,9 @@ def mece(targets: sp.csr_array, probabilities: np.ndarray, bins: int) -> Statist
     sums over all bins, which are one dense product.
     """
     n_documents, n_codes = probabilities.shape
-    rows, columns = np.nonzero(probabilities >= np.float32(1 / bins))
-    high = (rows, columns)
+    high = np.nonzero(probabilities >= np.float32(1 / bins))
     flat = high[1] * (bins + 1) + bin_of(probabilities[high], bins)
-    gaps = (probabilities[high] - _at(targets, high)).astype(float)
+    gaps = (probabilities[high] - (np.asarray(targets[high]).ravel() != 0)).astype(float)
     higher = sp.csr_array((gaps, (flat, high[0])), shape=(n_codes * (bins + 1), n_documents))
 
     def sums(weights: np.ndarray) -> np.ndarray:
@@ -128,10 +126,6 @@ def mece(targets: sp.csr_array, probabilities: np.ndarray, bins: int) -> Statist
         return ratio(np.abs(sums[:, :-1]).sum(axis=1), n_codes * sums[:, -1])
 
     return Statistic(sums, value, n_codes * (bins + 1) + 1)
-
-
-def _at(targets: sp.csr_array, cells: tuple[np.ndarray, np.ndarray]) -> np.ndarray:
-    return np.asarray(targets[cells]).ravel() != 0
 
 
 def auc_micro_pseudo_values(targets: sp.csr_array, probabilities: np.ndarray) -> np.ndarray:

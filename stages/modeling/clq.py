@@ -41,9 +41,9 @@ class GroupSums:
 
     def begin_group(self) -> None:
         self.group += 1
-        self.size = self._draw()
         self.seen = 0
         self.sums = torch.zeros_like(self.sums)
+        self.size = self._draw()
 
     def _draw(self) -> int:
         return random.Random(f"{self.seed}/{self.process}/{self.epoch}/{self.group}").randint(1, self.n_documents)
@@ -53,16 +53,15 @@ class GroupSums:
 
         Arguments and results are (n, C); a mean's gradient only flows to the document's own probability.
         """
-        means, prevalences = [], []
-        at = 0
-        while at < len(probabilities):
-            taken = slice(at, at + self.size - self.seen)
-            group_means, group_prevalences = self._add_to_group(probabilities[taken], targets[taken])
-            means.append(group_means)
-            prevalences.append(group_prevalences)
-            at += len(group_means)
+        pairs: list[tuple[Tensor, Tensor]] = []
+        start = 0
+        while start < len(probabilities):
+            taken = slice(start, start + self.size - self.seen)
+            pairs.append(self._add_to_group(probabilities[taken], targets[taken]))
+            start += len(pairs[-1][0])
             if self.seen >= self.size:
                 self.begin_group()
+        means, prevalences = zip(*pairs, strict=True)
         return torch.cat(means), torch.cat(prevalences)
 
     def _add_to_group(self, probabilities: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
@@ -87,7 +86,7 @@ class GroupSums:
         self.size = self._draw()
 
 
-class JointLoss(nn.Module):
+class JointLoss(BinaryCrossEntropy):
     """The CLQ loss: binary cross-entropy + `weight` x Huber of the group's prevalences, both means over codes.
 
     `quantifier` maps mean probabilities to prevalences, (n, C) -> (n, C), and is trained with the classifier.
@@ -103,7 +102,6 @@ class JointLoss(nn.Module):
         self.weight = weight
         self.delta = delta
         self.keep_sums = keep_sums
-        self.classification = BinaryCrossEntropy()
 
     def forward(self, logits: Tensor, targets: Tensor) -> Tensor:
         """The loss of each document, in the order of the group: (n, C), (n, C) -> (n,)."""
@@ -112,7 +110,7 @@ class JointLoss(nn.Module):
     def _loss(self, logits: Tensor, targets: Tensor, groups: GroupSums) -> Tensor:
         means, prevalences = groups.add(torch.sigmoid(logits), targets)
         huber = functional.huber_loss(self.quantifier(means), prevalences, reduction="none", delta=self.delta)
-        return self.classification(logits, targets) + self.weight * huber.mean(dim=1)
+        return super().forward(logits, targets) + self.weight * huber.mean(dim=1)
 
     def begin_epoch(self, epoch: int) -> None:
         self.groups.begin_epoch(epoch)

@@ -10,7 +10,6 @@ import logging
 from pathlib import Path
 
 import torch
-from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
@@ -20,7 +19,7 @@ from stages.common.io import InputError
 from stages.encoder.architecture import Architecture
 from stages.encoder.attention import only_first_state
 from stages.encoder.encoder import bare_encoder, cls_embeddings, load_encoder, token_states
-from stages.encoder.tokenizer import first_sentence, load_tokenizer
+from stages.encoder.tokenizer import load_tokenizer
 from stages.encoder.weights import check_finite
 from stages.modeling import side_by_side
 from stages.modeling.batching import Batch
@@ -157,12 +156,8 @@ def save_model(model: CodingModel, folder: Path) -> None:
 def load_model(folder: Path) -> CodingModel:
     """The model that `save_model` wrote, on the CPU in evaluation mode. Raises InputError if a file is missing."""
     architecture = Architecture.parse(io.read_json(folder / ARCHITECTURE))
-    if not (folder / WEIGHTS).is_file():
-        raise InputError(f"{folder / WEIGHTS} does not exist; `dvc repro` makes it")
-    try:
+    with io.named_damage(folder / WEIGHTS, "model", "train_classifier"):
         weights = load_file(folder / WEIGHTS)
-    except SafetensorError as error:
-        raise InputError(f"{folder / WEIGHTS} is damaged ({error}); remove it and run `dvc repro`") from None
     if (scores := "head.Q" if architecture.head == "msam" else "head.output.weight") not in weights:
         raise InputError(f"{folder / WEIGHTS} has no {scores}: it is of another architecture; train or export again")
     encoder = bare_encoder(folder, architecture)
@@ -171,11 +166,7 @@ def load_model(folder: Path) -> CodingModel:
     with torch.random.fork_rng(devices=[]):
         head = _empty_head(architecture, Q, encoder.config.hidden_size, n_codes)
     model = CodingModel(architecture, load_tokenizer(folder), encoder, head)
-    try:
+    with io.named_damage(folder / WEIGHTS, "model of its architecture", "train_classifier"):
         model.load_state_dict(weights)
-    except RuntimeError as error:
-        raise InputError(
-            f"{folder}: its weights are not those of its architecture ({first_sentence(error)}); train or export again"
-        ) from None
     check_finite(model.state_dict(), folder)
     return model.eval()

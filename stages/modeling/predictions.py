@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 
 from stages.common import io, paths
@@ -35,12 +34,8 @@ def read_logits(path: Path) -> np.ndarray:
 
 def read_predictions(path: Path) -> Predicted:
     """What `write_predictions` wrote. Raises InputError if it is missing, damaged or not finite."""
-    try:
+    with io.named_damage(path, "predictions", "predict"):
         predicted = Predicted(**load_file(path))
-    except FileNotFoundError:
-        raise InputError(f"{path} does not exist; `dvc repro` makes it") from None
-    except (SafetensorError, TypeError) as error:
-        raise InputError(f"{path} holds no predictions ({error}); `dvc repro -f predict` makes it again") from None
     _check_finite(predicted.logits, str(path))
     return predicted
 

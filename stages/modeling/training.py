@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import nullcontext
 from dataclasses import asdict, dataclass, field
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -46,25 +46,12 @@ class Goal(NamedTuple):
         return best is None or (value > best if self.higher_is_better else value < best)
 
 
-class Objective(Protocol):
-    """The loss as a module, which may have its own weights and running sums within an epoch.
-
-    `state` is the vector needed to resume within an epoch, and `restore` resumes from it.
-    """
-
-    def __call__(self, logits: Tensor, targets: Tensor) -> Tensor: ...
-
-    def begin_epoch(self, epoch: int) -> None: ...
-
-    def state(self) -> Tensor: ...
-
-    def restore(self, state: Tensor) -> None: ...
-
-    def evaluate(self, logits: Tensor, targets: Tensor) -> Tensor: ...
-
-
 class BinaryCrossEntropy(nn.Module):
-    """The classifier's loss: binary cross-entropy with logits, mean over codes. It has no state."""
+    """The classifier's loss: binary cross-entropy with logits, mean over codes.
+
+    It has no state; a loss with running sums within an epoch derives from it. `state` is the vector needed to resume
+    within an epoch, and `restore` resumes from it.
+    """
 
     def forward(self, logits: Tensor, targets: Tensor) -> Tensor:
         """The loss of each document: logits and targets (n, C) -> (n,)."""
@@ -85,7 +72,7 @@ class BinaryCrossEntropy(nn.Module):
 class Learner(nn.Module):
     """A model and its objective as one module, so that data parallelism covers the weights of both."""
 
-    def __init__(self, model: CodingModel, objective: Objective) -> None:
+    def __init__(self, model: CodingModel, objective: BinaryCrossEntropy) -> None:
         super().__init__()
         self.model = model
         self.objective = objective
@@ -109,10 +96,12 @@ class Progress:
     best_epoch: int | None = None
     history: list[dict[str, float]] = field(default_factory=list)
 
+    @property
+    def epochs_without_better(self) -> int:
+        return self.epoch - 1 - (self.best_epoch or 0)
 
-Metrics = Callable[[np.ndarray, np.ndarray], dict[str, float]]
 
-
+@dataclass
 class Training:
     """A training run: `run` trains `model` and the objective's weights, and keeps those of the best epoch.
 
@@ -121,38 +110,27 @@ class Training:
     of memory.
     """
 
-    def __init__(
-        self,
-        model: CodingModel,
-        objective: Objective,
-        train: Documents,
-        val: Documents,
-        settings: Train,
-        goal: Goal,
-        metrics: Metrics,
-        accelerator: Accelerator,
-        checkpoints: CheckpointFolder,
-    ) -> None:
-        self.settings = settings
-        self.train = train
-        self.val = val
-        self.goal = goal
-        self.metrics = metrics
-        self.accelerator = accelerator
-        self.checkpoints = checkpoints
-        self.device = accelerator.device
-        self.learner = Learner(model, objective).to(self.device)
+    model: CodingModel
+    objective: BinaryCrossEntropy
+    train: Documents
+    val: Documents
+    settings: Train
+    goal: Goal
+    metrics: Callable[[np.ndarray, np.ndarray], dict[str, float]]
+    accelerator: Accelerator
+    checkpoints: CheckpointFolder
+
+    def __post_init__(self) -> None:
+        settings, self.device = self.settings, self.accelerator.device
+        self.learner = Learner(self.model, self.objective).to(self.device)
         if settings.compile:
-            model.encoder.compile(dynamic=True)
-        self.parallel = accelerator.prepare(self.learner)
-        self.optimizer = torch.optim.AdamW(
-            self._parameter_groups(),
-            lr=settings.learning_rate,
-            weight_decay=settings.weight_decay,
-            fused=True,
-        )
-        self.scaler: torch.amp.GradScaler | None = accelerator.scaler  # scales the loss under fp16
-        self.n_steps = -(-len(train) // settings.batch_documents)
+            self.model.encoder.compile(dynamic=True)
+        self.parallel = self.accelerator.prepare(self.learner)
+        groups = self._parameter_groups()
+        rate, decay = settings.learning_rate, settings.weight_decay
+        self.optimizer = torch.optim.AdamW(groups, lr=rate, weight_decay=decay, fused=True)
+        self.scaler: torch.amp.GradScaler | None = self.accelerator.scaler  # scales the loss under fp16
+        self.n_steps = -(-len(self.train) // settings.batch_documents)
         # Each step's loss in this epoch, summed over this process's documents.
         self.losses = torch.zeros(self.n_steps, device=self.device)
         self.progress = Progress()
@@ -163,22 +141,16 @@ class Training:
     def run(self) -> list[dict[str, float]]:
         """Train until the last epoch or until patience runs out. Returns the metrics of each epoch."""
         self._resume()
-        while not self._is_finished():
+        progress, settings = self.progress, self.settings
+        while progress.epoch < settings.epochs and progress.epochs_without_better < settings.patience:
             self.train_epoch()
             self._validate()
             self._save()
         self.learner.load_state_dict(self.best_weights)
-        progress = self.progress
         if self.goal.metric == COLLAPSE and progress.best == 0:
             log.warning("training ends with nothing predicted on validation; %s", REMEDY)
         log.info("best: epoch %d, %s %.4f", 1 + (progress.best_epoch or 0), self.goal.metric, progress.best)
         return progress.history
-
-    def _is_finished(self) -> bool:
-        progress = self.progress
-        if progress.epoch >= self.settings.epochs:
-            return True
-        return progress.epoch > 0 and progress.epoch - 1 - (progress.best_epoch or 0) >= self.settings.patience
 
     def train_epoch(self) -> None:
         progress, settings = self.progress, self.settings
@@ -200,7 +172,9 @@ class Training:
         with bar, name_memory(settings.chunk_budget):
             mine = [step[self.accelerator.process_index :: self.accelerator.num_processes] for step in steps]
             remaining = range(progress.steps, len(steps))
-            passes = [self._passes(mine[at], steps[at]) for at in remaining]
+            # Without a document in a step, a process joins in its first one.
+            taken = (mine[at] if len(mine[at]) else steps[at][:1] for at in remaining)
+            passes = [self.train.passes(indices, settings.chunk_budget) for indices in taken]
             batches = load_batches(self.train, [part for step in passes for part in step], self.device)
             for at, step_passes in zip(remaining, passes, strict=True):
                 self._take_step(at, len(steps[at]), len(mine[at]) == 0, len(step_passes), batches)
@@ -210,10 +184,6 @@ class Training:
                     self._check_losses(steps)
                     if progress.steps < len(steps):
                         self._save_now_and_then()
-
-    def _passes(self, mine: np.ndarray, step: np.ndarray) -> list[np.ndarray]:
-        """This process's passes; without a document in the step, it joins in the step's first one."""
-        return self.train.passes(mine if len(mine) else step[:1], self.settings.chunk_budget)
 
     def _take_step(self, at: int, n_documents: int, idle: bool, n_passes: int, batches: Iterator) -> None:
         """One optimiser step on the mean loss over its documents, in one or more passes."""
@@ -277,10 +247,8 @@ class Training:
         losses = self._over_processes(self.losses)
         logits = predict(self.learner.model, self.val, self.settings.chunk_budget, self.accelerator, name="validation")
         if not bool(torch.isfinite(logits).all()):
-            raise InputError(
-                f"the weights are no longer finite numbers after epoch {progress.epoch + 1}; lower the learning rate "
-                "or clip_norm in params.yaml"
-            )
+            wrong = f"the weights are no longer finite numbers after epoch {progress.epoch + 1}"
+            raise InputError(f"{wrong}; lower the learning rate or clip_norm in params.yaml")
         targets = self.val.dense_targets(range(len(self.val)))
         assert targets is not None
         row = {
@@ -296,12 +264,13 @@ class Training:
             log.warning("nothing is predicted after epoch %d; if it stays so, %s", progress.epoch + 1, REMEDY)
         if self.goal.better(value, progress.best):
             progress.best, progress.best_epoch = value, progress.epoch
-            self.best_weights = {
-                name: weight.detach().cpu().clone() for name, weight in self.learner.state_dict().items()
-            }
+            weights = self.learner.state_dict()
+            self.best_weights = {name: weight.detach().cpu().clone() for name, weight in weights.items()}
         progress.epoch, progress.steps = progress.epoch + 1, 0
         self.losses.zero_()
-        log.info(", ".join(_format(name, value) for name, value in row.items()))
+        log.info(
+            ", ".join(f"{name} {value if isinstance(value, int) else f'{value:.4f}'}" for name, value in row.items())
+        )
 
     def _save_now_and_then(self) -> None:
         """Write a checkpoint within an epoch if enough time has passed; all processes do so together."""
@@ -316,10 +285,11 @@ class Training:
         states = self.accelerator.gather(state[None]) if state.numel() else state
         losses = self._over_processes(self.losses)
         if self.accelerator.is_main_process:
+            moments = self.optimizer.state_dict()["state"]  # parameter number -> quantity -> tensor
             tensors = {
                 "weights": self.learner.state_dict(),
                 "best": self.best_weights,
-                "optimizer": self._optimizer_tensors(),
+                "optimizer": {f"{i}:{name}": value for i, named in moments.items() for name, value in named.items()},
                 "progress": {"losses": losses, "objective": states} | self._scale(),
             }
             taken = self.progress.epoch * self.n_steps + self.progress.steps
@@ -330,10 +300,6 @@ class Training:
 
     def _over_processes(self, values: Tensor) -> Tensor:
         return self.accelerator.reduce(values, "sum")
-
-    def _optimizer_tensors(self) -> dict[str, Tensor]:
-        state = self.optimizer.state_dict()["state"]
-        return {f"{at}:{name}": value for at, quantities in state.items() for name, value in quantities.items()}
 
     def _scale(self) -> dict[str, Tensor]:
         kept = () if self.scaler is None else ("scale", "_growth_tracker")
@@ -370,7 +336,3 @@ def micro_f1(logits: np.ndarray, targets: np.ndarray) -> float:
     found = np.count_nonzero(decided & (targets > 0))
     total = np.count_nonzero(decided) + np.count_nonzero(targets)
     return 2 * found / total if total else 0.0
-
-
-def _format(name: str, value: float) -> str:
-    return f"{name} {value}" if isinstance(value, int) else f"{name} {value:.4f}"

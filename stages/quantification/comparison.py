@@ -41,14 +41,19 @@ def compare(
     not.
     """
     metrics: dict[str, dict[str, dict[str, Any]]] = {"val": {}, "test": {}}
-    by_size, points = [], []
+    by_size: list[pd.DataFrame] = []
+    points: list[pd.DataFrame] = []
     for draw, (name, part) in enumerate((("val", val), ("test", test))):
         uniform = uniform_groups(len(part.probabilities), n_groups, np.random.default_rng([seed, 2 + draw]))
         for method, true, estimated, sizes in _samples(known, part, uniform):
             metrics[name][method] = mean_errors(true, estimated, sizes)
             if name == "test":
-                by_size.append(_by_size(true, estimated, sizes).assign(method=method))
-                points.append(_points(true, estimated, sizes, seed).assign(method=method))
+                for tables, table in (
+                    (by_size, _by_size(true, estimated, sizes)),
+                    (points, _points(true, estimated, sizes, seed)),
+                ):
+                    table.insert(0, "method", method)
+                    tables.append(table)
         shifted = shifted_groups(part.targets, n_groups, np.random.default_rng([seed, (7, 4)[draw]]))
         for method, *sample in _samples(known, part, shifted):
             metrics[name][method] |= {f"{key}_shifted": error for key, error in mean_errors(*sample).items()}
@@ -62,8 +67,7 @@ def compare(
                     found.setdefault("intervals", {})[key] = errors.interval(found[key], values)
 
     metrics["val"] = {name: {key: found[key] for key in JUDGED} for name, found in metrics["val"].items()}
-    tables = (_method_first(tables) for tables in (by_size, points))
-    return Comparison(metrics, *tables)
+    return Comparison(metrics, *(pd.concat(tables, ignore_index=True) for tables in (by_size, points)))
 
 
 def best_method(val_metrics: Mapping[str, Mapping[str, Any]]) -> str:
@@ -113,8 +117,3 @@ def _points(true: np.ndarray, estimated: np.ndarray, sizes: np.ndarray, seed: in
     rows, columns = np.divmod(np.sort(cells), true.shape[1])
     rows = shown[rows]
     return pd.DataFrame({"true": true[rows, columns], "estimated": estimated[rows, columns]})
-
-
-def _method_first(tables: list[pd.DataFrame]) -> pd.DataFrame:
-    table = pd.concat(tables, ignore_index=True)
-    return table[["method", *table.columns.drop("method")]]

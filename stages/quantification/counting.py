@@ -10,14 +10,14 @@ from pathlib import Path
 import numpy as np
 import scipy.sparse as sp
 import torch
-from safetensors import SafetensorError, safe_open
+from safetensors import safe_open
 from safetensors.torch import save_file
 from scipy.special import expit
 
-from stages.common.io import InputError, whole_file
+from stages.common.io import named_damage, whole_file
 from stages.evaluation.classification import positives_by_code
 from stages.evaluation.scored import Predictions
-from stages.quantification.quantifiers import PrevalenceMLP, adjust, expectation_maximisation, rates
+from stages.quantification.quantifiers import PrevalenceMLP, adjust, build_mlp, expectation_maximisation, rates
 from stages.quantification.sampling import group_means, mean_of_means, training_groups
 
 N_BINS = 6  # probability bins with equal numbers of true codes
@@ -101,7 +101,7 @@ class Counting:
 
     @classmethod
     def load(cls, path: Path) -> "Counting":
-        try:
+        with named_damage(path, "counting data", "evaluate"):
             with safe_open(path, "pt") as file:
                 tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (no mapping)
                 method = file.metadata()["method"]
@@ -109,23 +109,11 @@ class Counting:
             for name in tensors.keys() - set(ARRAYS):
                 network, _, key = name.partition(".")
                 networks.setdefault(network, {})[key] = tensors[name]
-            arrays = {name: tensors[name].numpy() for name in ARRAYS}
-            return cls(**arrays, networks={name: _network(networks[name]) for name in sorted(networks)}, method=method)
-        except FileNotFoundError:
-            raise InputError(f"{path} does not exist; `dvc repro` makes it") from None
-        except (SafetensorError, KeyError, TypeError, RuntimeError) as error:
-            reason = " ".join(str(error).split())
-            raise InputError(f"{path} is not what counting takes ({reason}); `dvc repro -f evaluate`") from None
+            built = {name: build_mlp(networks[name]) for name in sorted(networks)}
+            return cls(**{name: tensors[name].numpy() for name in ARRAYS}, networks=built, method=method)
 
 
 ARRAYS = [entry.name for entry in fields(Counting) if entry.name not in ("networks", "method")]
-
-
-def _network(weights: dict[str, torch.Tensor]) -> PrevalenceMLP:
-    hidden, n_codes = weights["hidden.weight"].shape
-    network = PrevalenceMLP(n_codes, hidden)
-    network.load_state_dict(weights)
-    return network.eval()
 
 
 def decisions(probabilities: np.ndarray) -> sp.csr_array:

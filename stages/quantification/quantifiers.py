@@ -11,7 +11,6 @@ from pathlib import Path
 import numpy as np
 import scipy.sparse as sp
 import torch
-from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from scipy.special import expit, logit
 from torch import Tensor, nn
@@ -56,20 +55,19 @@ def save_mlp(model: PrevalenceMLP, folder: Path) -> None:
 
 def load_mlp(folder: Path, name: str = "model.safetensors") -> PrevalenceMLP:
     """Read a network that `save_mlp` or joint training wrote. Raises InputError if it is missing or damaged."""
-    path = folder / name
-    try:
-        weights = load_file(path)
-        hidden, codes = weights["hidden.weight"].shape
-        model = PrevalenceMLP(codes, hidden)
-        model.load_state_dict(weights)
-    except FileNotFoundError:
-        raise InputError(f"{path} does not exist; `dvc repro` makes it") from None
-    except (SafetensorError, KeyError, ValueError, RuntimeError) as error:
-        raise InputError(f"{path} holds no quantifier ({' '.join(str(error).split())})") from None
+    stage = "train_quantifier" if name == "model.safetensors" else "train_joint"
+    with io.named_damage(folder / name, "quantifier", stage):
+        return build_mlp(load_file(folder / name))
+
+
+def build_mlp(weights: dict[str, Tensor]) -> PrevalenceMLP:
+    """The network with these weights. Raises KeyError, ValueError or RuntimeError if they are not a network's."""
     if not all(bool(torch.isfinite(weight).all()) for weight in weights.values()):
-        stage = "train_joint" if name != "model.safetensors" else "train_quantifier"
-        raise InputError(f"{path} holds weights that are not finite numbers; `dvc repro -f {stage}` makes them again")
-    return model.eval()
+        raise ValueError("weights are not finite numbers")
+    hidden, n_codes = weights["hidden.weight"].shape
+    network = PrevalenceMLP(n_codes, hidden)
+    network.load_state_dict(weights)
+    return network.eval()
 
 
 def shuffle_epochs(n_samples: int, seed: int) -> Iterator[np.ndarray]:
@@ -110,11 +108,13 @@ def fit_mlp(
     are means over batches' worth of samples. Returns the losses of every epoch.
     """
     device = model.hidden.weight.device
-    given, wanted = (torch.from_numpy(np.asarray(array, dtype=np.float32)).to(device) for array in (pcc, prevalence))
+
+    def tensors(arrays: tuple[np.ndarray, np.ndarray]) -> Iterator[Tensor]:
+        return (torch.from_numpy(np.asarray(array, dtype=np.float32)).to(device) for array in arrays)
+
+    given, wanted = tensors((pcc, prevalence))
     if held_out is not None:
-        held_given, held_wanted = (
-            torch.from_numpy(np.asarray(array, dtype=np.float32)).to(device) for array in held_out
-        )
+        held_given, held_wanted = tensors(held_out)
     optimizer = torch.optim.AdamW(model.parameters(), lr=learning_rate, fused=True)
     best, best_weights, epochs_above = float("inf"), None, 0
     history = []

@@ -55,9 +55,8 @@ def shifted_groups(targets: sp.csr_array, n_samples: int, rng: np.random.Generat
         carries[columns.indices[columns.indptr[code] : columns.indptr[code + 1]]] = True
         with_code, without_code = np.flatnonzero(carries), np.flatnonzero(~carries)
         prevalence = rng.uniform()
-        most = int(
-            min(with_code.size / max(prevalence, 1e-9), without_code.size / max(1 - prevalence, 1e-9), n_documents)
-        )
+        available = with_code.size / max(prevalence, 1e-9), without_code.size / max(1 - prevalence, 1e-9)
+        most = int(min(*available, n_documents))
         size = rng.integers(1, max(most, 1), endpoint=True)
         positives = min(round(float(size * prevalence)), int(with_code.size))
         negatives = min(int(size) - positives, int(without_code.size))

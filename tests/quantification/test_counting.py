@@ -60,7 +60,7 @@ def test_what_was_learned_is_read_again(tmp_path):
 def test_a_damaged_file_is_named(tmp_path, content):
     path = tmp_path / "counting.safetensors"
     path.write_bytes(content)
-    with pytest.raises(InputError, match="is not what counting takes"):
+    with pytest.raises(InputError, match="holds no counting data"):
         Counting.load(path)
 
 

@@ -1,15 +1,18 @@
 """Inputs and outputs shared by the tools that read notes."""
 
 import argparse
+import csv
+import json
 import logging
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from stages.common import outside
-from stages.common.io import InputError
+from stages.common.io import InputError, whole_file, write_text
+from stages.common.workspace import check_files
 from stages.corpus import delimited
-from tools.outputs import check_files
 
 log = logging.getLogger(__name__)
 
@@ -93,3 +96,19 @@ def _read_lines(path: Path) -> Iterator[tuple[str, str]]:
         if not isinstance(text := row.get(TEXT), str):
             raise InputError(f"{path}, line {number}: should be an object with the key {TEXT}, a text")
         yield str(row.get(ID) or f"{path.name}, line {number}"), text
+
+
+def write(
+    options: argparse.Namespace, value: Any, rows: Sequence[Mapping[str, object]], page: Callable[[], str]
+) -> bool:
+    """Write what `--json` (`value`), `--csv` (`rows`) and `--html` (`page`) ask for; whether any of them did."""
+    if options.json:
+        write_text(options.json, json.dumps(value, indent=1, ensure_ascii=False) + "\n")
+    if options.csv:
+        with whole_file(options.csv) as partial, partial.open("w", encoding="utf-8", newline="") as file:
+            writer = csv.DictWriter(file, list(rows[0]))
+            writer.writeheader()
+            writer.writerows(rows)
+    if options.html:
+        write_text(options.html, page())
+    return any((options.json, options.csv, options.html))
