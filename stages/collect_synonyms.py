@@ -21,17 +21,12 @@ def main() -> None:
     gathered = pools.gather(synonyms.pools, codes, Path(synonyms.pool_dir), subset.revision)
     combined = pools.combine(gathered, codes)
     candidates = pools.draw(combined, synonyms.max_candidates, synonyms.seed)
-    report(candidates)
-    io.write_json(paths.CANDIDATES, candidates)
-    io.write_json(paths.POOL_STATISTICS, pools.pool_statistics(gathered, combined, candidates, SHARE_OF))
-
-
-def report(candidates: pools.Pool) -> None:
     log.info("%d candidates for %d codes", sum(map(len, candidates.values())), len(candidates))
-    without = [code for code, phrases in candidates.items() if not phrases]
-    if without:
+    if without := [code for code, phrases in candidates.items() if not phrases]:
         first = ", ".join(without[:10]) + (", ..." if len(without) > 10 else "")
         log.warning("%d codes have no candidate and get the phrase `unknown`: %s", len(without), first)
+    io.write_json(paths.CANDIDATES, candidates)
+    io.write_json(paths.POOL_STATISTICS, pools.pool_statistics(gathered, combined, candidates, SHARE_OF))
 
 
 if __name__ == "__main__":

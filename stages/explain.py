@@ -6,7 +6,7 @@ every attribution. No text is written.
 """
 
 import logging
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -91,54 +91,51 @@ def collect_cases(
     return cases
 
 
-def sample_documents(texts: pd.Series, at_most: int, seed: int) -> dict[str, str]:
-    chosen = np.random.default_rng(seed).permutation(len(texts))[:at_most]
-    return texts.iloc[np.sort(chosen)].to_dict()
-
-
-def resample(patients: pd.Series, settings: params.Evaluate) -> Resampling:
-    return Resampling(patients.to_numpy(), settings.bootstrap, settings.seed)
+def sample_documents(
+    documents: pd.DataFrame, ids: Collection[str], settings: params.Params
+) -> tuple[dict[str, str], Resampling]:
+    """The texts of some of the documents `ids`, at most explain.documents, in their order; and their resampling."""
+    known = documents[documents.index.isin(ids)]
+    drawn = np.random.default_rng(settings.evaluate.seed).permutation(len(known))[: settings.explain.documents]
+    known = known.iloc[np.sort(drawn)]
+    resampling = Resampling(known["subject_id"].to_numpy(), settings.evaluate.bootstrap, settings.evaluate.seed)
+    return known["text"].to_dict(), resampling
 
 
 def measure_plausibility(
-    explainer: Explainer, texts: dict[str, pd.Series], spans: pd.DataFrame, codes: list[str], settings: params.Params
+    explainer: Explainer, documents: pd.DataFrame, spans: pd.DataFrame, codes: list[str], settings: params.Params
 ) -> tuple[dict[str, Any], int]:
     """Each method's plausibility on test documents, at the best cut-off on validation, and their number.
 
     Without annotated validation documents there is no cut-off and no figure that needs one.
     """
     pairs: dict[str, dict[str, list[Pair]]] = {}
-    chosen: dict[str, dict[str, str]] = {}
     for part in SCORED:
         in_part = spans[spans["part"] == part]
-        annotated = texts["all"].loc[texts["all"].index.isin(in_part["document_id"])]
-        chosen[part] = sample_documents(annotated, settings.explain.documents, settings.evaluate.seed)
-        pairs[part] = collect_pairs(explainer, chosen[part], in_part, codes)
-    resampling = resample(texts["patients"].loc[list(chosen["test"])], settings.evaluate)
+        texts, resampling = sample_documents(documents, set(in_part["document_id"]), settings)
+        pairs[part] = collect_pairs(explainer, texts, in_part, codes)
     measured = {}
     for method, test_pairs in pairs["test"].items():
         chosen_on = pairs["val"].get(method)
         cutoff = plausibility.best_cutoff(chosen_on) if chosen_on else 0
-        statistics = plausibility.statistics(test_pairs, len(chosen["test"]), cutoff)
+        statistics = plausibility.statistics(test_pairs, len(texts), cutoff)
         if not chosen_on:  # a cut-off chosen on test would be optimistic
             statistics = {name: it for name, it in statistics.items() if name not in plausibility.AT_CUTOFF}
         measured[method] = uncertainty.figures(statistics, resampling)
         if chosen_on:
             measured[method]["cutoff"] = float(plausibility.CUTOFFS[cutoff])
-    return measured, len(chosen["test"])
+    return measured, len(texts)
 
 
 def measure_faithfulness(
     explainer: Explainer,
-    texts: dict[str, pd.Series],
+    documents: pd.DataFrame,
     predicted: Mapping[str, np.ndarray],
     settings: params.Params,
     accelerator: Accelerator,
 ) -> tuple[dict[str, Any], int]:
     """Each method's faithfulness on test documents, and their number."""
-    test = texts["all"].loc[texts["all"].index.isin(predicted)]
-    chosen = sample_documents(test, settings.explain.documents, settings.evaluate.seed)
-    resampling = resample(texts["patients"].loc[list(chosen)], settings.evaluate)
+    chosen, resampling = sample_documents(documents, predicted.keys(), settings)
     mask = explainer.tokenizer.mask_token_id
     mask = explainer.tokenizer.unk_token_id if mask is None else mask
     by_method = collect_cases(explainer, chosen, predicted)
@@ -162,12 +159,9 @@ def measure_faithfulness(
 def count_traps(spans: pd.DataFrame, predicted: Mapping[str, np.ndarray], codes: list[str]) -> dict[str, int]:
     """How many codes test documents mention without having them, and how many of those the model assigns."""
     in_test = spans[spans["trap"] & spans["document_id"].isin(predicted)]
-    named = in_test[["document_id", "code"]].drop_duplicates()
-    assigned = [
-        codes.index(code) in predicted[document]
-        for document, code in zip(named["document_id"], named["code"], strict=True)
-    ]
-    return {"named": len(named), "assigned": int(sum(assigned))}
+    named = in_test[["document_id", "code"]].drop_duplicates().itertuples(index=False)
+    assigned = [codes.index(code) in predicted[document] for document, code in named]
+    return {"named": len(assigned), "assigned": sum(assigned)}
 
 
 def main() -> None:
@@ -184,8 +178,7 @@ def main() -> None:
     explainer = Explainer(model, tokenizer, special_ids(tokenizer), methods_for(model), rng)
     codes = io.read_json(paths.LABEL_CODES)
     parts = {part: pd.read_parquet(paths.split(part)).set_index("document_id") for part in (*SCORED, CHARTS)}
-    table = pd.concat(parts.values())
-    texts = {"all": table["text"], "patients": table["subject_id"]}
+    documents = pd.concat(parts.values())
     logits = read_logits(paths.predictions(predictions_folder(), "test"))
     above = expit(logits) > tuning.PAPER
     predicted = {document: np.flatnonzero(row) for document, row in zip(parts["test"].index, above, strict=True)}
@@ -195,7 +188,7 @@ def main() -> None:
     measured: dict[str, Any] = {}
     annotated = spans[~spans["trap"]]
     if (annotated["part"] == "test").any():
-        plausible, n_documents = measure_plausibility(explainer, texts, annotated, codes, settings)
+        plausible, n_documents = measure_plausibility(explainer, documents, annotated, codes, settings)
         measured |= {"plausibility": plausible, "annotated_documents": n_documents}
         if len(parts[CHARTS]):
             measured["annotated_in"] = "MIMIC-III"
@@ -203,7 +196,7 @@ def main() -> None:
             log.info("%s: AUPRC %.3f, IoU %.3f", method, values["auprc"], values["iou"])
     else:
         log.info("no test document has gold spans: plausibility is left out")
-    faithful, n_documents = measure_faithfulness(explainer, texts, predicted, settings, accelerator)
+    faithful, n_documents = measure_faithfulness(explainer, documents, predicted, settings, accelerator)
     measured |= {"faithfulness": faithful, "masked_documents": n_documents}
     for method, values in faithful.items():
         shown = (values["comprehensiveness"], values["sufficiency"])

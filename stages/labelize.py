@@ -31,7 +31,7 @@ def one_hot(code_lists: list[list[str]], codes: list[str]) -> sp.csr_array:
     except KeyError as error:
         raise InputError(f"code {error.args[0]} of a document is not in {paths.CODES}") from None
     offsets = np.cumsum([0, *map(len, columns)])
-    indices = np.concatenate([np.asarray(row, dtype=np.int64) for row in columns]) if columns else np.zeros(0, np.int64)
+    indices = np.concatenate([np.zeros(0, np.int64), *(np.asarray(row, dtype=np.int64) for row in columns)])
     return sp.csr_array((np.ones(len(indices), np.uint8), indices, offsets), shape=(len(columns), len(codes)))
 
 

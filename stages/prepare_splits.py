@@ -3,7 +3,6 @@
 import gc
 import logging
 from collections import Counter
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -98,14 +97,11 @@ def keep_codes(corpus: Corpus, kept: set[str]) -> Corpus:
 
 
 def split_documents(corpus: Corpus, part_of: dict[str, str]) -> dict[str, list[Document]]:
-    return {
-        part: [
-            document._replace(codes=sorted(set(document.codes)))
-            for document in corpus.documents
-            if part_of.get(document.document_id) == part
-        ]
-        for part in PARTS
-    }
+    parts: dict[str, list[Document]] = {part: [] for part in PARTS}
+    for document in corpus.documents:
+        if (part := part_of.get(document.document_id)) is not None:
+            parts[part].append(document._replace(codes=sorted(set(document.codes))))
+    return parts
 
 
 def stratify_documents(documents: list[Document], seed: int) -> dict[str, str]:
@@ -171,8 +167,9 @@ def write(
         for part, documents in (parts | {UNCODED: corpus.uncoded, CHARTS: corpus.charts}).items():
             path = folder / paths.split(part).name
             with pq.ParquetWriter(path, SCHEMA, compression="zstd", use_dictionary=False) as writer:
-                for batch in _batches(documents):
-                    writer.write_batch(batch)
+                for start in range(0, len(documents), ROWS_AT_ONCE):  # so that the texts are never in memory twice
+                    rows = [document._asdict() for document in documents[start : start + ROWS_AT_ONCE]]
+                    writer.write_batch(pa.RecordBatch.from_pylist(rows, schema=SCHEMA))
         io.write_json(folder / paths.CODES.name, {code: corpus.codes[code]._asdict() for code in carried})
         io.write_json(folder / paths.CORPUS.name, origin)
         io.write_json(folder / paths.GOLD.name, corpus.gold)
@@ -195,18 +192,10 @@ def evidence_table(corpus: Corpus, parts: dict[str, list[Document]]) -> pd.DataF
         if span.document_id in own and span.code in corpus.codes
     ]
     table = pd.DataFrame(rows, columns=["part", *Span._fields])
-    for part in PARTS:
+    for part in PARTS if len(table) else ():
         here = table[(table["part"] == part) & ~table["trap"].astype(bool)]
-        if len(table):
-            log.info("evidence, %s: %d spans in %d documents", part, len(here), here["document_id"].nunique())
+        log.info("evidence, %s: %d spans in %d documents", part, len(here), here["document_id"].nunique())
     return table.astype({"begin": "int64", "end": "int64", "trap": "bool"})
-
-
-def _batches(documents: list[Document]) -> Iterator[pa.RecordBatch]:
-    """The documents as table rows in batches, so that the texts are never in memory twice."""
-    for start in range(0, len(documents), ROWS_AT_ONCE):
-        rows = [document._asdict() for document in documents[start : start + ROWS_AT_ONCE]]
-        yield pa.RecordBatch.from_pylist(rows, schema=SCHEMA)
 
 
 if __name__ == "__main__":

@@ -140,8 +140,8 @@ def scores_by(fitted: Mix) -> dict[str, Callable[[np.ndarray], np.ndarray]]:
 
 def shuffle(pair: Pairs, counts: np.ndarray, n_trained: int, seed: int) -> Pairs:
     """The pairs as if each open code had another one's phrases: the floor for what phrases contribute."""
-    names = np.arange(len(counts))
-    names[n_trained:] = n_trained + np.random.default_rng(seed).permutation(len(counts) - n_trained)
+    shuffled = np.random.default_rng(seed).permutation(len(counts) - n_trained)
+    names = np.concatenate([np.arange(n_trained), n_trained + shuffled])
     features = pair.features.copy()
     features[:, COUNT] = np.log(counts[names[pair.codes]] + 0.5)
     return Pairs(names[pair.codes], features)

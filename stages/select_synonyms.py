@@ -2,8 +2,7 @@
 
 import logging
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
-from pathlib import Path
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pandas as pd
@@ -17,17 +16,25 @@ from stages.synonyms import mdp, selection
 log = logging.getLogger("stages.select_synonyms")
 
 
+SOLUTION = ("objective", "bound", "gap", "proven", "method")
+
+
 def main() -> None:
     settings = params.load()
     synonyms, n_workers = settings.synonyms, settings.compute.threads
     threads.limit(1)  # parallelism is by processes
     candidates = io.read_json(paths.CANDIDATES)
+    sizes = {code: len(phrases) for code, phrases in candidates.items()}
     titles = {code: next(iter(entry["titles"]), "") for code, entry in io.read_json(paths.CODES).items()}
     problems = distances(candidates, load_file(paths.EMBEDDINGS)["embeddings"])
     solutions: dict[str, mdp.Solution] = {}
     if synonyms.criterion == "MDP":
         solutions = selection.choose_all(problems, synonyms.M, synonyms.time_limit, n_workers, synonyms.solver)
-        report(solutions)
+        unproven = sorted(code for code, solution in solutions.items() if not solution.proven)
+        log.info("%d of %d solutions are proven optimal", len(solutions) - len(unproven), len(solutions))
+        if unproven:
+            shown = ", ".join(unproven[:20]) + (", ..." if len(unproven) > 20 else "")
+            log.warning("not proven within synonyms.time_limit: %s", shown)
         chosen = {code: solution.chosen for code, solution in solutions.items()}
     else:
         chosen = {code: selection.draw(len(problems[code]), synonyms.M, synonyms.seed, code) for code in problems}
@@ -35,12 +42,16 @@ def main() -> None:
         code: [phrases[i] for i in chosen[code]] if phrases else [selection.UNKNOWN] * synonyms.M
         for code, phrases in candidates.items()
     }
-    sizes = {code: len(phrases) for code, phrases in candidates.items()}
 
     io.write_json(paths.SELECTED, selected)
-    write_table(paths.SELECTED_TABLE, selected, titles)
-    rows = pd.DataFrame(solution_rows(solutions, sizes), columns=["code", "candidates", *SOLUTION])
-    io.write_csv(paths.SELECTION, rows)
+    lines = ["| code | title | synonyms |", "|---|---|---|"]
+    lines += [f"| {code} | {titles[code]} | {' · '.join(selected[code])} |" for code in sorted(selected)]
+    io.write_text(paths.SELECTED_TABLE, "\n".join(lines) + "\n")
+    rows = [
+        (code, sizes[code], *(getattr(solution, name) for name in SOLUTION))
+        for code, solution in sorted(solutions.items())
+    ]
+    io.write_csv(paths.SELECTION, pd.DataFrame(rows, columns=["code", "candidates", *SOLUTION]))
     io.write_json(paths.SYNONYM_STATISTICS, statistics(problems, chosen, solutions, synonyms.M, sizes))
 
 
@@ -53,14 +64,6 @@ def distances(candidates: dict[str, list[str]], embeddings: np.ndarray) -> selec
         raise InputError(f"{paths.EMBEDDINGS} holds numbers that are not finite; check the encoder")
     rows = dict(zip(sorted(candidates), np.split(embeddings, stops[:-1]), strict=True))
     return {code: mdp.cosine_distances(rows[code]) for code in rows if len(rows[code])}
-
-
-def report(solutions: dict[str, mdp.Solution]) -> None:
-    unproven = sorted(code for code, solution in solutions.items() if not solution.proven)
-    log.info("%d of %d solutions are proven optimal", len(solutions) - len(unproven), len(solutions))
-    if unproven:
-        shown = ", ".join(unproven[:20]) + (", ..." if len(unproven) > 20 else "")
-        log.warning("not proven within synonyms.time_limit: %s", shown)
 
 
 def statistics(
@@ -81,23 +84,6 @@ def statistics(
         "worst_gap": max((solution.gap for solution in proofs), default=None),
         "closed_by": dict(Counter(solution.method for solution in proofs)),
     }
-
-
-SOLUTION = ("objective", "bound", "gap", "proven", "method")
-
-
-def solution_rows(solutions: dict[str, mdp.Solution], sizes: dict[str, int]) -> Iterable[tuple]:
-    return (
-        (code, sizes[code], *(getattr(solution, name) for name in SOLUTION))
-        for code, solution in sorted(solutions.items())
-    )
-
-
-def write_table(path: Path, selected: dict[str, list[str]], titles: dict[str, str]) -> None:
-    lines = ["| code | title | synonyms |", "|---|---|---|"]
-    lines += [f"| {code} | {titles[code]} | {' · '.join(selected[code])} |" for code in sorted(selected)]
-    with io.whole_file(path) as partial:
-        partial.write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -71,10 +71,8 @@ def train_both(settings: params.Params) -> None:
             io.write_json(partial / "joint.json", {"joint": True, "processes": accelerator.num_processes})
             copy2(paths.CLASSIFIER / paths.PROVENANCE, partial)
             save_model(model, partial)
-            save_file(
-                {name: weight.cpu() for name, weight in quantifier.state_dict().items()},
-                partial / "quantifier.safetensors",
-            )
+            weights = {name: weight.cpu() for name, weight in quantifier.state_dict().items()}
+            save_file(weights, partial / "quantifier.safetensors")
             write_predictions(partial, predictions)
             io.write_json(partial / "history.json", history)
         checkpoints.finish(paths.JOINT_MODEL)

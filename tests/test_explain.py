@@ -18,7 +18,7 @@ from tests.explanation.test_attribution import TEXT, made
 
 METHODS = ("contribution", "attention")
 TEXTS = pd.Series({"a": TEXT, "b": " ".join(reversed(TEXT.split()))})
-BOTH = {"all": TEXTS, "patients": pd.Series({"a": 1, "b": 2})}
+BOTH = pd.DataFrame({"text": TEXTS, "subject_id": [1, 2]})
 SETTINGS = params.load(Path(__file__).parents[1] / "params.yaml")
 
 

@@ -97,10 +97,7 @@ def is_launched(launch: bool) -> bool:
 
 
 def start_processes(launch: str) -> None:
-    """Replace this process by a launcher; with `python`, keep it and clear what earlier launchers left behind.
-
-    Raises InputError if the launcher is not installed.
-    """
+    """Replace this process by a launcher; with `python`, keep it and clear what earlier launchers left behind."""
     for variable in OF_LAUNCHERS:
         os.environ.pop(variable, None)
     program, *arguments = shlex.split(launch)

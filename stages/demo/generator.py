@@ -9,10 +9,9 @@ import gzip
 import random
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
 from io import BufferedWriter
 from pathlib import Path
-from typing import IO
+from typing import IO, NamedTuple
 
 import yaml
 
@@ -49,8 +48,7 @@ EVIDENCE = "evidence"  # folder of gold spans inside the corpus's folder
 PATIENTS_A_BLOCK = 32  # rows of this many patients are interleaved, as MIMIC's file is not sorted by admission
 
 
-@dataclass
-class Note:
+class Note(NamedTuple):
     """A row of NOTEEVENTS without its ROW_ID; None for fields that MIMIC leaves empty."""
 
     subject_id: int
@@ -84,38 +82,35 @@ class MimicWriter:
 
     def __init__(self, files: dict[str, IO[bytes]]):
         self.files = files
-        self.rows = dict.fromkeys(COLUMNS, 0)
+        self.rows = dict.fromkeys(COLUMNS, -1)
         for name, columns in COLUMNS.items():
             self._append(name, ",".join(f'"{column}"' for column in columns))
 
-    def _append(self, name: str, line: str) -> None:
+    def _append(self, name: str, line: str) -> int:
+        """Write a line and return its number, 0 for the header."""
         self.files[name].write(f"{line}\n".encode())
-
-    def _next(self, name: str) -> int:
         self.rows[name] += 1
         return self.rows[name]
 
     def write_note(self, note: Note) -> int:
-        charted = stored = ""
-        if note.chart_hour is not None:
-            charted = f"{note.day} {note.chart_hour:02d}:30:00"
-            stored = f"{note.day} {note.chart_hour:02d}:47:00"
-        self._append(
+        """Append a row of NOTEEVENTS; returns its ROW_ID."""
+        hour = note.chart_hour
+        charted, stored = ("", "") if hour is None else (f"{note.day} {hour:02d}:{minute}:00" for minute in (30, 47))
+        return self._append(
             "NOTEEVENTS",
-            f"{self._next('NOTEEVENTS')},{note.subject_id},{_number(note.hadm_id)},{note.day},{charted},{stored},"
+            f"{self.rows['NOTEEVENTS'] + 1},{note.subject_id},{_number(note.hadm_id)},{note.day},{charted},{stored},"
             f'"{note.category}","{note.description}",{_number(note.cgid)},{quote("1") if note.is_error else ""},'
             f"{quote(note.text)}",
         )
-        return self.rows["NOTEEVENTS"]
 
     def write_codes(self, name: str, subject_id: int, hadm_id: int, codes: Iterable[str | None]) -> None:
         """Append rows of DIAGNOSES_ICD or PROCEDURES_ICD in order; None leaves code and sequence number empty."""
         for place, code in enumerate(codes, 1):
             ending = f'{place},"{remove_dot(code)}"' if code else ","
-            self._append(name, f"{self._next(name)},{subject_id},{hadm_id},{ending}")
+            self._append(name, f"{self.rows[name] + 1},{subject_id},{hadm_id},{ending}")
 
     def write_title(self, name: str, code: str, short_title: str, long_title: str) -> None:
-        self._append(name, f'{self._next(name)},"{remove_dot(code)}",{quote(short_title)},{quote(long_title)}')
+        self._append(name, f'{self.rows[name] + 1},"{remove_dot(code)}",{quote(short_title)},{quote(long_title)}')
 
 
 @contextmanager
@@ -194,21 +189,14 @@ def admission_notes(rng: random.Random, stay: Admission, lexicon: Lexicon) -> li
     length = (stay.discharged - stay.admitted).days
     for category, description, mean, section in OTHER_CATEGORIES:
         for _ in range(int(rng.expovariate(1 / (mean + 0.5)))):
-            notes.append(
-                Note(
-                    subject_id,
-                    None if category in ("Radiology", "ECG", "Echo") and rng.random() < 0.15 else hadm_id,
-                    stay.admitted + dt.timedelta(days=rng.randint(0, length)),
-                    category,
-                    description,
-                    other_note(rng, stay, section),
-                    chart_hour=None if category in ("ECG", "Echo") else rng.randrange(24),
-                    cgid=rng.randint(14_010, 21_570)
-                    if category in ("Nursing/other", "Nursing", "Physician ")
-                    else None,
-                    is_error=category == "Nursing" and rng.random() < 0.02,
-                )
-            )
+            admission = None if category in ("Radiology", "ECG", "Echo") and rng.random() < 0.15 else hadm_id
+            day = stay.admitted + dt.timedelta(days=rng.randint(0, length))
+            text = other_note(rng, stay, section)
+            chart_hour = None if category in ("ECG", "Echo") else rng.randrange(24)
+            by_staff = category in ("Nursing/other", "Nursing", "Physician ")
+            cgid = rng.randint(14_010, 21_570) if by_staff else None
+            is_error = category == "Nursing" and rng.random() < 0.02
+            notes.append(Note(subject_id, admission, day, category, description, text, chart_hour, cgid, is_error))
     return notes
 
 
@@ -237,17 +225,10 @@ def write_evidence(folder: Path, notes: Iterable[tuple[int, Note]]) -> None:
     for row_id, note in notes:
         if note.marks and note.hadm_id is not None:
             spans: dict[bool, list[dict[str, object]]] = {True: [], False: []}
-            for mark in sorted(note.marks, key=lambda mark: mark.begin):
-                procedure = is_procedure(mark.phrase.code)
-                spans[mark.phrase.asserted].append(
-                    {
-                        "begin": mark.begin,
-                        "end": mark.end,
-                        "code": mark.phrase.code,
-                        "code_system": "ICD-9-PCS" if procedure else "ICD-9-CM",
-                        "type": "Human",
-                    }
-                )
+            for begin, end, phrase in sorted(note.marks, key=lambda mark: mark.begin):
+                system = "ICD-9-PCS" if is_procedure(phrase.code) else "ICD-9-CM"
+                span = {"begin": begin, "end": end, "code": phrase.code, "code_system": system, "type": "Human"}
+                spans[phrase.asserted].append(span)
             entry = {"note_id": row_id, "category": note.category, "annotations": spans[True], "traps": spans[False]}
             of_admission.setdefault(note.hadm_id, []).append(entry)
     for hadm_id, entries in of_admission.items():

@@ -98,24 +98,21 @@ def adapt(encoder: PreTrainedModel, architecture: Architecture, folder: Path) ->
     if architecture.encoder == "CE" and architecture.chunk_length > positions:
         wrong = f"the encoder has {positions} positions, too few for chunks of {architecture.chunk_length} tokens"
         raise InputError(f"{folder}: {wrong}; set model.chunk_length to {positions} or less")
+    trained_window = getattr(encoder.config, "attention_window", None)  # a Longformer's
+    too_few = architecture.encoder == "LE" and positions < architecture.max_positions
+    if too_few and (family.own_attention or trained_window):
+        wrong = f"the encoder reads {positions} tokens by itself, and its positions are not repeated"
+        raise InputError(f"{folder}: {wrong}; set model.max_positions to {positions} or less")
     if family.own_attention:
-        if architecture.encoder == "LE" and positions < architecture.max_positions:
-            wrong = f"the encoder reads {positions} tokens by itself, and is not made to read more"
-            raise InputError(f"{folder}: {wrong}; set model.max_positions to {positions} or less")
         if architecture.encoder == "LE":
             encoder.config._attn_implementation = BY_LAYER
         return encoder
-    trained_window = getattr(encoder.config, "attention_window", None)  # a Longformer's
     if architecture.encoder == "LE":
-        if positions < architecture.max_positions and trained_window:
-            wrong = f"the encoder reads {positions} tokens in windows, and its positions are not repeated"
-            raise InputError(f"{folder}: {wrong}; set model.max_positions to {positions} or less")
-        if positions < architecture.max_positions:
+        if too_few:
             extend_positions(encoder, architecture.max_positions, family)
         if trained_window not in (None, architecture.window):
-            log.warning(
-                "%s was trained with a window of %d, model.window is %d", folder, trained_window, architecture.window
-            )
+            windows = trained_window, architecture.window
+            log.warning("%s was trained with a window of %d, model.window is %d", folder, *windows)
         encoder.config.attention_window = architecture.window
     in_windows = architecture.encoder == "LE" or trained_window
     encoder.config._attn_implementation = SLIDING_WINDOW if in_windows else WHOLE_ROW

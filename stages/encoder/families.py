@@ -55,19 +55,16 @@ def folder_of(source: str) -> Path | None:
     if source.strip() and folder.is_dir():
         return folder
     if Path(f"{source}.dvc").exists():
-        raise InputError(
-            f"encoder.source: {source} is tracked by DVC and not here; `dvc checkout {source}.dvc` brings it"
-        )
+        remedy = f"`dvc checkout {source}.dvc` brings it"
+        raise InputError(f"encoder.source: {source} is tracked by DVC and not here; {remedy}")
     if folder.exists() or not HUB_NAME.fullmatch(source):
-        raise InputError(
-            f"encoder.source: {source} is not a folder; give a model's folder, OWNER/NAME of one on the hub, or builtin"
-        )
+        wanted = "give a model's folder, OWNER/NAME of one on the hub, or builtin"
+        raise InputError(f"encoder.source: {source} is not a folder; {wanted}")
     return None
 
 
 def family_of(model_type: str, where: str) -> Family:
     if model_type not in FAMILIES:
-        raise InputError(
-            f"{where} is a {model_type}{REFUSED.get(model_type, '')}; it must be one of {', '.join(FAMILIES)}"
-        )
+        wrong = f"{where} is a {model_type}{REFUSED.get(model_type, '')}"
+        raise InputError(f"{wrong}; it must be one of {', '.join(FAMILIES)}")
     return FAMILIES[model_type]

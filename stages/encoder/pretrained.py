@@ -20,7 +20,7 @@ from transformers.utils import cached_file
 
 from stages.common.io import InputError
 from stages.common.outside import LFS
-from stages.encoder.families import Family, family_of, folder_of
+from stages.encoder.families import family_of, folder_of
 from stages.encoder.tokenizer import first_sentence, follow_tokenizer_json, quiet_transformers, read_tokenizer
 from stages.encoder.weights import check_finite
 
@@ -57,8 +57,8 @@ def load_pretrained(
                 home = Path(str(cached_file(source, "config.json", **place))).parent
                 place["revision"] = home.name
             config = AutoConfig.from_pretrained(source, **place)
-            family = _check_config(config, where)
-            if family.stored_as is not None:
+            _check_config(config, where)
+            if family_of(config.model_type, where).stored_as is not None:
                 config = _as_roberta(config, where)
                 place["key_mapping"] = {r"^longformer\.": ""}
             encoder, report = AutoModel.from_pretrained(
@@ -73,8 +73,11 @@ def load_pretrained(
     except Exception as error:  # the libraries raise all kinds, including bare Exception
         if getattr(error, "errno", None) == errno.ENOSPC:
             raise
-        if pointer := next((path for path in _files(folder) if _begins(path, LFS)), None):
-            raise InputError(f"{where}: {pointer.name} is a pointer of Git LFS, not the file; `git lfs pull`") from None
+        for path in (path for path in sorted(folder.iterdir()) if path.is_file()) if folder is not None else ():
+            with path.open("rb") as file:
+                if file.read(len(LFS)) == LFS:
+                    wrong = f"{path.name} is a pointer of Git LFS, not the file"
+                    raise InputError(f"{where}: {wrong}; `git lfs pull`") from None
         needed = "the folder must hold config.json, weights and a tokenizer"
         if folder is None:
             needed = "check the name, encoder.revision and the network, or give a folder"
@@ -91,15 +94,6 @@ def load_pretrained(
     return encoder.eval(), tokenizer
 
 
-def _files(folder: Path | None) -> list[Path]:
-    return [path for path in sorted(folder.iterdir()) if path.is_file()] if folder is not None else []
-
-
-def _begins(path: Path, beginning: bytes) -> bool:
-    with path.open("rb") as file:
-        return file.read(len(beginning)) == beginning
-
-
 def _as_roberta(config: PreTrainedConfig, where: str) -> PreTrainedConfig:
     """A Longformer's configuration as a RoBERTa's (whose layout it shares) with the window it was trained with.
 
@@ -107,9 +101,8 @@ def _as_roberta(config: PreTrainedConfig, where: str) -> PreTrainedConfig:
     """
     windows = config.attention_window if isinstance(config.attention_window, list) else [config.attention_window]
     if len(set(windows)) > 1:
-        raise InputError(
-            f"{where}: its layers have windows of {', '.join(map(str, windows))}; only one window is supported"
-        )
+        different = ", ".join(map(str, windows))
+        raise InputError(f"{where}: its layers have windows of {different}; only one window is supported")
     common = {key: value for key, value in config.to_dict().items() if key in RobertaConfig().to_dict()}
     for key in ("model_type", "architectures", "transformers_version"):
         common.pop(key, None)
@@ -117,14 +110,13 @@ def _as_roberta(config: PreTrainedConfig, where: str) -> PreTrainedConfig:
     return RobertaConfig(**common, attention_window=windows[0])
 
 
-def _check_config(config: PreTrainedConfig, where: str) -> Family:
-    """The family. Raises InputError if it is not accepted, or the positions are not absolute."""
-    family = family_of(config.model_type, where)
+def _check_config(config: PreTrainedConfig, where: str) -> None:
+    """Raise InputError if the family is not accepted, the weights are quantised, or positions not absolute."""
+    family_of(config.model_type, where)
     if getattr(config, "quantization_config", None) is not None:
         raise InputError(f"{where}: its weights are quantised; take the model in full precision")
     if (kind := getattr(config, "position_embedding_type", "absolute")) != "absolute":
         raise InputError(f"{where}: its position_embedding_type is {kind}; only absolute positions are supported")
-    return family
 
 
 def _check_weights(encoder: PreTrainedModel, report: dict, where: str) -> None:
@@ -134,9 +126,8 @@ def _check_weights(encoder: PreTrainedModel, report: dict, where: str) -> None:
     if getattr(encoder.config, "attention_window", None):  # a Longformer's global attention
         unread = [name for name in unread if not re.search(r"\.(query|key|value)_global\.", name)]
     if unread:
-        remedy = (
-            "; set model_type to modernbert in its config.json" if any("attn.Wqkv" in key for key in unread) else ""
-        )
+        modern = any("attn.Wqkv" in key for key in unread)
+        remedy = "; set model_type to modernbert in its config.json" if modern else ""
         raise InputError(
             f"{where} has {len(unread)} weights in its layers that a {encoder.config.model_type} does not take, "
             f"such as {unread[0]}; it is another kind of model{remedy}"

@@ -46,9 +46,8 @@ def read_tokenizer(source: Path | str, where: str, **options: Any) -> PreTrained
     except Exception as error:  # the libraries raise all kinds, including bare Exception
         raise InputError(f"{where}: no tokenizer can be read there ({first_sentence(error)})") from None
     if not set(tokenizer.get_vocab()).difference(tokenizer.all_special_tokens):
-        raise InputError(
-            f"{where} has no tokenizer; it must have tokenizer.json, vocab.txt, or vocab.json + merges.txt"
-        )
+        wanted = "tokenizer.json, vocab.txt, or vocab.json + merges.txt"
+        raise InputError(f"{where} has no tokenizer; it must have {wanted}")
     tokenizer.split_special_tokens = True  # `[SEP]` in a text is plain text
     for name in ("cls", "sep", "pad"):
         if getattr(tokenizer, f"{name}_token_id") is None:
@@ -56,10 +55,8 @@ def read_tokenizer(source: Path | str, where: str, **options: Any) -> PreTrained
     for text in (WORD, SENTENCE):
         ids = tokenizer(text)["input_ids"]
         if ids[:1] != [tokenizer.cls_token_id] or ids[-1:] != [tokenizer.sep_token_id] or len(ids) < 3:
-            raise InputError(
-                f"{where}: its tokenizer does not put {tokenizer.cls_token} before and {tokenizer.sep_token} after a "
-                "text; its tokenizer.json needs a post-processor that does"
-            )
+            wrong = f"does not put {tokenizer.cls_token} before and {tokenizer.sep_token} after a text"
+            raise InputError(f"{where}: its tokenizer {wrong}; its tokenizer.json needs a post-processor that does")
     return tokenizer
 
 
@@ -70,10 +67,8 @@ def set_lowercase(tokenizer: PreTrainedTokenizerBase, lowercase: bool, where: Pa
     """
     backend = tokenizer.backend_tokenizer
     if not isinstance(backend.normalizer, normalizers.BertNormalizer):
-        raise InputError(
-            f"{where}: the casing of this tokenizer cannot be set, as it does not have BERT's normalizer; set "
-            "encoder.lowercase_documents to null"
-        )
+        wrong = "the casing of this tokenizer cannot be set, as it does not have BERT's normalizer"
+        raise InputError(f"{where}: {wrong}; set encoder.lowercase_documents to null")
     backend.normalizer = normalizers.BertNormalizer(
         clean_text=backend.normalizer.clean_text,
         handle_chinese_chars=backend.normalizer.handle_chinese_chars,
@@ -111,10 +106,9 @@ def follow_tokenizer_json(
 
     if differ() and isinstance(stored.normalizer, normalizers.BertNormalizer):
         backend.normalizer = stored.normalizer
-        casing = {"do_lower_case": stored.normalizer.lowercase, "strip_accents": stored.normalizer.strip_accents}
-        for name, value in casing.items():  # as it is saved with the tokenizer
-            tokenizer.init_kwargs[name] = value
-            setattr(tokenizer, name, value)
+        for name, attribute in (("do_lower_case", "lowercase"), ("strip_accents", "strip_accents")):
+            tokenizer.init_kwargs[name] = getattr(stored.normalizer, attribute)  # saved with the tokenizer
+            setattr(tokenizer, name, tokenizer.init_kwargs[name])
         log.warning("%s: tokenizer_config.json says nothing of casing; it is as tokenizer.json has it", where)
     if differ():
         raise InputError(f"{where}: transformers builds another tokenizer than its tokenizer.json describes")
@@ -132,9 +126,8 @@ def unknown_share(tokenizer: PreTrainedTokenizerBase, texts: Sequence[str]) -> f
 def check_unknown(what: str, share: float, remedy: str) -> None:
     """Log the share of unknown tokens and warn if it is high. Raises InputError if it cannot be intended."""
     if share > REFUSED:
-        raise InputError(
-            f"{100 * share:.1f} % of the tokens of {what} are unknown to the encoder's tokenizer; {remedy}"
-        )
+        wrong = f"{100 * share:.1f} % of the tokens of {what} are unknown to the encoder's tokenizer"
+        raise InputError(f"{wrong}; {remedy}")
     if share > WARNED:
         log.warning("%s: %.1f %% of the tokens are unknown; %s", what, 100 * share, remedy)
     else:

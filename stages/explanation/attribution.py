@@ -10,7 +10,7 @@ embedding times the logit's gradient; and the product of both.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -26,8 +26,7 @@ MSAM_METHODS = ("contribution", "attention", "input_x_gradient", "attention_x_in
 PLAIN_METHODS = ("input_x_gradient",)
 
 
-@dataclass(frozen=True)
-class Attribution:
+class Attribution(NamedTuple):
     """Scores (K, n) of a document's tokens for K codes, 0 for special and unread tokens.
 
     `logits` (K,): of the codes; `rows` (K,): their winning rows.

@@ -52,12 +52,11 @@ def area(counts: np.ndarray) -> np.ndarray:
     Cut-offs without any token above them have no precision; the first point's precision extends to recall 0.
     """
     areas = np.zeros(len(counts))
-    for at, own in enumerate(counts):
-        drawn = own[0] + own[1] > 0
-        points = Counts(*own[:, drawn][:, ::-1])  # highest cut-off first, so that recall rises
+    for i, curve in enumerate(counts):
+        points = Counts(*curve[:, curve[:2].sum(axis=0) > 0][:, ::-1])  # highest cut-off first, so that recall rises
         recalls, precisions = recall(points), precision(points)
-        if drawn.any():
-            areas[at] = np.trapezoid(np.append(precisions[:1], precisions), np.append(0, recalls))
+        if len(recalls):
+            areas[i] = np.trapezoid(np.append(precisions[:1], precisions), np.append(0, recalls))
     return areas
 
 

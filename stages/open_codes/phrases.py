@@ -25,15 +25,10 @@ def open_pool(source: str, trained: Iterable[str], corpus: Iterable[str]) -> Poo
     code remains.
     """
     if source == CORPUS:
-        wanted = set(corpus)
-        pool = pools.icd10cm_pool(sorted(wanted))
-    elif source == ICD10CM:
-        pool = icd10cm_phrases()
-        wanted = set(pool)
+        pool = pools.icd10cm_pool(sorted(set(corpus)))
     else:
-        pool = read_pool(Path(source))
-        wanted = set(pool)
-    trained = set(trained)
+        pool = icd10cm_phrases() if source == ICD10CM else read_pool(Path(source))
+    wanted, trained = set(corpus if source == CORPUS else pool), set(trained)
     phrases = {code: pool[code] for code in sorted(wanted - trained) if pool.get(code)}
     log.info(
         "open codes of %s: %d scored by their phrases, %d without a phrase left out, %d already trained",

@@ -52,13 +52,8 @@ class CodeIndex:
 
     def best(self, by_phrase: np.ndarray, codes: np.ndarray | None = None) -> np.ndarray:
         """The highest of the values (P,) of each code's phrases, (C,); with `codes`, only for their phrases."""
-        if codes is None:
-            return np.maximum.reduceat(by_phrase, self.starts[:-1])
-        sizes = np.diff(self.starts)[codes]
+        sizes = np.diff(self.starts) if codes is None else np.diff(self.starts)[codes]
         return np.maximum.reduceat(by_phrase, np.cumsum([0, *sizes[:-1]]))
-
-    def rows(self, codes: np.ndarray) -> np.ndarray:
-        return np.concatenate([np.arange(self.starts[code], self.starts[code + 1]) for code in codes])
 
     def similarities(self, read: Sequence[np.ndarray]) -> np.ndarray:
         """The highest cosine of any window and any phrase of each code, per window size: (sizes, C)."""
@@ -72,7 +67,7 @@ class CodeIndex:
     def overlaps(self, text: str, codes: np.ndarray) -> np.ndarray:
         """The highest letter-based cosine of any window of a text and any phrase of each of some codes."""
         pieces = self.letters.transform(windows(text, *OVERLAP))
-        phrases = self.letters.transform([self.phrases[row] for row in self.rows(codes)])
+        phrases = self.letters.transform([phrase for code in codes for phrase in self.pool[self.codes[code]]])
         return self.best((phrases @ pieces.T).max(axis=1).toarray().ravel(), codes)
 
 

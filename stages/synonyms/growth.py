@@ -64,7 +64,8 @@ class Search:
                 if time.monotonic() > deadline:
                     return False
                 larger.append(self._extend(sets.take(slice(i, i + CHUNK))))
-            sets = _join(larger)
+            members, values, shares = zip(*((part.members, part.values, part.shares) for part in larger), strict=True)
+            sets = Sets(np.concatenate(members), np.concatenate(values), np.concatenate(shares))
             self._note(sets)
         return complete
 
@@ -137,10 +138,6 @@ class Search:
         first = min(tuple(sorted(row)) for row in sets.members[sets.values == highest].tolist())
         if highest > self.value or first < self.best:
             self.value, self.best = highest, first
-
-
-def _join(parts: list[Sets]) -> Sets:
-    return Sets(*(np.concatenate([getattr(part, name) for part in parts]) for name in ("members", "values", "shares")))
 
 
 def _twins_before(distances: np.ndarray) -> np.ndarray:

@@ -113,7 +113,9 @@ def _by_cp_sat(distances: np.ndarray, M: int, deadline: float) -> Solution:
 def _by_search(distances: np.ndarray, M: int, deadline: float) -> Solution:
     """Enumerate few subsets; otherwise grow sets, first only the best ones, then all."""
     if M < 3 or math.comb(len(distances), M) <= ENUMERATED:
-        return _proven_solution(distances, _enumerate(distances, M), "enumeration")
+        subsets, pairs = _subsets(len(distances), M)
+        best = np.argmax(distances.ravel()[pairs].sum(axis=1))  # the first of ties is first in lexicographic order
+        return _proven_solution(distances, tuple(subsets[best].tolist()), "enumeration")
     search = growth.Search(distances, M, start(distances, M))
     if search.in_breadth(BEAM, deadline):
         return _proven_solution(distances, search.best, "growth")
@@ -160,12 +162,6 @@ def _swap(distances: np.ndarray, chosen: list[int]) -> tuple[int, ...]:
 def _proven_solution(distances: np.ndarray, chosen: tuple[int, ...], method: str) -> Solution:
     value = diversity(distances, chosen)
     return Solution(chosen, value, value, method)
-
-
-def _enumerate(distances: np.ndarray, M: int) -> tuple[int, ...]:
-    subsets, pairs = _subsets(len(distances), M)
-    best = np.argmax(distances.ravel()[pairs].sum(axis=1))  # the first of ties is first in lexicographic order
-    return tuple(subsets[best].tolist())
 
 
 @lru_cache(maxsize=32)

@@ -3,7 +3,7 @@
 import math
 import random
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from multiprocessing import get_context
 from typing import Any
@@ -69,20 +69,16 @@ def expected_diversity(distances: np.ndarray, M: int) -> float:
 def mean_diversity(problems: Problems, chosen: Mapping[str, Sequence[int]], M: int) -> dict[str, float]:
     """Mean diversity over codes of the selection, of a random draw (expected), and of the first M candidates."""
     first = {code: _repeat(len(distances), M)[:M] for code, distances in problems.items()}
-    return {
-        "chosen": _mean(diversity(distances, chosen[code]) for code, distances in problems.items()),
-        "rand": _mean(expected_diversity(distances, M) for distances in problems.values()),
-        "first": _mean(diversity(distances, first[code]) for code, distances in problems.items()),
+    values = {
+        "chosen": [diversity(distances, chosen[code]) for code, distances in problems.items()],
+        "rand": [expected_diversity(distances, M) for distances in problems.values()],
+        "first": [diversity(distances, first[code]) for code, distances in problems.items()],
     }
+    return {name: math.fsum(own) / max(len(own), 1) for name, own in values.items()}
 
 
 def _repeat(n: int, M: int) -> np.ndarray:
     return np.tile(np.arange(n), max(1, math.ceil(M / n)))
-
-
-def _mean(values: Iterable[float]) -> float:
-    values = list(values)
-    return math.fsum(values) / len(values) if values else 0.0
 
 
 def _seconds(n: int, M: int, solver: str) -> float:

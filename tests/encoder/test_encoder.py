@@ -137,7 +137,7 @@ def test_a_longformer_reads_as_transformers_without_global_attention(
 
 
 def test_a_longformer_s_positions_are_not_repeated(longformer_folder, caplog):
-    with pytest.raises(InputError, match="reads 128 tokens in windows, and its positions are not repeated"):
+    with pytest.raises(InputError, match="reads 128 tokens by itself, and its positions are not repeated"):
         load_encoder(longformer_folder, LE.model_copy(update={"max_positions": 200}))
     load_encoder(longformer_folder, LE.model_copy(update={"window": 16}))
     assert "was trained with a window of 8, model.window is 16" in caplog.text

@@ -12,7 +12,6 @@ import pandas as pd
 
 from stages.common import paths
 from stages.corpus.corpora import CORPORA
-from stages.corpus.document import Subset
 from stages.modeling.model_type import TYPES, ModelType, effective
 
 log = logging.getLogger(__name__)
@@ -48,32 +47,31 @@ class Experiment:
         return ModelType.parse(self.type, str(self.params.get("encoder.source", "")))
 
     @property
-    def corpus(self) -> tuple:
-        """The parameters that determine the documents; different corpora are not compared."""
-        return tuple(sorted((key, str(value)) for key, value in self.params.items() if self._decides_the_corpus(key)))
-
-    def _decides_the_corpus(self, key: str) -> bool:
-        if key.startswith("demo."):
-            return self.synthetic
-        if not key.startswith("data.") or key in ("data.evidence_dir", "data.published_dir"):
-            return False
-        in_mimic, subset = str(self.params.get("data.format")).startswith("mimic"), self._subset
-        return not (
-            (key == "data.notes_dir" and not str(self.params.get("data.format")).startswith("mimic4"))
-            or (key == "data.seed" and self.params.get("data.split", "stratified") != "stratified")
-            or (key == "data.min_documents" and in_mimic and subset and (subset.fixed is not None or subset.rare))
-        )
+    def format(self) -> str:
+        return str(self.params.get("data.format"))
 
     @property
-    def _subset(self) -> Subset | None:
-        corpus = CORPORA.get(str(self.params.get("data.format")))
-        return corpus.subsets.get(str(self.params.get("data.subset"))) if corpus else None
+    def corpus(self) -> tuple:
+        """The parameters that determine the documents; different corpora are not compared."""
+        subset = (
+            CORPORA[self.format].subsets.get(str(self.params.get("data.subset"))) if self.format in CORPORA else None
+        )
+        fixed = self.format.startswith("mimic") and subset and (subset.fixed is not None or subset.rare)
+        without_effect = {
+            "data.evidence_dir": True,
+            "data.published_dir": True,
+            "data.notes_dir": not self.format.startswith("mimic4"),
+            "data.seed": self.params.get("data.split", "stratified") != "stratified",
+            "data.min_documents": fixed,
+        }
+        sections = ("data.", "demo.") if self.synthetic else ("data.",)
+        decisive = (key for key in self.params if key.startswith(sections) and not without_effect.get(key))
+        return tuple(sorted((key, str(self.params[key])) for key in decisive))
 
     @property
     def corpus_title(self) -> str:
-        format_ = str(self.params.get("data.format"))
-        title = f"{CORPORA[format_].title if format_ in CORPORA else format_} {self.params.get('data.subset')}"
-        return f"{title}, synthetic demo" if self.synthetic else title
+        corpus = CORPORA[self.format].title if self.format in CORPORA else self.format
+        return f"{corpus} {self.params.get('data.subset')}" + (", synthetic demo" if self.synthetic else "")
 
     @property
     def synthetic(self) -> bool:
@@ -81,11 +79,8 @@ class Experiment:
 
     def decisive(self) -> dict[str, Any]:
         """The parameters that this experiment's figures depend on, other than seeds and the corpus."""
-        return {
-            key: value
-            for key, value in effective(self.params).items()
-            if not key.startswith(("data.", "demo.")) and not _is_seed(key)
-        }
+        known = {key: value for key, value in effective(self.params).items() if not key.startswith(("data.", "demo."))}
+        return {key: value for key, value in known.items() if not _is_seed(key)}
 
     @property
     def seeds(self) -> tuple:
@@ -176,16 +171,13 @@ def settings_of(experiments: Iterable[Experiment]) -> list[Setting]:
 
 def _disambiguate(settings: list[Setting]) -> list[Setting]:
     """The settings with unique labels, naming keys that only one version of params.yaml has."""
-    labels = [setting.label for setting in settings]
-    decisive = [setting.experiments[0].decisive() for setting in settings]
     apart = []
-    for setting, own in zip(settings, decisive, strict=True):
-        alike = [other for other, label in zip(decisive, labels, strict=True) if label == setting.label]
+    for setting in settings:
+        own = setting.experiments[0].decisive()
+        alike = [other.experiments[0].decisive() for other in settings if other.label == setting.label]
         keys = sorted({key for other in alike for key in other.keys() ^ own.keys()})
-        more = [f"{key}={own[key]}" if key in own else f"without {key}" for key in keys]
-        apart.append(
-            replace(setting, other=", ".join([setting.other, *more] if setting.other else more)) if more else setting
-        )
+        more = (f"{key}={own[key]}" if key in own else f"without {key}" for key in keys)
+        apart.append(replace(setting, other=", ".join(filter(None, [setting.other, *more]))))
     return apart
 
 
@@ -224,6 +216,9 @@ def contrasts(settings: Iterable[Setting]) -> list[tuple[str, Setting, Setting]]
     """
     settings = list(settings)
     in_main = set(map(id, main_settings(settings)))
+    larger: dict[tuple, set[int]] = {}
+    for setting in settings:
+        larger.setdefault((setting.type, setting.criterion, setting.other), set()).add(setting.M or 0)
     pairs = []
     for one, two in itertools.product(settings, settings):
         if one.other != two.other:
@@ -239,14 +234,9 @@ def contrasts(settings: Iterable[Setting]) -> list[tuple[str, Setting, Setting]]
             pairs.append(("sliding window", two, one))
         if same_type and one.M == two.M and (one.criterion, two.criterion) == ("rand", "MDP"):
             pairs.append(("MDP", two, one))
-        if same_type and one.criterion == two.criterion and _next_M(settings, one) == two.M:
-            pairs.append(("M", two, one))
+        if same_type and one.criterion == two.criterion:
+            M_above = (M for M in larger[one.type, one.criterion, one.other] if (one.M or 0) < M)
+            if min(M_above, default=None) == two.M:
+                pairs.append(("M", two, one))
     order = ("MSAM", "CLQ", "sliding window", "MDP", "M")
     return sorted(pairs, key=lambda pair: order.index(pair[0]))
-
-
-def _next_M(settings: list[Setting], one: Setting) -> int | None:
-    """The next larger M among rows that are otherwise equal."""
-    same = (one.type, one.criterion, one.other)
-    alike = [other.M or 0 for other in settings if (other.type, other.criterion, other.other) == same]
-    return min((M for M in alike if (one.M or 0) < M), default=None)
