@@ -6,7 +6,6 @@ import pandas as pd
 import pytest
 import scipy.sparse as sp
 import torch
-from dvc.repo.metrics.show import _extract_metrics
 from safetensors.numpy import save_file
 
 from stages import evaluate
@@ -143,28 +142,12 @@ def test_codes_of_the_plots(project: Path):
         assert len(pd.read_csv(paths.PLOTS / name)) > 0, name
 
 
-def test_dvc_shows_the_figures_but_not_the_intervals(project: Path):
-    evaluate.main()
-    for name in ("classification", "calibration", "quantification"):
-        content = json.loads(Path(f"metrics/{name}.json").read_text())
-        shown = _extract_metrics(content, name)
-        assert "intervals" not in json.dumps(shown)
-        assert shown == without_intervals(content)
-
-
 def without_intervals(content: dict) -> dict:
     return {
         key: without_intervals(value) if isinstance(value, dict) else value
         for key, value in content.items()
         if key != "intervals"
     }
-
-
-def test_the_same_inputs_give_the_same_bytes(project: Path):
-    evaluate.main()
-    first = written()
-    evaluate.main()
-    assert written() == first
 
 
 def test_a_joint_model_is_evaluated_by_its_own_predictions(project: Path):

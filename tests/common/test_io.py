@@ -106,8 +106,3 @@ def test_every_python_writes_the_same_sparse_matrix(tmp_path: Path):
     """Before 3.11.4 zipfile wrote other headers than it does since, where numpy alone packs the archive."""
     io.write_csr(tmp_path / "a.npz", sp.csr_array(np.eye(3, dtype=np.uint8)))
     assert hashlib.md5((tmp_path / "a.npz").read_bytes()).hexdigest() == "e3754835459e55e8455508cffbb88c27"
-
-
-def test_digest_of_a_file(tmp_path):
-    (tmp_path / "file").write_bytes(b"abc")
-    assert io.digest(tmp_path / "file") == "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"

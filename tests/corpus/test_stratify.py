@@ -1,6 +1,5 @@
 import random
 from collections import Counter
-from collections.abc import Iterable
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -9,40 +8,6 @@ from stages.corpus import stratify
 
 subjects = st.lists(st.lists(st.sampled_from("abcdefgh"), min_size=1, max_size=6), min_size=1, max_size=25)
 ratios = st.sampled_from([(0.85, 0.15), (0.5, 0.5), (0.5, 0.25, 0.25)])
-
-
-def plainly(labels: list[list[str]], ratios: tuple[float, ...], generator: random.Random) -> list[list[int]]:
-    """The method as it is told: count what is left, take the rarest label, deal the subjects that have it."""
-    counts = Counter(label for own in labels for label in own)
-    demands = [{label: count * ratio for label, count in counts.items()} for ratio in ratios]
-    totals = [len(counts) * ratio for ratio in ratios]
-    parts: list[list[int]] = [[] for _ in ratios]
-    remaining = list(range(len(labels)))
-    while remaining:
-        rarest, _ = Counter({label: count for label, count in counts.items() if count}).most_common()[-1]
-        for subject in reversed([subject for subject in remaining if rarest in labels[subject]]):
-            tied = _highest([demand[rarest] for demand in demands], range(len(ratios)))
-            leading = _highest(totals, tied)
-            part = leading[0] if len(leading) == 1 else generator.choice(tied)
-            parts[part].append(subject)
-            remaining.remove(subject)
-            totals[part] -= 1
-            for label in labels[subject]:
-                demands[part][label] -= 1
-                counts[label] -= 1
-    return parts
-
-
-def _highest(wants: list[float], parts: Iterable[int]) -> list[int]:
-    parts = list(parts)
-    return [part for part in parts if wants[part] == max(wants[other] for other in parts)]
-
-
-@given(subjects, ratios)
-def test_equals_the_plain_form(labels: list[list[str]], ratios: tuple[float, ...]):
-    ours = stratify.stratify(labels, ratios, random.Random(10))
-    assert ours == plainly(labels, ratios, random.Random(10))
-    assert sorted(subject for part in ours for subject in part) == list(range(len(labels)))
 
 
 @settings(max_examples=20)

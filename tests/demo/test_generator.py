@@ -15,10 +15,10 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from stages import synthesize
 from stages.common.io import InputError
 from stages.corpus import mimic
 from stages.corpus.corpora import CORPORA
+from stages.corpus.icd import MIMIC_50
 from stages.demo.generator import COLUMNS, read_phrases, write_corpus
 from stages.demo.notes import (
     TRAPS_A_SUMMARY,
@@ -34,13 +34,7 @@ from stages.demo.patients import OUTSIDE, admissions, is_procedure
 SUBSETS = CORPORA["mimic3"].subsets
 
 ROOT = Path(__file__).parents[2]
-FIFTY = {
-    "401.9", "38.93", "428.0", "427.31", "414.01", "96.04", "96.6", "584.9", "250.00", "96.71", "272.4", "518.81",
-    "99.04", "39.61", "599.0", "530.81", "96.72", "272.0", "285.9", "88.56", "244.9", "486", "38.91", "285.1",
-    "36.15", "276.2", "496", "99.15", "995.92", "V58.61", "507.0", "038.9", "88.72", "585.9", "403.90", "311",
-    "305.1", "37.22", "412", "33.24", "39.95", "287.5", "410.71", "276.1", "V45.81", "424.0", "45.13", "V15.82",
-    "511.9", "37.23",
-}  # fmt: skip
+FIFTY = set(MIMIC_50)
 SIZE = 500
 
 
@@ -61,11 +55,6 @@ def tables(corpus) -> dict[str, pd.DataFrame]:
     return {name: pd.read_csv(corpus / f"{name}.csv.gz", dtype=str, keep_default_na=False) for name in COLUMNS}
 
 
-@pytest.fixture(scope="module")
-def stays() -> list:
-    return [stay for patient, _ in admissions(4_000, 7) for stay in patient]
-
-
 def folded(text: str) -> str:
     """Lower case, words only, one blank between and around them."""
     return f" {' '.join(re.findall(r'[a-z0-9]+', text.lower()))} "
@@ -73,9 +62,6 @@ def folded(text: str) -> str:
 
 def digests(folder: Path) -> dict[str, str]:
     return {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in sorted(folder.rglob("*.*"))}
-
-
-# The authored phrases
 
 
 def test_no_phrase_belongs_to_two_codes(phrases):
@@ -103,17 +89,11 @@ def test_a_missing_or_damaged_phrase_file_is_named(tmp_path):
         read_phrases(tmp_path / "phrases.yaml")
 
 
-# Who is in the corpus
-
-
 def test_a_larger_corpus_begins_with_the_smaller_one():
     small = [stay for patient, _ in admissions(150, 5) for stay in patient]
     large = [stay for patient, _ in admissions(300, 5) for stay in patient]
     assert (len(small), len(large)) == (150, 300)
     assert large[:150] == small
-
-
-# What the summaries say
 
 
 def test_every_code_is_mentioned_and_no_trap_is_coded(phrases):
@@ -147,9 +127,6 @@ def test_words_of_codes_outside_are_no_phrase_of_the_fifty(phrases):
             assert not any(folded(phrase) in folded(wording) for phrase in entry["synonyms"]), code
 
 
-# MIMIC's files
-
-
 def test_columns_and_quoting_are_those_of_mimic(corpus):
     for name, columns in COLUMNS.items():
         content = gzip.decompress((corpus / f"{name}.csv.gz").read_bytes()).decode()
@@ -178,9 +155,6 @@ def test_codes_are_dotless_titled_and_of_their_kind(tables):
         assert {known[code] for code in codes} - FIFTY, "nothing for the subset to filter out"
     row = tables["D_ICD_DIAGNOSES"].set_index("ICD9_CODE").loc["0389"]
     assert (row.SHORT_TITLE, row.LONG_TITLE) == ("Septicemia NOS", "Unspecified septicemia")
-
-
-# Where the codes are named
 
 
 def test_marks_say_where_each_phrase_stands(corpus, tables):
@@ -228,9 +202,6 @@ def test_every_span_still_reads_as_its_phrase_when_it_is_cleaned(corpus, tables,
     assert prepared.counts["evidence_spans"] == sum(n for (*_, trap), n in expected.items() if not trap) > 2000
 
 
-# The same bytes, whole or not at all
-
-
 @pytest.mark.slow
 def test_the_same_seed_gives_the_same_bytes_under_any_hash_seed(tmp_path):
     script = (
@@ -257,29 +228,3 @@ def test_the_compressed_files_carry_no_time(corpus):
         header = path.read_bytes()[:10]
         assert header[3] == 0, "no name"
         assert header[4:8] == bytes(4), "no modification time"
-
-
-def test_a_failure_leaves_the_earlier_corpus(tmp_path, phrases):
-    folder = tmp_path / "mimic"
-    write_corpus(folder, 100, 1, phrases)
-    before = digests(folder)
-    without = {code: entry for code, entry in phrases.items() if code != "401.9"}
-    with pytest.raises(KeyError):
-        write_corpus(folder, 100, 2, without)
-    assert digests(folder) == before
-    assert [path.name for path in tmp_path.iterdir()] == ["mimic"]
-
-
-# The script
-
-
-def test_the_script_writes_what_params_ask_for(tmp_path, monkeypatch):
-    settings = (ROOT / "params.yaml").read_text()
-    (tmp_path / "params.yaml").write_text(re.sub(r"admissions: \d+", "admissions: 100", settings))
-    (tmp_path / "data").mkdir()
-    (tmp_path / "data/pools").symlink_to(ROOT / "data/pools")
-    monkeypatch.chdir(tmp_path)
-    synthesize.main()
-    notes = pd.read_csv("data/demo/mimic/NOTEEVENTS.csv.gz")
-    codes = pd.read_csv("data/demo/mimic/DIAGNOSES_ICD.csv.gz")
-    assert len(set(notes.HADM_ID.dropna()) | set(codes.HADM_ID)) in range(98, 101)

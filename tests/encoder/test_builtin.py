@@ -1,8 +1,4 @@
 import math
-import os
-import subprocess
-import sys
-from hashlib import sha256
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +8,6 @@ import torch.nn.functional as F
 from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
-from transformers import AutoModel, AutoTokenizer
 
 from stages.common.io import InputError
 from stages.encoder.builtin import (
@@ -29,7 +24,6 @@ from stages.encoder.builtin import (
     train_builtin_encoder,
     word_tokens,
 )
-from stages.encoder.pretrained import save_pretrained
 
 ROOT = Path(__file__).parents[2]
 SIZES = {"layers": 1, "hidden": 16, "heads": 2, "vocabulary": 400, "positions": 32, "chunk_length": 16, "seed": 3}
@@ -54,20 +48,6 @@ def some_documents() -> list[str]:
     return notes
 
 
-def fingerprint(folder: Path) -> str:
-    """One hash of all files in a folder."""
-    content = [path.name.encode() + path.read_bytes() for path in sorted(folder.iterdir())]
-    return sha256(b"".join(content)).hexdigest()
-
-
-def tiny_encoder(folder: Path) -> str:
-    """Train the tiny encoder, write it into a new folder, and give its fingerprint."""
-    torch.set_num_threads(1)  # also called in a process of its own
-    folder.mkdir()
-    save_pretrained(*train_builtin_encoder(some_documents(), SYNONYMS, TINY, lowercase_documents=True), folder)
-    return fingerprint(folder)
-
-
 def test_words_are_counted_in_the_asked_case():
     texts = ["Heart failure, no FAILURE.", "heart-rate"]
     assert count_words(texts, lowercase=True) == {"heart": 2, "failure": 2, ",": 1, "no": 1, ".": 1, "-": 1, "rate": 1}
@@ -83,12 +63,6 @@ def test_the_vocabulary_takes_the_most_frequent_words():
     assert len(build_vocabulary(counts, 0)) == fixed
 
 
-def test_the_vocabulary_does_not_depend_on_the_order_of_the_counts():
-    counts = count_words(some_documents(), lowercase=True)
-    shuffle_epochs = dict(sorted(counts.items(), key=lambda item: item[0][::-1]))
-    assert build_vocabulary(counts, 230) == build_vocabulary(shuffle_epochs, 230)
-
-
 VOCABULARY = build_vocabulary(count_words(some_documents(), lowercase=True), 230)
 
 
@@ -99,10 +73,6 @@ def test_no_ascii_text_is_unknown(lowercase, text):
     tokenizer = build_tokenizer(VOCABULARY, 32, lowercase)
     tokens = tokenizer.tokenize(text.replace("[UNK]", ""))
     assert "[UNK]" not in tokens
-
-
-def test_a_long_rare_word_is_spelled_out():
-    assert build_tokenizer(VOCABULARY, 32).tokenize("Xyq7") == ["x", "##y", "##q", "##7"]
 
 
 def test_the_bag_of_words_loss_by_hand():
@@ -219,36 +189,6 @@ def test_the_random_generator_of_torch_is_left_alone():
     state = torch.get_rng_state()
     train_builtin_encoder(some_documents(), SYNONYMS, TINY, lowercase_documents=True)
     assert torch.equal(torch.get_rng_state(), state)
-
-
-@pytest.mark.slow
-def test_equal_bytes_in_another_process(tmp_path):
-    here = tiny_encoder(tmp_path / "here")
-    code = (
-        "import importlib.util, pathlib, sys\n"
-        f"spec = importlib.util.spec_from_file_location('same_test', {str(Path(__file__))!r})\n"
-        "module = importlib.util.module_from_spec(spec)\n"
-        "spec.loader.exec_module(module)\n"
-        "print(module.tiny_encoder(pathlib.Path(sys.argv[1])))\n"
-    )
-    environment = {**os.environ, "PYTHONHASHSEED": "77", "PYTHONPATH": str(ROOT)}
-    there = subprocess.run(
-        [sys.executable, "-c", code, str(tmp_path / "there")],
-        env=environment,
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    assert there.stdout.split()[-1] == here
-
-
-def test_it_is_loaded_offline(tmp_path):
-    tiny_encoder(tmp_path / "encoder")
-    encoder = AutoModel.from_pretrained(tmp_path / "encoder", local_files_only=True)
-    tokenizer = AutoTokenizer.from_pretrained(tmp_path / "encoder", local_files_only=True)
-    assert (encoder.config.hidden_size, encoder.config.vocab_size) == (16, len(tokenizer))
-    assert encoder.pooler is not None
-    assert tokenizer.decode(tokenizer("Pneumonia")["input_ids"]) == "[CLS] pneumonia [SEP]"
 
 
 @pytest.mark.parametrize("documents", [[], ["", "  "], ["12 5 -", "2020"]])

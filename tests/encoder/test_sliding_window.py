@@ -41,18 +41,6 @@ def test_equals_dense_banded_attention_with_padding(rows, tokens, reach, seed):
         torch.testing.assert_close(of_ours, of_expected, rtol=0, atol=1e-12)
 
 
-def test_equals_dense_banded_attention_at_the_papers_window(device):
-    """In float32, on every device; the longer text is no whole number of blocks, the shorter is padded."""
-    generator = torch.Generator().manual_seed(0)
-    parts = [part.to(device).requires_grad_() for part in torch.randn(3, 2, 1100, 2, 64, generator=generator)]
-    visible = (torch.arange(1100) < torch.tensor([[1100], [700]])).to(device)
-    ours, expected = sliding_window_attention(*parts, visible, 256), dense(*parts, visible, 256)
-    torch.testing.assert_close(ours[visible], expected[visible], rtol=0, atol=1e-5)
-    gradients = (torch.autograd.grad(context[visible].square().sum(), parts) for context in (ours, expected))
-    for of_ours, of_expected in zip(*gradients, strict=True):
-        torch.testing.assert_close(of_ours, of_expected, rtol=0, atol=1e-5)
-
-
 def test_a_window_wider_than_the_text_is_full_attention():
     (query, key, value), _ = drawn(2, 9)
     visible = torch.ones(2, 9, dtype=torch.bool)
@@ -108,10 +96,3 @@ def test_dropout_is_that_which_is_asked_for():
 )
 def test_position_rows_by_hand(old_rows, max_positions, expected):
     assert position_source(old_rows, max_positions).tolist() == expected
-
-
-def test_every_position_of_the_papers_table_is_filled_by_repetition():
-    source = position_source(512, 8192)
-    assert len(source) == 8194
-    assert source[0] == 0
-    assert source[1:].tolist() == [1 + row % 510 for row in range(8193)]

@@ -4,8 +4,6 @@ import numpy as np
 import pytest
 import scipy.sparse as sp
 import sklearn.metrics as sk
-import torch
-import torchmetrics.functional.classification as tm
 from scipy.special import expit
 
 from stages.evaluation import classification as c
@@ -71,10 +69,6 @@ def test_ranking_metrics_by_hand():
     assert metrics["auc_macro"] == pytest.approx((1 / 2 + 1) / 2)
 
 
-def test_precision_beyond_the_number_of_codes():
-    assert c.ranking_metrics(np.ones((2, 3)), np.full((2, 3), 0.5), [5])["precision_at_5"] == pytest.approx(3 / 5)
-
-
 def test_agrees_with_scikit_learn(predictions):
     targets, probabilities = predictions
     decisions = probabilities > 0.5
@@ -97,26 +91,6 @@ def test_agrees_with_scikit_learn(predictions):
     assert measured["mean_average_precision"] == pytest.approx(expected, rel=1e-12)
 
 
-def test_agrees_with_torchmetrics(predictions):
-    targets, probabilities = (torch.from_numpy(array) for array in predictions)
-    targets = targets.long()
-    measured = c.decision_metrics(*(array.numpy() for array in (targets, probabilities > 0.5)))
-    measured |= c.ranking_metrics(targets.numpy(), probabilities.numpy(), [5])
-    for average in ("micro", "macro"):
-        for name, function in (
-            ("precision", tm.multilabel_precision),
-            ("recall", tm.multilabel_recall),
-            ("f1", tm.multilabel_f1_score),
-            ("accuracy", tm.multilabel_jaccard_index),
-        ):
-            expected = function(probabilities, targets, num_labels=targets.shape[1], average=average)
-            assert measured[f"{name}_{average}"] == pytest.approx(expected.item(), abs=1e-6)
-    expected = tm.multilabel_auroc(probabilities, targets, num_labels=targets.shape[1], average="micro")
-    assert measured["auc_micro"] == pytest.approx(expected.item(), abs=1e-6)
-    expected = tm.multilabel_exact_match(probabilities, targets, num_labels=targets.shape[1])
-    assert measured["exact_match"] == pytest.approx(expected.item(), abs=1e-6)
-
-
 def test_permuting_codes_and_documents_changes_nothing(predictions):
     targets, probabilities = predictions
     rng = np.random.default_rng(0)
@@ -125,12 +99,6 @@ def test_permuting_codes_and_documents_changes_nothing(predictions):
         straight = metrics(targets, probabilities, [5, 8])
         permuted = metrics(targets[rows][:, columns], probabilities[rows][:, columns], [5, 8])
         assert permuted == pytest.approx(straight, rel=1e-12)
-
-
-def test_perfect_predictions():
-    targets = np.array([[1, 0], [0, 1]])
-    metrics = c.decision_metrics(targets, targets == 1) | c.ranking_metrics(targets, targets.astype(float), [1])
-    assert set(metrics.values()) == {1.0}
 
 
 @pytest.mark.parametrize(

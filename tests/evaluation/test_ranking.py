@@ -59,15 +59,6 @@ def test_ranks_are_places_in_a_stable_descending_order(case):
     assert [ranks[documents == row].tolist() for row in range(len(targets))] == expected
 
 
-@settings(max_examples=30, deadline=None)
-@given(scored())
-def test_scores_by_code_are_the_sorted_columns(case):
-    targets, probabilities = case
-    for code, (scores, positives) in enumerate(ranking.scores_by_code(targets, probabilities)):
-        assert scores.tolist() == sorted(probabilities[:, code])
-        assert positives.tolist() == sorted(probabilities[targets[:, code] == 1, code])
-
-
 def test_blocks_do_not_change_the_result(monkeypatch):
     rng = np.random.default_rng(1)
     targets, probabilities = rng.random((40, 30)) < 0.2, rng.random((40, 30)).round(1)
@@ -77,9 +68,3 @@ def test_blocks_do_not_change_the_result(monkeypatch):
     assert [part.tolist() for part in whole[0]] == [part.tolist() for part in parts[0]]
     for one, other in zip(whole[1], parts[1], strict=True):
         assert [part.tolist() for part in one] == [part.tolist() for part in other]
-
-
-def test_the_scores_given_are_left_as_they_are():
-    probabilities = np.asfortranarray(np.array([[0.9, 0.1], [0.2, 0.8]]))
-    list(ranking.scores_by_code(np.eye(2), probabilities))
-    assert probabilities.tolist() == [[0.9, 0.1], [0.2, 0.8]]

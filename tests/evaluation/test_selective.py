@@ -4,7 +4,7 @@ import scipy.sparse as sp
 from scipy import stats
 
 from stages.evaluation.scored import Predictions, Resampling
-from stages.evaluation.selective import Pair, Thresholds, choose, curve, error_bound, figures, states
+from stages.evaluation.selective import Pair, Thresholds, choose, error_bound, figures, states
 
 
 def predictions(rng: np.random.Generator, n: int, n_codes: int = 6, slope: float = 1.0) -> Predictions:
@@ -89,17 +89,3 @@ def test_promises_are_broken_no_more_often_than_said():
     for promises in kept.values():
         assert len(promises) > 75
         assert 0 < np.mean(~np.array(promises)) <= 0.1 + 3 * np.sqrt(0.1 * 0.9 / 100)
-
-
-def test_a_part_that_is_worse_than_validation_breaks_the_promise():
-    rng = np.random.default_rng(3)
-    thresholds = choose(predictions(rng, 1000), 0.95, 0.95)
-    shifted = predictions(rng, 1000, slope=0.4)
-    assert figures(shifted, thresholds, Resampling(shifted.patients, 0, 1))["precision"] < 0.9
-
-
-def test_the_curve_ends_where_all_true_codes_are():
-    table = curve(predictions(np.random.default_rng(4), 200))
-    assert table["accepted"].is_monotonic_increasing
-    assert table["accepted"].iloc[-1] > 0.9
-    assert table["precision"].iloc[0] > table["precision"].iloc[-1]

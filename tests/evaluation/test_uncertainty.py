@@ -95,16 +95,6 @@ def test_patients_are_drawn_whole():
     assert np.array_equal(weights, uncertainty.bootstrap_weights(groups, 50, seed=1))
 
 
-def test_patients_of_several_documents_widen_the_interval():
-    targets, probabilities = drawn(40, 5, 1)
-    twice = sp.vstack([targets, targets]).tocsr(), np.concatenate([probabilities, probabilities])
-    patients = np.tile(np.arange(40), 2)
-    statistic = {"f1_micro": uncertainty.f1_micro(twice[0], twice[1] > 0.5)}
-    by_patient = uncertainty.intervals(statistic, patients, 500, seed=0)["f1_micro"]
-    by_document = uncertainty.intervals(statistic, np.arange(80), 500, seed=0)["f1_micro"]
-    assert np.ptp(by_patient) == pytest.approx(np.sqrt(2) * np.ptp(by_document), rel=0.2)
-
-
 def test_interval_of_a_mean_is_that_of_the_normal_distribution():
     values = np.random.default_rng(0).normal(0.5, 0.1, 400)
     low, high = uncertainty.intervals({"x": uncertainty.document_mean(values)}, np.arange(400), 4000, seed=0)["x"]
@@ -129,12 +119,6 @@ def test_degenerate_input_is_defined(documents, share):
     found = statistics(targets, np.full((documents, 3), 0.5, dtype=np.float32))
     intervals = uncertainty.intervals(found, np.arange(documents), 20, seed=0)
     assert np.isfinite(list(intervals.values())).all()
-
-
-def test_the_same_predictions_do_not_differ():
-    found = statistics(*drawn(50, 5, 1))
-    for name, row in uncertainty.compare([(found, found)], np.arange(50), 50, seed=0).items():
-        assert (row["difference"], row["interval"], row["p"]) == (0, [0, 0], 1), name
 
 
 def test_better_predictions_are_told_from_worse_ones():

@@ -75,14 +75,6 @@ def test_normalised_scores_are_shares(values):
     assert (shares[np.array(values) <= 0] == 0).all()
 
 
-def test_perfect_scores_are_perfect():
-    gold = np.array([False, True, True, False])
-    pairs = [Pair(0, normalise(gold.astype(float)), gold)]
-    found = plausibility.statistics(pairs, 1, best_cutoff(pairs))
-    for name in ("precision", "recall", "f1", "auprc", "iou", "top_token", "recall_at_5"):
-        assert found[name].at(np.ones((1, 1)))[0] == pytest.approx(1), name
-
-
 def test_which_words_are_masked():
     """Of 40 words 1, 2, 4, 8, 20 (round_to_quanta up), the highest first; then all but these."""
     scores = np.random.default_rng(0).permutation(40).astype(float)

@@ -38,14 +38,6 @@ def test_the_newest_are_kept(tmp_path):
     assert folder.newest().state["value"] == pytest.approx(100.1)
 
 
-def test_a_checkpoint_is_written_anew(tmp_path):
-    """A run that went on from an older checkpoint meets the damaged newer one again."""
-    folder = CheckpointFolder(tmp_path)
-    folder.save(1, checkpoint(1))
-    folder.save(1, checkpoint(2))
-    assert folder.newest().state["value"] == 2.1
-
-
 @pytest.mark.parametrize("name", ["state.json", "first.safetensors"])
 @pytest.mark.parametrize(
     "damage",
@@ -63,13 +55,6 @@ def test_a_damaged_one_is_skipped(tmp_path, caplog, name, damage):
     damage(tmp_path / "step-00000002" / name)
     assert folder.newest().state["value"] == 1.1
     assert "step-00000002 is damaged and skipped" in caplog.text
-
-
-def test_what_was_being_written_is_no_checkpoint(tmp_path):
-    folder = CheckpointFolder(tmp_path)
-    folder.save(1, checkpoint(1))
-    (tmp_path / ".step-00000002.partial").mkdir()
-    assert folder.newest().state["value"] == 1.1
 
 
 def test_the_key_follows_settings_and_content(tmp_path):

@@ -34,14 +34,6 @@ def test_loss_by_hand():
     assert found.item() == pytest.approx(math.log(2) + 8 * 0.125)
 
 
-@given(st.integers(1, 30), st.integers(0, 2**32 - 1))
-def test_sizes_are_those_of_groups_of_training_documents(documents, seed):
-    groups = sums(documents, seed)
-    for _ in range(20):
-        assert 1 <= groups.size <= documents
-        groups.begin_group()
-
-
 def test_sizes_follow_from_seed_process_and_epoch():
     def sizes(**arguments) -> list[int]:
         groups = sums(10**6, **arguments)

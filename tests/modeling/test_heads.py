@@ -47,14 +47,6 @@ def test_msam_head_keeps_its_synonym_vectors_fixed():
     assert torch.equal(head(H), head.attention(head.Q, H, head.Q.mean(1)))
 
 
-def test_maximum_by_hand():
-    logits = torch.tensor([[1.0, 5.0], [2.0, -1.0], [0.0, 0.0]], requires_grad=True)
-    maximum = document_maximum(logits, torch.tensor([0, 0, 1]), 2)
-    assert maximum.tolist() == [[2.0, 5.0], [0.0, 0.0]]
-    maximum.sum().backward()
-    assert logits.grad.tolist() == [[0.0, 1.0], [1.0, 0.0], [1.0, 1.0]]
-
-
 @settings(deadline=None, max_examples=50)
 @given(sizes=st.lists(st.integers(1, 4), min_size=1, max_size=5), seed=st.integers(0, 999))
 def test_maximum_and_its_gradient_are_torch_max_of_each_document(sizes, seed):

@@ -63,18 +63,6 @@ def test_equals_brute_force(kind, path, monkeypatch):
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_growth_equals_enumeration_up_to_sixteen(kind, monkeypatch):
-    problems = [(distances(kind, 12 + seed % 5, 64, seed), M) for seed in range(8) for M in (3, 4, 6, 8)]
-    enumerated = [mdp.solve(matrix, M) for matrix, M in problems]
-    monkeypatch.setattr(mdp, "ENUMERATED", 0)
-    monkeypatch.setattr(mdp, "BEAM", 5)
-    grown = [mdp.solve(matrix, M) for matrix, M in problems]
-    assert {one.method for one in enumerated} == {"enumeration"}
-    assert [one.chosen for one in grown] == [one.chosen for one in enumerated]
-    assert [one.objective for one in grown] == [one.objective for one in enumerated]
-
-
-@pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize(("n", "M"), [(1, 1), (7, 1), (9, 2), (14, 4), (40, 3), (20, 4), (12, 6), (5, 5)])
 def test_both_solvers_give_the_same_answer(kind, n, M):
     """Also where sets tie: the first in lexicographic order."""
@@ -138,14 +126,6 @@ def test_many_copies_of_few_vectors(monkeypatch):
     assert found.chosen == few.chosen
 
 
-def test_antipodes_are_worth_taking_twice():
-    """Two copies at each pole: all four together reach M^2 / 2, the most there is."""
-    matrix = mdp.cosine_distances(np.array([[1.0, 0], [0.6, 0.8], [1.0, 0], [-1.0, 0], [-1.0, 0]]))
-    found = mdp.solve(matrix, 4)
-    assert found.chosen == (0, 2, 3, 4)
-    assert found.objective == 8.0
-
-
 @pytest.mark.parametrize("kind", ["clusters", "isotropic", "general", "negative"])
 def test_concave_bound_holds_and_rules_out_no_optimum(kind):
     for seed in range(6):
@@ -154,14 +134,6 @@ def test_concave_bound_holds_and_rules_out_no_optimum(kind):
         kept, bound = concave.kernel(matrix, 5, optimum.objective)
         assert bound >= optimum.objective
         assert set(optimum.chosen) <= set(kept.tolist())
-
-
-def test_concave_bound_is_exact_where_the_vectors_cancel():
-    """Four vectors that sum to zero reach M^2 / 2 = 8; a fifth beside two of them is ruled out."""
-    vectors = np.array([[1.0, 0], [0, 1], [-1, 0], [0, -1], [0.7, 0.7]])
-    kept, bound = concave.kernel(mdp.round_to_quanta(mdp.cosine_distances(vectors)), 4, 8.0)
-    assert bound == pytest.approx(8.0, rel=1e-3)
-    assert kept.tolist() == [0, 1, 2, 3]
 
 
 def test_past_the_time_limit_the_bound_stays_open(monkeypatch):
@@ -173,16 +145,6 @@ def test_past_the_time_limit_the_bound_stays_open(monkeypatch):
     assert found.method == "time limit"
     assert 0 < found.gap < 0.2
     assert found.bound > mdp.solve(matrix, 8).objective >= found.objective
-
-
-def test_start_is_a_set_of_m_and_no_swap_betters_it():
-    matrix = distances("cone", 40, 64, 0)
-    chosen = mdp.start(matrix, 6)
-    value = mdp.diversity(matrix, chosen)
-    assert len(set(chosen)) == 6
-    for leaves in chosen:
-        for enters in set(range(40)) - set(chosen):
-            assert mdp.diversity(matrix, tuple({*chosen, enters} - {leaves})) <= value
 
 
 def test_rounding_keeps_sums_exact():

@@ -21,16 +21,6 @@ def test_an_umls_file_is_read_and_a_changed_one_warned_of(tmp_path, caplog):
     assert found in record.getMessage()
 
 
-def test_the_published_file_is_known_by_its_checksum(tmp_path, caplog, monkeypatch):
-    (tmp_path / "icd_mimic3_random_sort.json").write_bytes(b'{"486": ["pneumonia"]}')
-    # `printf '{"486": ["pneumonia"]}' | git hash-object --stdin`
-    monkeypatch.setitem(
-        pools.POOLS["umls"].checksums, pools.MSMN, ("git blob", "69a33dc6b56e60fb0123e55eca59b09eed26ec5f")
-    )
-    assert pools.read_pool("umls", tmp_path) == {"486": ["pneumonia"]}
-    assert not caplog.records
-
-
 def test_a_missing_file_is_an_error(tmp_path):
     with pytest.raises(InputError, match=r"names wikipedia, but .*labels_descriptions_wikipedia.txt is not a file"):
         pools.read_pool("wikipedia", tmp_path)
@@ -63,12 +53,6 @@ def test_a_spelling_that_two_codes_share_counts_only_with_its_dot(caplog):
 def test_few_codes_covered_are_warned_of(caplog):
     pools.match_codes("umls", {"4019": ["a"]}, ["401.9", "486", "496"])
     assert [record.levelno for record in caplog.records] == [logging.WARNING]
-
-
-def test_a_deeply_nested_file_is_one_line(tmp_path):
-    (tmp_path / "icd_mimic3_random_sort.json").write_text("[" * 100_000)
-    with pytest.raises(InputError, match="nested too deep"):
-        pools.read_pool("umls", tmp_path)
 
 
 @pytest.mark.parametrize(
@@ -190,13 +174,6 @@ def test_statistics():
 )
 def test_normalise(phrase, expected):
     assert normalise(phrase) == expected
-
-
-def test_what_is_the_same_afterwards_counts_once():
-    assert normalise_all(["renal failure", "renal-failure", "Renal failure", "", "?!", "renal  failure"]) == [
-        "renal failure",
-        "Renal failure",
-    ]
 
 
 def test_long_phrases_are_left_out_by_their_length_as_given():

@@ -117,16 +117,6 @@ def test_selection_is_the_same_for_one_thread_and_two_and_twice(folder):
     assert outputs[0] == outputs[1] == outputs[2]
 
 
-def test_neither_candidates_nor_embeddings_depend_on_m_and_criterion(folder):
-    outputs = []
-    for M, criterion in ((4, "MDP"), (2, "rand")):
-        folder(synonyms={"M": M, "criterion": criterion}, compute={"device": "cpu"})
-        collect_synonyms.main()
-        embed_synonyms.main()
-        outputs.append((paths.CANDIDATES.read_bytes(), paths.EMBEDDINGS.read_bytes()))
-    assert outputs[0] == outputs[1]
-
-
 def test_random_synonyms(folder):
     collect_synonyms.main()
     embed_synonyms.main()
