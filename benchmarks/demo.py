@@ -24,9 +24,8 @@ from stages.common import io, params, paths
 from stages.encoder.architecture import Architecture
 from stages.encoder.tokenizer import load_tokenizer
 from stages.modeling import devices
-from stages.modeling.batching import Batch, Indices
 from stages.modeling.checkpoints import CheckpointFolder
-from stages.modeling.data import Documents, load_documents
+from stages.modeling.data import Batch, Documents, Indices, load_documents
 from stages.modeling.training import BinaryCrossEntropy, Goal, Training
 from stages.train_classifier import initial_model, metrics
 

@@ -19,7 +19,7 @@ from scipy.special import expit
 from sklearn.metrics import f1_score, roc_auc_score
 
 from stages.evaluation import calibration, classification, uncertainty
-from stages.quantification.errors import mean_errors
+from stages.quantification.comparison import mean_errors
 from stages.quantification.sampling import group_means, group_sizes, uniform_groups
 
 K = (5, 8, 15)

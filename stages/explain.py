@@ -23,10 +23,9 @@ from stages.evaluation import tuning, uncertainty
 from stages.evaluation.scored import Resampling
 from stages.evaluation.uncertainty import document_ratio
 from stages.explanation import faithfulness, plausibility
-from stages.explanation.attribution import attribute, methods_for
+from stages.explanation.attribution import Words, attribute, methods_for
 from stages.explanation.faithfulness import Case
 from stages.explanation.plausibility import Pair
-from stages.explanation.words import Words
 from stages.modeling import devices
 from stages.modeling.model import CodingModel, load_model
 from stages.modeling.predictions import model_folder, predictions_folder, read_logits

@@ -12,7 +12,7 @@ from stages.common.params import Compute
 from stages.encoder.tokenizer import special_ids
 from stages.explain import RANDOM, Explainer, collect_cases, measure_faithfulness, measure_plausibility
 from stages.explanation import faithfulness
-from stages.explanation.words import Words
+from stages.explanation.attribution import Words
 from stages.modeling import devices
 from tests.explanation.test_attribution import TEXT, made
 

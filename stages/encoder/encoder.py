@@ -14,9 +14,8 @@ from transformers import AutoConfig, AutoModel, PreTrainedConfig, PreTrainedMode
 from stages.common.io import InputError
 from stages.common.runner import progress_bar
 from stages.encoder.architecture import Architecture
-from stages.encoder.attention import WHOLE_ROW, SelfAttention
+from stages.encoder.attention import BY_LAYER, SLIDING_WINDOW, WHOLE_ROW, SelfAttention, position_source
 from stages.encoder.families import FAMILIES, Family, family_of
-from stages.encoder.sliding_window import BY_LAYER, SLIDING_WINDOW, position_source
 from stages.encoder.tokenizer import first_sentence, quiet_transformers
 
 log = logging.getLogger(__name__)

@@ -13,7 +13,7 @@ import numpy as np
 from accelerate import Accelerator
 from scipy.special import expit
 
-from stages.explanation.words import Words
+from stages.explanation.attribution import Words
 from stages.modeling.data import Documents
 from stages.modeling.inference import predict
 from stages.modeling.model import CodingModel

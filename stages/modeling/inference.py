@@ -13,8 +13,7 @@ from torch.utils.data import DataLoader
 from stages.common.io import InputError
 from stages.common.runner import progress_bar
 from stages.corpus.document import SCORED, UNCODED
-from stages.modeling.batching import Batch
-from stages.modeling.data import Documents, load_documents
+from stages.modeling.data import Batch, Documents, load_documents
 from stages.modeling.model import CodingModel
 from stages.modeling.predictions import Predicted
 

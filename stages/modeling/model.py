@@ -22,7 +22,7 @@ from stages.encoder.encoder import bare_encoder, cls_embeddings, load_encoder, t
 from stages.encoder.tokenizer import load_tokenizer
 from stages.encoder.weights import check_finite
 from stages.modeling import side_by_side
-from stages.modeling.batching import Batch
+from stages.modeling.data import Batch
 from stages.modeling.heads import MsamHead, PlainHead, document_maximum
 
 log = logging.getLogger(__name__)

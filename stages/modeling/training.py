@@ -21,9 +21,8 @@ from torch.nn import functional
 from stages.common.io import InputError
 from stages.common.params import Train
 from stages.common.runner import progress_bar
-from stages.modeling.batching import Batch, epoch_steps
 from stages.modeling.checkpoints import Checkpoint, CheckpointFolder
-from stages.modeling.data import Documents
+from stages.modeling.data import Batch, Documents, epoch_steps
 from stages.modeling.inference import load_batches, name_memory, predict
 from stages.modeling.model import CodingModel
 

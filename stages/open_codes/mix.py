@@ -16,8 +16,8 @@ from sklearn.linear_model import LogisticRegression
 
 from stages.common.io import InputError
 from stages.evaluation import tuning
-from stages.open_codes.similarity import WINDOWS
 
+WINDOWS = ((3, 2), (6, 3), (12, 6))  # words per window, and the step between windows
 FEATURES = (
     *("count", "trained", "logit_trained", "logit_open"),
     *(f"similarity_{size}" for size, _ in WINDOWS),

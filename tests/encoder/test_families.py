@@ -8,8 +8,7 @@ import torch
 
 from stages.encoder.architecture import Architecture
 from stages.encoder.tokenizer import special_ids
-from stages.explanation.attribution import attribute
-from stages.explanation.words import Words
+from stages.explanation.attribution import Words, attribute
 from stages.modeling.data import Documents
 from stages.modeling.model import build_model, load_model, save_model
 

@@ -5,7 +5,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from stages.encoder.sliding_window import position_source, sliding_window, sliding_window_attention
+from stages.encoder.attention import position_source, sliding_window, sliding_window_attention
 
 
 def dense(query, key, value, visible, reach):

@@ -9,8 +9,7 @@ from stages.encoder.chunking import document_rows
 from stages.encoder.encoder import mask_for, token_states
 from stages.encoder.tokenizer import special_ids
 from stages.explanation import attribution
-from stages.explanation.attribution import MSAM_METHODS, attribute, methods_for
-from stages.explanation.words import Words, snippets
+from stages.explanation.attribution import MSAM_METHODS, Words, attribute, methods_for, snippets
 from stages.modeling.data import Documents
 from stages.modeling.model import build_model
 

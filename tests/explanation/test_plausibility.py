@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 from stages.common.params import Compute
 from stages.encoder.tokenizer import special_ids
 from stages.explanation import faithfulness, plausibility
+from stages.explanation.attribution import Words
 from stages.explanation.faithfulness import SHARES, Case, mask_words
 from stages.explanation.plausibility import CUTOFFS, Pair, area, best_cutoff, normalise
-from stages.explanation.words import Words
 from stages.modeling import devices
 from tests.explanation.test_attribution import TEXT, logits_of, made
 

@@ -11,9 +11,8 @@ from hypothesis import strategies as st
 
 from stages.encoder.architecture import Architecture
 from stages.encoder.tokenizer import SpecialIds
-from stages.modeling import batching
-from stages.modeling.batching import epoch_steps, pack, row_groups
-from stages.modeling.data import Documents, tokenise
+from stages.modeling import data
+from stages.modeling.data import Documents, epoch_steps, pack, row_groups, tokenise
 
 CE = Architecture(encoder="CE", head="plain", padding="masked", dropout=0.0, chunk_length=8, max_tokens=64)
 LE = Architecture(encoder="LE", head="plain", padding="masked", dropout=0.0, window=8, max_positions=64)
@@ -108,7 +107,7 @@ def test_no_other_grouping_is_cheaper(lengths, cost):
         return sum(number * lengths[first] + cost for number, first in zip(numbers, firsts, strict=True))
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(batching, "GROUP_COST", cost)
+        patch.setattr(data, "GROUP_COST", cost)
         groups = row_groups(lengths)
     numbers = [number for number, _ in groups] or [len(lengths)]
     assert price(numbers) == min(map(price, cuts_of(len(lengths))))
@@ -116,7 +115,7 @@ def test_no_other_grouping_is_cheaper(lengths, cost):
 
 
 def test_a_batch_in_groups_has_the_same_rows_the_longest_first(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(batching, "GROUP_COST", 1)
+    monkeypatch.setattr(data, "GROUP_COST", 1)
     documents = documents_of([4, 7])
     batch = documents.batch([1, 0])
     assert batch.groups == ((1, 8), (2, 6), (1, 3))
@@ -131,7 +130,7 @@ def test_a_batch_in_groups_has_the_same_rows_the_longest_first(monkeypatch: pyte
 @given(st.lists(st.integers(0, 30), min_size=1, max_size=8), st.integers(1, 5), st.integers(1, 60))
 def test_parts_have_the_rows_of_the_whole(lengths, n_parts, cost):
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(batching, "GROUP_COST", cost)
+        patch.setattr(data, "GROUP_COST", cost)
         whole = documents_of(lengths).batch(range(len(lengths)))
     parts = whole.parts(n_parts)
     assert len(parts) <= n_parts

@@ -14,10 +14,9 @@ from stages.common.io import InputError
 from stages.encoder.architecture import Architecture
 from stages.encoder.chunking import document_rows
 from stages.encoder.tokenizer import special_ids
-from stages.modeling import batching, msam, side_by_side
-from stages.modeling.batching import Batch
+from stages.modeling import data, msam, side_by_side
 from stages.modeling.clq import GroupSums, JointLoss
-from stages.modeling.data import Documents
+from stages.modeling.data import Batch, Documents
 from stages.modeling.model import build_model, load_model, save_model
 from stages.quantification.quantifiers import PrevalenceMLP
 
@@ -97,7 +96,7 @@ def test_groups_of_rows_change_neither_logits_nor_gradients(models, monkeypatch:
         documents = Documents("abcd", np.concatenate(texts), offsets, None, model.architecture, special)
         found = []
         for cost in (10**6, 1):
-            monkeypatch.setattr(batching, "GROUP_COST", cost)
+            monkeypatch.setattr(data, "GROUP_COST", cost)
             batch = documents.batch(range(4))
             assert bool(batch.groups) == (cost == 1)
             scored = model(batch)
@@ -110,7 +109,7 @@ def test_groups_of_rows_change_neither_logits_nor_gradients(models, monkeypatch:
 
 def test_parts_side_by_side_change_neither_logits_nor_gradients(models, monkeypatch: pytest.MonkeyPatch):
     """And the same bits come out each time."""
-    monkeypatch.setattr(batching, "GROUP_COST", 1)
+    monkeypatch.setattr(data, "GROUP_COST", 1)
     texts = [text(count, seed=count) for count in (50, 3, 21, 10)]
     offsets = np.cumsum([0, *map(len, texts)])
     calls = []

@@ -15,10 +15,9 @@ from stages.common.params import Compute, Train
 from stages.encoder.architecture import Architecture
 from stages.encoder.tokenizer import SpecialIds
 from stages.modeling import devices
-from stages.modeling.batching import epoch_steps
 from stages.modeling.checkpoints import CheckpointFolder
 from stages.modeling.clq import GroupSums, JointLoss
-from stages.modeling.data import Documents
+from stages.modeling.data import Documents, epoch_steps
 from stages.modeling.inference import predict
 from stages.modeling.training import BinaryCrossEntropy, Goal, Training, micro_f1
 from stages.quantification.quantifiers import PrevalenceMLP

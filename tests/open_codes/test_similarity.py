@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from stages.open_codes.similarity import CodeIndex, windows
+from stages.open_codes.scoring import CodeIndex, windows
 
 
 def test_windows_cover_the_text():

@@ -4,8 +4,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from stages.quantification import errors
-from stages.quantification.errors import mean_errors, relative_errors, sample_errors
+from stages.quantification import comparison as errors
+from stages.quantification.comparison import mean_errors, relative_errors, sample_errors
 
 shares = hnp.arrays(np.float64, (3, 4), elements=st.floats(0, 1))
 

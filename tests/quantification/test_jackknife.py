@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from stages.quantification import errors
+from stages.quantification import comparison as errors
 from stages.quantification.sampling import group_means, uniform_groups
 
 
@@ -25,8 +25,9 @@ def test_groups_without_each_fold_by_hand():
 
 def test_the_interval_is_that_of_student_s_distribution():
     """Of 1, 2 and 3: the standard error is the root of 2 / 3 x 2; t(0.975, 2) = 4.3027."""
-    assert errors.interval(10.0, [1.0, 2.0, 3.0]) == pytest.approx([10 - 4.3027 * (4 / 3) ** 0.5, 14.9683], abs=1e-3)
-    assert errors.interval(1.0, [1.0, 2.0, 3.0])[0] == 0
+    interval = errors.jackknife_interval(10.0, [1.0, 2.0, 3.0])
+    assert interval == pytest.approx([10 - 4.3027 * (4 / 3) ** 0.5, 14.9683], abs=1e-3)
+    assert errors.jackknife_interval(1.0, [1.0, 2.0, 3.0])[0] == 0
 
 
 def test_it_finds_the_standard_error_of_a_mean_over_groups():
@@ -35,5 +36,5 @@ def test_it_finds_the_standard_error_of_a_mean_over_groups():
     groups = uniform_groups(400, 100, np.random.default_rng(1))
     replicates = errors.without_each_fold(groups[groups.sum(axis=1) > 50], errors.deal_folds(np.arange(400), 0))
     means = group_means(replicates.reshape(-1, 400), values).reshape(len(replicates), -1).mean(axis=1)
-    low, high = errors.interval(5.0, means)
+    low, high = errors.jackknife_interval(5.0, means)
     assert (high - low) / 2 == pytest.approx(2.01 / 20, rel=0.25)

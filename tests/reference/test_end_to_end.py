@@ -10,7 +10,7 @@ from transformers import BertTokenizerFast, MegatronBertConfig, MegatronBertMode
 from stages.encoder.architecture import Architecture
 from stages.encoder.chunking import document_rows
 from stages.encoder.tokenizer import special_ids
-from stages.modeling.batching import Batch
+from stages.modeling.data import Batch
 from stages.modeling.model import build_model, load_model, save_model
 
 TYPES = {"ce50": ("CE", "plain"), "msam50": ("CE", "msam"), "le50": ("LE", "plain"), "lemsam50": ("LE", "msam")}

@@ -8,8 +8,8 @@ import torch
 from transformers import BertConfig, BertModel, MegatronBertConfig, MegatronBertModel
 
 from stages.encoder.architecture import Architecture
+from stages.encoder.attention import position_source
 from stages.encoder.encoder import adapt, token_states
-from stages.encoder.sliding_window import position_source
 
 CLASSES = {"bert": (BertConfig, BertModel), "megatron": (MegatronBertConfig, MegatronBertModel)}
 

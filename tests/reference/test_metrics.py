@@ -9,7 +9,7 @@ import pytest
 from scipy.special import expit
 
 from stages.evaluation import calibration, classification
-from stages.quantification.errors import absolute_errors
+from stages.quantification.comparison import absolute_errors
 
 EXACT = {"rel": 1e-9, "abs": 1e-9}
 FLOAT32 = {"rel": 0, "abs": 1e-6}  # computed in float32 by the authors' program

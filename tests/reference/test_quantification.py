@@ -9,7 +9,7 @@ import pytest
 import scipy.sparse as sp
 import torch
 
-from stages.quantification.errors import mean_errors, sample_errors
+from stages.quantification.comparison import mean_errors, sample_errors
 from stages.quantification.quantifiers import PrevalenceMLP, fit_mlp
 from stages.quantification.sampling import group_means, group_sizes, mean_of_means, membership
 
