@@ -6,32 +6,13 @@ For other types there is nothing to do, and the output says so.
 import logging
 from shutil import copy2
 
-import numpy as np
-from safetensors.torch import save_file
-from scipy.special import expit
-from torch import nn
-
 from stages.common import io, params, paths
 from stages.common.runner import is_first_process, run
 from stages.corpus.document import LEARNT
-from stages.evaluation.calibration import mece
-from stages.modeling import devices
-from stages.modeling.checkpoints import open_run
-from stages.modeling.clq import GroupSums, JointLoss
-from stages.modeling.data import Documents, load_documents
-from stages.modeling.inference import predict_parts
-from stages.modeling.model import load_model, save_model
-from stages.modeling.predictions import write_predictions
-from stages.modeling.training import Goal, Training, micro_f1
-from stages.quantification.quantifiers import load_mlp
 
 log = logging.getLogger("stages.train_joint")
 
 INPUTS = [*map(paths.split, LEARNT), *map(paths.targets, LEARNT), paths.CLASSIFIER, paths.QUANTIFIER]
-
-
-def metrics(logits: np.ndarray, targets: np.ndarray) -> dict[str, float]:
-    return {"f1_micro": micro_f1(logits, targets), "mece": mece(targets, expit(logits))}
 
 
 def training_settings(settings: params.Params) -> params.Train:
@@ -43,9 +24,24 @@ def training_settings(settings: params.Params) -> params.Train:
 
 def train_both(settings: params.Params) -> None:
     """Train both and write the best model, its quantifier and its predictions to models/joint."""
+    # Loading torch and transformers takes seconds, which models of other types need not wait for.
+    from safetensors.torch import save_file
+    from scipy.special import expit
+
+    from stages.evaluation.calibration import mece
+    from stages.modeling import devices
+    from stages.modeling.checkpoints import open_run
+    from stages.modeling.clq import GroupSums, JointLoss
+    from stages.modeling.data import load_documents
+    from stages.modeling.inference import predict_parts
+    from stages.modeling.model import load_model, save_model
+    from stages.modeling.predictions import write_predictions
+    from stages.modeling.training import Goal, Training, micro_f1
+    from stages.quantification.quantifiers import load_mlp
+
     accelerator = devices.start(settings.compute)
-    training = training_settings(settings)
-    loss = settings.clq.model_dump(include={"lambda_", "delta", "memory"})
+    training, clq = training_settings(settings), settings.clq
+    loss = clq.model_dump(include={"lambda_", "delta", "memory"})
     checkpoints = open_run("train_joint", training, loss, INPUTS, accelerator)
     model, quantifier = load_model(paths.CLASSIFIER), load_mlp(paths.QUANTIFIER)
     with accelerator.main_process_first():
@@ -53,14 +49,16 @@ def train_both(settings: params.Params) -> None:
             load_documents(part, paths.CLASSIFIER, model.architecture, cache=checkpoints.folder / "tokens")
             for part in LEARNT
         )
+    assert train.targets is not None
+    groups = GroupSums(len(train), train.targets.shape[1], clq.seed, accelerator.process_index)
     history = Training(
         model=model,
-        objective=joint_loss(quantifier, train, settings.clq, accelerator.process_index),
+        objective=JointLoss(quantifier, groups, clq.lambda_, clq.delta, keep_sums=clq.memory == "original"),
         train=train,
         val=val,
         settings=training,
         goal=Goal("mece", higher_is_better=False),
-        metrics=metrics,
+        metrics=lambda logits, targets: {"f1_micro": micro_f1(logits, targets), "mece": mece(targets, expit(logits))},
         accelerator=accelerator,
         checkpoints=checkpoints,
     ).run()
@@ -77,12 +75,6 @@ def train_both(settings: params.Params) -> None:
             io.write_json(partial / "history.json", history)
         checkpoints.finish(paths.JOINT_MODEL)
     devices.finish(accelerator)
-
-
-def joint_loss(quantifier: nn.Module, train: Documents, clq: params.Clq, process: int) -> JointLoss:
-    assert train.targets is not None
-    groups = GroupSums(len(train), train.targets.shape[1], clq.seed, process)
-    return JointLoss(quantifier, groups, clq.lambda_, clq.delta, keep_sums=clq.memory == "original")
 
 
 def main() -> None:

@@ -1,16 +1,13 @@
 """Where tests run, the reference cases, and encoders small enough for every test."""
 
 import os
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-import torch
-import transformers
 from hypothesis import settings
-from torch.utils._python_dispatch import TorchDispatchMode
 
-from stages.common import threads
 from tests.project import Project
 
 # The same examples in every run; `--hypothesis-profile=default` draws others.
@@ -18,7 +15,8 @@ settings.register_profile("fixed", derandomize=True, deadline=None)
 settings.load_profile("fixed")
 
 # Every test begins with one thread, on whatever machine and after whichever other; threads are never fewer than asked.
-threads.limit(1)
+# torch loads with the tests that need it: pytest's first process, which only deals them out, does without.
+os.environ |= {"OMP_NUM_THREADS": "1", "MKL_DYNAMIC": "FALSE", "OMP_DYNAMIC": "FALSE"}
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -30,7 +28,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def one_thread() -> Iterator[None]:
     """Leave torch with one thread."""
     yield
-    torch.set_num_threads(1)
+    if torch := sys.modules.get("torch"):
+        torch.set_num_threads(1)
 
 
 VOCABULARY = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *(f"w{number}" for number in range(60)), "Fever", "fever"]
@@ -45,22 +44,22 @@ SIZES = {
 }
 
 
-class LargestTensor(TorchDispatchMode):
-    """Notes the number of elements of the largest tensor that any operation returns."""
-
-    elements = 0
-
-    def __torch_dispatch__(self, function, types, arguments=(), keywords=None):
-        result = function(*arguments, **(keywords or {}))
-        for tensor in result if isinstance(result, tuple | list) else [result]:
-            if isinstance(tensor, torch.Tensor):
-                self.elements = max(self.elements, tensor.numel())
-        return result
-
-
 @pytest.fixture(scope="session")
 def largest_tensor():
-    """A context that notes the size of the largest tensor made in it, as `.elements`."""
+    """A context that notes the number of elements of the largest tensor made in it, as `.elements`."""
+    import torch
+    from torch.utils._python_dispatch import TorchDispatchMode
+
+    class LargestTensor(TorchDispatchMode):
+        elements = 0
+
+        def __torch_dispatch__(self, function, types, arguments=(), keywords=None):
+            result = function(*arguments, **(keywords or {}))
+            for tensor in result if isinstance(result, tuple | list) else [result]:
+                if isinstance(tensor, torch.Tensor):
+                    self.elements = max(self.elements, tensor.numel())
+            return result
+
     return LargestTensor
 
 
@@ -78,6 +77,9 @@ def write_model(folder: Path, kind: str, model: str = "Model", **config) -> Path
 
     RoBERTa's kinds (`AS_ROBERTA`): padding is 1, texts begin at row 2 of 34, one token type.
     """
+    import torch
+    import transformers
+
     torch.manual_seed(7)
     sizes = getattr(transformers, f"{kind}Config")(**SIZES | config)
     getattr(transformers, f"{kind}{model}")(sizes).save_pretrained(folder)
@@ -142,7 +144,7 @@ def longformer_source(tmp_path_factory):
 @pytest.fixture(scope="session")
 def longformer_folder(longformer_source, tmp_path_factory):
     """The same as prepare_encoder keeps it."""
-    from stages.encoder.pretrained import load_pretrained, save_pretrained  # takes seconds
+    from stages.encoder.pretrained import load_pretrained, save_pretrained
 
     folder = tmp_path_factory.mktemp("longformer_kept")
     save_pretrained(*load_pretrained(str(longformer_source), None), folder)
@@ -176,6 +178,8 @@ def reference() -> Path:
 @pytest.fixture(scope="session")
 def cuda() -> str:
     """The name of the CUDA device; tests are skipped where there is none."""
+    import torch
+
     if not torch.cuda.is_available():
         pytest.skip("needs a CUDA device")
     return "cuda"

@@ -25,6 +25,7 @@ print(json.dumps([torch.backends.cpu.get_cpu_capability(), sorted(blas), feature
 CPU = Path("/proc/cpuinfo")
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not CPU.exists() or "avx2" not in CPU.read_text(), reason="for x86-64 processors with AVX2")
 def test_portable_kernels_are_taken_by_every_library(tmp_path: Path):
     (tmp_path / "params.yaml").write_text("compute: {portable: true}")

@@ -123,6 +123,7 @@ def test_icd9(prepare):
     ]
 
 
+@pytest.mark.slow
 def test_the_fifty_all_count(prepare):
     """Also one without a document, whose title is known; 30 and 60 have none of them left."""
     lists = LISTS["mimic4_icd10"] | {"train": "10\n30\n", "TOP_50_CODES.csv": "I10\r\n02HV33Z\r\nN179\r\n"}

@@ -122,6 +122,7 @@ def kill_after_steps(run: Training, steps: int) -> None:
     run._take_step = take_or_die
 
 
+@pytest.mark.slow
 def test_it_learns(tmp_path):
     run = new_training(tmp_path, epochs=60, patience=60)
     history = run.run()
