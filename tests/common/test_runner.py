@@ -31,7 +31,6 @@ def run_script(folder: Path, body: str, **environment: str) -> subprocess.Comple
 @pytest.mark.parametrize(
     ("body", "status", "message"),
     [
-        ("pass", 0, ""),
         ("raise InputError('notes.csv: column TEXT is missing')", 1, "failing: notes.csv: column TEXT is missing\n"),
         ("raise KeyboardInterrupt", 1, "failing: interrupted\n"),
     ],

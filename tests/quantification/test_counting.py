@@ -96,7 +96,7 @@ def test_a_code_that_probabilities_tell_apart_is_counted_exactly():
     assert low == high == 30
 
 
-@pytest.mark.parametrize("prevalence", [0.05, 0.3, 0.6])
+@pytest.mark.parametrize("prevalence", [0.05, 0.6])
 def test_intervals_cover_the_true_number_whatever_the_prevalence(prevalence):
     """100 groups of 80 documents, each by another validation set: 95 % of 400 codes, give or take."""
     covered = 0

@@ -93,9 +93,6 @@ def test_named_revisions_become_tables_tests_and_a_page(inside, monkeypatch, cap
     committed = json.loads((inside / paths.CLASSIFICATION).read_text())["test"]["f1_micro"]
     assert main.loc["LE", "f1_micro"] == pytest.approx(committed)
     assert "<svg" in (tmp_path / "index.html").read_text()
-    again = (tmp_path / "index.html").read_bytes()
-    command(monkeypatch, "plain", "attending", "wide", "--folder", str(tmp_path), "--resamples", "200")
-    assert (tmp_path / "index.html").read_bytes() == again
 
 
 def test_a_page_of_the_users_is_left_alone(inside, monkeypatch, tmp_path):
