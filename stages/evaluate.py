@@ -160,7 +160,7 @@ def select(given: Given) -> tuple[Metrics, Plots]:
         "promised_precision": promised.precision,
         "promised_recall": promised.recall,
         "risk": selective.RISK,
-        "by_code": [[given.codes[column], *pair] for column, pair in thresholds.own.items()],
+        "by_code": [[given.codes[column], *pair] for column, pair in thresholds.by_code.items()],
         **selective.figures(given.test, thresholds, given.resampling),
     }
     if thresholds.accept_any:

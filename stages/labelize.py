@@ -58,7 +58,7 @@ def main() -> None:
         rows = []
         for part in PARTS:
             documents = pd.read_parquet(paths.split(part), columns=["document_id", "subject_id", "codes"])
-            targets = one_hot([sorted({*own} - withheld) for own in documents["codes"]], codes)
+            targets = one_hot([sorted({*listed} - withheld) for listed in documents["codes"]], codes)
             io.write_csr(folder / paths.targets(part).name, targets)
             rows.append(documents[["document_id", "subject_id"]].assign(part=part))
             log.info("%s: %d documents, %d codes, %d assignments", part, *targets.shape, targets.nnz)

@@ -76,7 +76,10 @@ def split_by_admission(split: dict[str, str], corpus: Corpus) -> dict[str, str]:
 
     Raises InputError if the split is of other admissions.
     """
-    ids = {one.document_id: corpus.admission_of.get(one.document_id, one.document_id) for one in corpus.documents}
+    ids = {
+        document.document_id: corpus.admission_of.get(document.document_id, document.document_id)
+        for document in corpus.documents
+    }
     part_of = {document_id: split[admission] for document_id, admission in ids.items() if admission in split}
     met = set(ids.values())
     if not part_of:
@@ -88,7 +91,7 @@ def split_by_admission(split: dict[str, str], corpus: Corpus) -> dict[str, str]:
 
 
 def keep_codes(corpus: Corpus, kept: set[str]) -> Corpus:
-    cut = (one._replace(codes=[code for code in one.codes if code in kept]) for one in corpus.documents)
+    cut = (document._replace(codes=[code for code in document.codes if code in kept]) for document in corpus.documents)
     documents = [document for document in cut if document.codes]
     n_without = corpus.counts["documents_without_kept_code"] + len(corpus.documents) - len(documents)
     known = {code: entry for code, entry in corpus.codes.items() if code in kept}
@@ -149,13 +152,15 @@ def check_words(documents: list[Document], form: str) -> None:
 
 
 def n_subjects_in_two_parts(parts: dict[str, list[Document]]) -> int:
-    counts = Counter(subject for documents in parts.values() for subject in {one.subject_id for one in documents})
+    counts = Counter(
+        subject for documents in parts.values() for subject in {document.subject_id for document in documents}
+    )
     return sum(count > 1 for count in counts.values())
 
 
-def _compare(what: str, found: int, expected: int) -> None:
-    if found != expected:
-        log.warning("%s: %d, but %d were published: is data.raw_dir the whole release?", what, found, expected)
+def _compare(what: str, n_found: int, expected: int) -> None:
+    if n_found != expected:
+        log.warning("%s: %d, but %d were published: is data.raw_dir the whole release?", what, n_found, expected)
 
 
 def write(
@@ -181,20 +186,23 @@ def evidence_table(corpus: Corpus, parts: dict[str, list[Document]]) -> pd.DataF
 
     A training document only counts for train, whatever a list says, because the model has seen it.
     """
-    own = {document.document_id: part for part, documents in parts.items() for document in documents}
-    own |= dict.fromkeys((chart.document_id for chart in corpus.charts), CHARTS)
+    part_of = {document.document_id: part for part, documents in parts.items() for document in documents}
+    part_of |= dict.fromkeys((chart.document_id for chart in corpus.charts), CHARTS)
     listed = corpus.evidence_part_of
     if listed is not None:
-        own = {one: "train" if part == "train" else listed.get(one, "train") for one, part in own.items()}
+        part_of = {
+            document_id: "train" if part == "train" else listed.get(document_id, "train")
+            for document_id, part in part_of.items()
+        }
     rows = [
-        (own[span.document_id], *span)
+        (part_of[span.document_id], *span)
         for span in corpus.evidence
-        if span.document_id in own and span.code in corpus.codes
+        if span.document_id in part_of and span.code in corpus.codes
     ]
     table = pd.DataFrame(rows, columns=["part", *Span._fields])
     for part in PARTS if len(table) else ():
-        here = table[(table["part"] == part) & ~table["trap"].astype(bool)]
-        log.info("evidence, %s: %d spans in %d documents", part, len(here), here["document_id"].nunique())
+        in_part = table[(table["part"] == part) & ~table["trap"].astype(bool)]
+        log.info("evidence, %s: %d spans in %d documents", part, len(in_part), in_part["document_id"].nunique())
     return table.astype({"begin": "int64", "end": "int64", "trap": "bool"})
 
 

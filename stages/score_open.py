@@ -168,8 +168,8 @@ def measure(
     for name, score in scores_by(fitted).items():
         threshold = mix.threshold_of(np.concatenate([score(pair.features) for pair in val.pairs]), val.true_pairs())
         measured[name] = describe(test.pairs, [score(pair.features) for pair in test.pairs], threshold)
-    found = PhraseLookup(index.pool, index.codes).predict(test.texts)
-    looked_up = [row[pair.codes] for row, pair in zip(found.toarray().astype(float), test.pairs, strict=True)]
+    lookup = PhraseLookup(index.pool, index.codes).predict(test.texts)
+    looked_up = [row[pair.codes] for row, pair in zip(lookup.toarray().astype(float), test.pairs, strict=True)]
     measured["lookup"] = describe(test.pairs, looked_up, 0.5)
     shuffled = [shuffle(pair, scorer.counts, n_trained, evaluation.seed) for pair in test.pairs]
     by_shuffled = [fitted.probabilities(pair.features) for pair in shuffled]

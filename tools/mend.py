@@ -38,7 +38,7 @@ def main() -> None:
 
 def running() -> list[int]:
     """The DVC processes that work in this folder, except this process's parents."""
-    found = []
+    processes = []
     for folder in Path("/proc").glob("[0-9]*"):
         try:
             words = (folder / "cmdline").read_bytes().split(b"\0")[:3]
@@ -46,8 +46,8 @@ def running() -> list[int]:
         except OSError:
             continue
         if here and any(Path(word.decode(errors="replace")).name == "dvc" for word in words):
-            found.append(int(folder.name))
-    return found
+            processes.append(int(folder.name))
+    return processes
 
 
 def mend_rwlock() -> bool:

@@ -154,45 +154,50 @@ class Tests:
 
     def load(self, run: Experiment) -> Predictions | None:
         if run.name not in self.predictions:
-            self.predictions[run.name] = found = read_predictions(run)
-            if found:
-                cells = found.targets, found.probabilities
-                known = uncertainty.decision_statistics(found.targets, found.probabilities > tuning.PAPER)
+            self.predictions[run.name] = predictions = read_predictions(run)
+            if predictions:
+                cells = predictions.targets, predictions.probabilities
+                known = uncertainty.decision_statistics(predictions.targets, predictions.probabilities > tuning.PAPER)
                 known["mece"] = uncertainty.mece(*cells, run.params["evaluate.bins"])
                 self.statistics[run.name] = {metric: known[metric] for metric in TESTED}
         return self.predictions[run.name]
 
-    def possible(self, one: Setting, two: Setting) -> bool:
+    def possible(self, first_setting: Setting, second_setting: Setting) -> bool:
         """Whether the predictions of all compared runs are available and on the same documents."""
-        first, *others = (self.load(run) for pair in comparable(one, two) for run in pair)
+        first, *others = (self.load(run) for pair in comparable(first_setting, second_setting) for run in pair)
         return first is not None and all(part and first.are_of_the_same_documents(part) for part in others)
 
     def pairs(self, pairs: Sequence[tuple[Setting, Setting]]) -> list[dict[str, Difference]]:
         """The tested differences of pairs, with p-values corrected for the number of pairs."""
-        compared = [self.compare_runs(comparable(one, two)) for one, two in pairs]
-        corrected = {metric: uncertainty.holm([found[metric]["p"] for found in compared]) for metric in TESTED}
+        compared = [self.compare_runs(comparable(first, second)) for first, second in pairs]
+        corrected = {metric: uncertainty.holm([result[metric]["p"] for result in compared]) for metric in TESTED}
 
-        def difference(found: dict, p: float) -> Difference:
-            low, high = found["interval"]
-            return Difference(found["difference"], low, high, p)
+        def difference(result: dict, p: float) -> Difference:
+            low, high = result["interval"]
+            return Difference(result["difference"], low, high, p)
 
         return [
-            {metric: difference(found[metric], corrected[metric][i]) for metric in TESTED}
-            for i, found in enumerate(compared)
+            {metric: difference(result[metric], corrected[metric][i]) for metric in TESTED}
+            for i, result in enumerate(compared)
         ]
 
     def compare_runs(self, pairs: Sequence[tuple[Experiment, Experiment]]) -> dict[str, dict]:
-        one, two = pairs[0]
-        if (one.name, two.name) not in self.known:
+        first, second = pairs[0]
+        if (first.name, second.name) not in self.known:
             log.info(
-                "testing %s (%s) against %s (%s), %d runs each", one.type, one.name, two.type, two.name, len(pairs)
+                "testing %s (%s) against %s (%s), %d runs each",
+                first.type,
+                first.name,
+                second.type,
+                second.name,
+                len(pairs),
             )
-            predictions = self.load(one)
+            predictions = self.load(first)
             assert predictions is not None  # `possible` has been checked
             tested = [(self.statistics[first.name], self.statistics[second.name]) for first, second in pairs]
-            found = uncertainty.compare(tested, predictions.patients, self.resamples, self.seed)
-            self.known[one.name, two.name] = found
-        return self.known[one.name, two.name]
+            result = uncertainty.compare(tested, predictions.patients, self.resamples, self.seed)
+            self.known[first.name, second.name] = result
+        return self.known[first.name, second.name]
 
 
 def build_section(experiments: Sequence[Experiment], resamples: int, seed: int) -> page.Section:
@@ -204,7 +209,8 @@ def build_section(experiments: Sequence[Experiment], resamples: int, seed: int) 
     asked = [contrast for contrast in runs.contrasts(settings) if tests.possible(*contrast[1:])]
     tested = tests.pairs([contrast[1:] for contrast in asked])
     differences = [
-        (question, one.label, two.label, found) for (question, one, two), found in zip(asked, tested, strict=True)
+        (question, first.label, second.label, result)
+        for (question, first, second), result in zip(asked, tested, strict=True)
     ]
     missing = sorted(tests.lacking)
     untested = f"No tests for {', '.join(missing)}: the predictions are no longer in DVC's cache." if missing else ""
@@ -222,8 +228,8 @@ def worse_than_best(settings: Sequence[Setting], tests: Tests) -> dict[str, set[
         sign = 1 if METRICS[metric].better == "higher" else -1
         best = max(scored, key=lambda setting: sign * setting.values(key).mean())
         others = [setting for setting in scored if setting is not best and tests.possible(best, setting)]
-        for setting, found in zip(others, tests.pairs([(best, setting) for setting in others]), strict=True):
-            if found[metric].p < tables.SIGNIFICANT and sign * found[metric].value > 0:
+        for setting, result in zip(others, tests.pairs([(best, setting) for setting in others]), strict=True):
+            if result[metric].p < tables.SIGNIFICANT and sign * result[metric].value > 0:
                 worse.setdefault(setting.label, set()).add(metric)
     return worse
 

@@ -66,7 +66,7 @@ def read_concepts(path: Path) -> dict[int, dict[str, list[str]]]:
             if "-" not in code:  # a chapter or a range
                 concepts[revision_of[source]].setdefault(code, []).append(concept)
     return {
-        revision: {code: list(dict.fromkeys(own)) for code, own in codes.items()}
+        revision: {code: list(dict.fromkeys(ids)) for code, ids in codes.items()}
         for revision, codes in concepts.items()
     }
 
@@ -75,9 +75,9 @@ def read_terms(path: Path, concepts: set[str]) -> dict[str, list[str]]:
     terms: dict[str, list[str]] = {}
     wanted = pa.array(sorted(concepts))
     for batch in rows(path, ("CUI", "LAT", "STR")):
-        mine = pc.and_(pc.equal(batch.column("LAT"), "ENG"), pc.is_in(batch.column("CUI"), value_set=wanted))
-        found = batch.filter(mine)
-        for concept, term in zip(found.column("CUI").to_pylist(), found.column("STR").to_pylist(), strict=True):
+        english = pc.and_(pc.equal(batch.column("LAT"), "ENG"), pc.is_in(batch.column("CUI"), value_set=wanted))
+        kept = batch.filter(english)
+        for concept, term in zip(kept.column("CUI").to_pylist(), kept.column("STR").to_pylist(), strict=True):
             terms.setdefault(concept, []).append(term.lower())
     return terms
 
@@ -87,11 +87,11 @@ def pools_of(path: Path) -> dict[int, Pool]:
     concepts = read_concepts(path)
     if not any(concepts.values()):
         raise InputError(f"{path} has no code of {', '.join(sum(SOURCES.values(), ()))}; were these sources left out?")
-    terms = read_terms(path, {concept for codes in concepts.values() for own in codes.values() for concept in own})
+    terms = read_terms(path, {concept for codes in concepts.values() for ids in codes.values() for concept in ids})
     return {
         revision: {
-            code: list(dict.fromkeys(term for concept in own for term in terms.get(concept, ())))
-            for code, own in sorted(codes.items())
+            code: list(dict.fromkeys(term for concept in ids for term in terms.get(concept, ())))
+            for code, ids in sorted(codes.items())
         }
         for revision, codes in concepts.items()
     }
@@ -99,9 +99,9 @@ def pools_of(path: Path) -> dict[int, Pool]:
 
 def compare(pool: Pool, published: Pool) -> None:
     """Log how many of the published phrases the pool has, of the codes that both have."""
-    mine, theirs = ({compact(code): set(normalise_all(p)) for code, p in each.items()} for each in (pool, published))
-    both = mine.keys() & theirs.keys()
-    n_theirs, n_shared = sum(len(theirs[code]) for code in both), sum(len(theirs[code] & mine[code]) for code in both)
+    ours, theirs = ({compact(code): set(normalise_all(p)) for code, p in each.items()} for each in (pool, published))
+    both = ours.keys() & theirs.keys()
+    n_theirs, n_shared = sum(len(theirs[code]) for code in both), sum(len(theirs[code] & ours[code]) for code in both)
     log.info("the published file: %d codes in both, of whose %d phrases %d are here", len(both), n_theirs, n_shared)
 
 
@@ -111,11 +111,11 @@ def main() -> None:
     parser.add_argument("--folder", type=Path, default=Path("data/pools"), help="where to write (default: %(default)s)")
     options = parser.parse_args()
     names = {revision: POOLS["umls"].names(revision) for revision in SOURCES}  # type: ignore[arg-type]
-    check_files([options.folder / own for _, own in names.values()], [options.mrconso])
+    check_files([options.folder / written for _, written in names.values()], [options.mrconso])
     for revision, pool in pools_of(options.mrconso).items():
-        published, own = names[revision]
-        io.write_text(options.folder / own, json.dumps(pool, ensure_ascii=False, indent=0) + "\n")
-        log.info("%s: %d names of %d codes", options.folder / own, sum(map(len, pool.values())), len(pool))
+        published, written = names[revision]
+        io.write_text(options.folder / written, json.dumps(pool, ensure_ascii=False, indent=0) + "\n")
+        log.info("%s: %d names of %d codes", options.folder / written, sum(map(len, pool.values())), len(pool))
         if (options.folder / published).is_file():
             compare(pool, read_pool("umls", options.folder, revision))  # type: ignore[arg-type]
 

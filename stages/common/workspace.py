@@ -46,19 +46,19 @@ def remedy(path: Path, strangers: list[Path]) -> str:
     if Path("..") in (path, *path.parents):
         return f"give the absolute path, {path.resolve()}"
     wanted = [strangers[0]] if path.is_dir() and is_tracked(path) else [path]
-    lines = " && ".join(f"dvc add {one} && git add {one}.dvc" for one in wanted)
+    lines = " && ".join(f"dvc add {target} && git add {target}.dvc" for target in wanted)
     return f"type `{lines}`, or move them elsewhere and give the absolute path"
 
 
 def outputs() -> list[Path]:
-    found = []
+    listed = []
     for file in [Path("dvc.yaml"), *sorted(Path("data").glob("*/dvc.yaml"))]:
         if file.exists():
             content = yaml.safe_load(file.read_text(encoding="utf-8")) or {}
             for stage in content.get("stages", {}).values():
                 for output in stage.get("outs", []):
-                    found.append(Path(output if isinstance(output, str) else next(iter(output))))
-    return found
+                    listed.append(Path(output if isinstance(output, str) else next(iter(output))))
+    return listed
 
 
 def untracked(path: Path) -> list[Path]:
@@ -77,7 +77,7 @@ def untracked(path: Path) -> list[Path]:
         for file in files
         if not file.name.startswith(".")
         and file.suffix != ".dvc"
-        and not any(one in (file, *file.parents) for one in known)
+        and not any(tracked in (file, *file.parents) for tracked in known)
     )
 
 
@@ -110,7 +110,7 @@ def check_files(outputs: Sequence[Path], inputs: Sequence[Path] = ()) -> None:
         _check_parent(path)
 
 
-def check_folder(folder: Path, own: Collection[str]) -> Path:
+def check_folder(folder: Path, replaceable: Collection[str]) -> Path:
     """The folder to write, with links resolved. Raises InputError for a file, or a folder with other content.
 
     `own`: the names of what the tool itself wrote there earlier, which may be replaced.
@@ -118,7 +118,7 @@ def check_folder(folder: Path, own: Collection[str]) -> Path:
     target = folder.resolve()
     if target.exists() and not target.is_dir():
         raise InputError(f"{folder} is a file; give the name of a new folder")
-    if lost := [path.name for path in target.glob("*") if path.name not in own]:
+    if lost := [path.name for path in target.glob("*") if path.name not in replaceable]:
         raise InputError(f"{folder} has {len(lost)} other files, which would be lost; give the name of a new folder")
     _check_parent(folder)
     return target

@@ -30,9 +30,9 @@ def load(folder: Path, subset: Subset, min_documents: int) -> tuple[Corpus, dict
     for part, name in FOLDERS.items():
         codes: dict[str, set[str]] = {}
         for kind in subset.kinds:
-            for document_id, own in _read_codes(folder / name / f"{name}{CODE_FILES[kind]}.tsv", kind).items():
-                codes.setdefault(document_id, set()).update(own)
-                kinds.update(dict.fromkeys(own, kind))
+            for document_id, found_codes in _read_codes(folder / name / f"{name}{CODE_FILES[kind]}.tsv", kind).items():
+                codes.setdefault(document_id, set()).update(found_codes)
+                kinds.update(dict.fromkeys(found_codes, kind))
         case_texts = _read_texts(folder / name / "text_files_en")
         n_texts += len(case_texts)
         if strangers := codes.keys() - case_texts.keys():

@@ -43,7 +43,9 @@ def describe(data: Data) -> tuple[Description, Subset]:
     _check("split", data.split, corpus.splits, f" (data.format is {data.format})")
     subset = corpus.subsets[data.subset]
     if evidence_folder(data) is not None and subset.revision not in corpus.evidence:
-        readers = ", ".join(f"{name} (ICD-{one})" for name, other in CORPORA.items() for one in sorted(other.evidence))
+        readers = ", ".join(
+            f"{name} (ICD-{revision})" for name, other in CORPORA.items() for revision in sorted(other.evidence)
+        )
         raise InputError(f"data.evidence_dir: {data.evidence_dir!r} should be null; only {readers} takes evidence")
     return corpus, subset
 

@@ -50,12 +50,12 @@ class Dialect:
 
 def find(folder: Path, name: str, wanted: str = "data.raw_dir should be MIMIC-III's folder") -> Path:
     """The table `name` in a folder, `name.csv.gz` or `name.csv`. Raises InputError if neither exists."""
-    found = [path for suffix in (".csv.gz", ".csv") if (path := folder / f"{name}{suffix}").is_file()]
-    if not found:
+    tables = [path for suffix in (".csv.gz", ".csv") if (path := folder / f"{name}{suffix}").is_file()]
+    if not tables:
         raise InputError(f"{folder} has neither {name}.csv.gz nor {name}.csv; {wanted}")
-    if len(found) > 1:
-        log.warning("%s: reading %s, ignoring %s", folder, *(path.name for path in found))
-    return found[0]
+    if len(tables) > 1:
+        log.warning("%s: reading %s, ignoring %s", folder, *(path.name for path in tables))
+    return tables[0]
 
 
 def read(path: Path, columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
@@ -104,7 +104,7 @@ def sniff(path: Path, columns: Sequence[str]) -> Dialect:
         header = re.split(rb"[\r\n]", beginning, maxsplit=1)[0].decode("utf-8-sig")
     except UNREADABLE as error:
         _raise_damage(path, error)
-    found: list[str] = []
+    closest: list[str] = []
     for separator in SEPARATORS:
         names = next(csv_module.reader([header], delimiter=separator), [])
         spelled = {name.strip().upper(): name for name in names}
@@ -114,9 +114,11 @@ def sniff(path: Path, columns: Sequence[str]) -> Dialect:
         if all(name.upper() in spelled for name in columns):
             backslash = ESCAPED.search(beginning) is not None
             return Dialect([spelled[name.upper()] for name in columns], separator, backslash)
-        found = max(found, names, key=len)
-    missing = [name for name in columns if name.upper() not in {known.strip().upper() for known in found}]
-    shown = ", ".join(found) if all(map(NAME.fullmatch, found)) else f"{len(found)} fields that are no columns' names"
+        closest = max(closest, names, key=len)
+    missing = [name for name in columns if name.upper() not in {known.strip().upper() for known in closest}]
+    shown = (
+        ", ".join(closest) if all(map(NAME.fullmatch, closest)) else f"{len(closest)} fields that are no columns' names"
+    )
     raise InputError(
         f"{path} has no column {', '.join(missing)} in its first line; it should have {', '.join(columns)}, and has "
         f"{shown or 'nothing'}"
@@ -137,7 +139,7 @@ def integers(path: Path, batch: pa.RecordBatch, column: str) -> list[int]:
         return pc.cast(pc.cast(values, pa.float64()), pa.int64()).to_pylist()
     except pa.ArrowInvalid:
         spelled = values.to_pylist()
-        index = next(at for at, value in enumerate(spelled) if not WHOLE_NUMBER.fullmatch(value))
+        index = next(i for i, value in enumerate(spelled) if not WHOLE_NUMBER.fullmatch(value))
         wrong = f"the {column} is not a whole number" if spelled[index] else f"the {column} is missing"
         raise InputError(f"{path}: {wrong} in {place(batch, index)}") from None
 

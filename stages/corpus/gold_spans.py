@@ -52,8 +52,8 @@ class Evidence:
         """Find the files. Raises InputError if there are none or the subset's split rules out scoring by them."""
         assert subset.revision is not None, "gold spans are of a revision of ICD"
         ending = f"-ICD-{subset.revision}.json"
-        found = [path for path in sorted(folder.rglob(f"*{ending}")) if "Profee" not in path.parts]
-        files = {int(name): path for path in found if (name := path.name.removesuffix(ending)).isdigit()}
+        paths = [path for path in sorted(folder.rglob(f"*{ending}")) if "Profee" not in path.parts]
+        files = {int(name): path for path in paths if (name := path.name.removesuffix(ending)).isdigit()}
         if not files:
             raise InputError(f"data.evidence_dir: {folder} has no file <admission>{ending}, as MDACE has them")
         lists = {part: sorted(folder.rglob(LIST.format(part=part))) for part in PARTS}
@@ -73,11 +73,11 @@ class Evidence:
         try:
             for note in outside.parse_json(outside.read_text(path), path)["notes"]:
                 for key, trap in (("annotations", False), ("traps", True)):
-                    for one in note.get(key, []):
-                        if (kind := kinds.get(one["code_system"])) is None:
+                    for annotation in note.get(key, []):
+                        if (kind := kinds.get(annotation["code_system"])) is None:
                             continue
-                        begin, end = int(one["begin"]), int(one["end"])
-                        code = icd.read(one["code"], kind, self.revision)
+                        begin, end = int(annotation["begin"]), int(annotation["end"])
+                        code = icd.read(annotation["code"], kind, self.revision)
                         if code is None or not 0 <= begin < end:
                             raise ValueError
                         yield RawSpan(str(note["note_id"]), begin, end, code, trap)

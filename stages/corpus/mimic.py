@@ -125,26 +125,28 @@ def load(
     titles = read_titles(folder, release, subset.revision)
     _warn_of_lost_zeros(kinds, release, subset.revision)
     notes_dir = _inside(notes_dir or folder, release.notes_folder)
-    raw: Raw = {one.admission: [] for one in codes if one.admission in annotated.files}
+    raw: Raw = {admission.admission: [] for admission in codes if admission.admission in annotated.files}
     notes, counts = read_notes(notes_dir, codes.keys(), subset.clean, release, raw)
     _check_agreement(folder, release, notes.keys(), codes.keys())
     admissions = sorted(notes.keys() & codes.keys())
     counts |= {"admissions_with_notes": len(notes), "admissions_without_codes": len(notes) - len(admissions)}
 
     n_notes = {admission: 1 if release.merged else len(notes[admission]) for admission in admissions}
-    kept = kept_codes((codes[one] for one in admissions for _ in range(n_notes[one])), subset, min_documents)
+    kept = kept_codes(
+        (codes[admission] for admission in admissions for _ in range(n_notes[admission])), subset, min_documents
+    )
     documents = []
     admission_of: dict[str, str] = {}
     evidence: list[Span] = []
     span_counts: Counter[str] = Counter()
     n_uncoded = 0
     for admission in admissions:
-        own = [code for code in codes[admission] if code in kept]
-        if not own:
+        admission_codes = [code for code in codes[admission] if code in kept]
+        if not admission_codes:
             n_uncoded += n_notes[admission]
             continue
         for document_id, joined in _documents(admission, notes.pop(admission), subset.clean, release.merged):
-            documents.append(Document(document_id, str(admission.subject), joined, own))
+            documents.append(Document(document_id, str(admission.subject), joined, admission_codes))
             if document_id != str(admission.admission):
                 admission_of[document_id] = str(admission.admission)
             if (number := admission.admission) in raw:
@@ -176,20 +178,20 @@ def add_charts(corpus: Corpus, folder: Path, subset: Subset, release: Release) -
     annotated = Evidence.of(folder, subset)
     raw: Raw = {number: [] for number in annotated.files}
     notes, _ = read_notes(folder, frozenset(), subset.clean, MIMIC_III, raw)
-    subject_of = {one.admission: one.subject for one in notes}
+    subject_of = {admission.admission: admission.subject for admission in notes}
     charts: list[Document] = []
     evidence: list[Span] = []
     span_counts: Counter[str] = Counter()
-    for number, own in raw.items():
-        if not own:
+    for number, chart_notes in raw.items():
+        if not chart_notes:
             span_counts["charts_without_summary"] += 1
             continue
         document_id = chart_id(number)
         spans = list(annotated.spans(number))
         if not release.dots:
             spans = [span._replace(code=icd.compact(span.code)) for span in spans]
-        evidence += map_spans(spans, own, subset.clean, document_id, span_counts)
-        joined = text.document([subset.clean(note) for _, note in own], subset.clean)
+        evidence += map_spans(spans, chart_notes, subset.clean, document_id, span_counts)
+        joined = text.document([subset.clean(note) for _, note in chart_notes], subset.clean)
         codes = sorted({span.code for span in spans if not span.trap})
         charts.append(Document(document_id, chart_id(subject_of[number]), joined, codes))
     listed = annotated.part_of or dict.fromkeys(raw, "test")

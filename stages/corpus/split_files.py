@@ -121,5 +121,5 @@ def read_pins(path: Path) -> dict[str, dict[str, str]]:
 
 
 def _check(path: Path, content: Path, expected: str) -> None:
-    if (found := io.md5(content.read_bytes())) != expected:
-        raise InputError(f"{path}: its md5 is {found}, but should be {expected}; delete it and download it again")
+    if (actual := io.md5(content.read_bytes())) != expected:
+        raise InputError(f"{path}: its md5 is {actual}, but should be {expected}; delete it and download it again")

@@ -23,9 +23,11 @@ def stratify(
     """
     # Labels are numbered in order of appearance; among equally rare ones, the latest goes first.
     numbers: dict[Hashable, int] = {}
-    numbered = [[numbers.setdefault(label, len(numbers)) for label in own] for own in labels]
+    numbered = [[numbers.setdefault(label, len(numbers)) for label in subject_labels] for subject_labels in labels]
     ends = list(accumulate(map(len, numbered), initial=0))
-    flat = np.fromiter((label for own in numbered for label in own), dtype=np.int64, count=ends[-1])
+    flat = np.fromiter(
+        (label for subject_labels in numbered for label in subject_labels), dtype=np.int64, count=ends[-1]
+    )
 
     counts = np.bincount(flat, minlength=len(numbers))
     label_ends = list(accumulate(counts.tolist(), initial=0))
@@ -40,7 +42,7 @@ def stratify(
         rarest = _rarest(counts)
         if rarest is None:
             break
-        now = []
+        dealt_labels = []
         for subject in reversed(by_label[label_ends[rarest] : label_ends[rarest + 1]]):
             if dealt[subject]:
                 continue
@@ -51,8 +53,8 @@ def stratify(
             demand = demands[part]
             for label in numbered[subject]:
                 demand[label] -= 1
-            now.extend(numbered[subject])
-        counts -= np.bincount(now, minlength=len(counts))
+            dealt_labels.extend(numbered[subject])
+        counts -= np.bincount(dealt_labels, minlength=len(counts))
     return parts
 
 

@@ -77,11 +77,11 @@ def load(folder: Path, min_documents: int) -> tuple[Corpus, dict[str, str] | Non
 
 def find(folder: Path) -> Path:
     """The only table in a folder. Raises InputError if there is none or more than one."""
-    found = [path for path in sorted(folder.glob("[!.]*")) if path.name.lower().endswith(KINDS)]
-    if len(found) != 1:
-        names = ", ".join(path.name for path in found[:3]) or "none"
-        raise InputError(f"{folder} should have one table ({', '.join(KINDS)}); it has {len(found)}: {names}")
-    return found[0]
+    tables = [path for path in sorted(folder.glob("[!.]*")) if path.name.lower().endswith(KINDS)]
+    if len(tables) != 1:
+        names = ", ".join(path.name for path in tables[:3]) or "none"
+        raise InputError(f"{folder} should have one table ({', '.join(KINDS)}); it has {len(tables)}: {names}")
+    return tables[0]
 
 
 def rows(path: Path) -> Iterator[dict[str, Any]]:
@@ -111,19 +111,19 @@ def _has_part(path: Path) -> bool:
     return True
 
 
-def _check_columns(path: Path, found: set[str]) -> None:
-    if missing := [name for name in COLUMNS if name not in found]:
+def _check_columns(path: Path, present: set[str]) -> None:
+    if missing := [name for name in COLUMNS if name not in present]:
         raise InputError(
             f"{path} lacks {', '.join(missing)}; it should have {', '.join(COLUMNS)} and, if wanted, {PART}"
         )
 
 
 def read_id(path: Path, number: int, row: dict[str, Any], name: str) -> str:
-    found = row[name]
-    if isinstance(found, float) and found.is_integer():
-        found = int(found)  # whole numbers in a column with missing values
-    value = "" if found is None or icd.is_missing(str(found)) else str(found).strip()
-    if isinstance(found, bool) or not delimited.is_id(value):
+    cell = row[name]
+    if isinstance(cell, float) and cell.is_integer():
+        cell = int(cell)  # whole numbers in a column with missing values
+    value = "" if cell is None or icd.is_missing(str(cell)) else str(cell).strip()
+    if isinstance(cell, bool) or not delimited.is_id(value):
         wrong = "is missing" if not value else "is no id (letters, digits, dots, dashes; at most 40)"
         raise InputError(f"{path}, record {number}: the {name} {wrong}")
     return value

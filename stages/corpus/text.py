@@ -66,7 +66,7 @@ def _alphanumeric_words(raw: str) -> list[tuple[int, int]]:
     lowered = raw.lower()
     source = range(len(raw))
     if len(lowered) != len(raw):  # a letter whose lower case is two letters
-        source = [at for at, letter in enumerate(raw) for _ in letter.lower()]  # type: ignore[assignment]
+        source = [i for i, letter in enumerate(raw) for _ in letter.lower()]  # type: ignore[assignment]
         lowered = "".join(letter.lower() for letter in raw)
     return [
         (source[match.start()], source[match.end() - 1] + 1)

@@ -134,8 +134,8 @@ def join(texts: Iterable[Marked], between: str) -> Marked:
     parts: list[str] = []
     marks: list[Mark] = []
     end = 0
-    for text, own in texts:
-        marks += [mark._replace(begin=mark.begin + end, end=mark.end + end) for mark in own]
+    for text, text_marks in texts:
+        marks += [mark._replace(begin=mark.begin + end, end=mark.end + end) for mark in text_marks]
         parts.append(text)
         end += len(text) + len(between)
     return Marked(between.join(parts), tuple(marks))
@@ -169,7 +169,7 @@ class Draft:
             year=year - self.rng.randint(1, 15),
             **self.words,
         )
-        row = join((Marked(one.wording, (Mark(0, len(one.wording), one),)) for one in phrases), " or ")
+        row = join((Marked(phrase.wording, (Mark(0, len(phrase.wording), phrase),)) for phrase in phrases), " or ")
         put = {PHRASES: row, CAPITALISED: row._replace(text=row.text[:1].upper() + row.text[1:])}
         if trap is not None:
             put[DENIED] = Marked(trap.wording, (Mark(0, len(trap.wording), trap),))
@@ -243,7 +243,7 @@ def lay_out(draft: Draft) -> Marked:
                 paragraph = join(sentences, " ")
                 lines.append(paragraph._replace(text="\n".join(wrap(paragraph.text))))
             elif form == "list":
-                lines += [join((Marked(f"{at}. "), one), "") for at, one in enumerate(sentences, 1)]
+                lines += [join((Marked(f"{number}. "), sentence), "") for number, sentence in enumerate(sentences, 1)]
             else:
                 lines += sentences
     lines.append(Marked(f"\nDischarge Disposition: {rng.choice(WORDING['dispositions'])}"))

@@ -130,8 +130,8 @@ def masked_word_loss(logits: Tensor, tokens: Tensor) -> Tensor:
 def synonym_contrast_loss(first: Tensor, second: Tensor) -> Tensor:
     """Symmetric InfoNCE: rows i of `first` and `second`, (P, d), are synonyms of one code; no other rows are."""
     similarity = F.normalize(first, dim=1) @ F.normalize(second, dim=1).T / TEMPERATURE
-    own = torch.arange(len(similarity), device=similarity.device)
-    return (F.cross_entropy(similarity, own) + F.cross_entropy(similarity.T, own)) / 2
+    matching = torch.arange(len(similarity), device=similarity.device)
+    return (F.cross_entropy(similarity, matching) + F.cross_entropy(similarity.T, matching)) / 2
 
 
 class Chunks:

@@ -26,8 +26,8 @@ BANDS = {"0": 0, "1-10": 1, "11-50": 11, "51-100": 51, "101-500": 101, "501+": 5
 
 def bands(training: np.ndarray) -> dict[str, np.ndarray]:
     """Masks (C,) of the codes in each band of training documents (C,), without empty bands."""
-    at = np.searchsorted(list(BANDS.values()), training, side="right") - 1
-    return {band: at == index for index, band in enumerate(BANDS) if (at == index).any()}
+    band_of = np.searchsorted(list(BANDS.values()), training, side="right") - 1
+    return {band: band_of == index for index, band in enumerate(BANDS) if (band_of == index).any()}
 
 
 def code_table(

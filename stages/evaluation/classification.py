@@ -53,10 +53,10 @@ def _counts(targets: np.ndarray | sp.csr_array, decisions: np.ndarray | sp.csr_a
     """Counts along one axis: 0 sums over documents, 1 over codes."""
     documents, codes = ranking.positive_cells(targets, decisions.shape)
     hits = np.asarray(decisions[documents, codes]).ravel() != 0
-    at, length = (codes, decisions.shape[1]) if axis == 0 else (documents, decisions.shape[0])
-    true_positives = np.bincount(at[hits], minlength=length)
+    group, length = (codes, decisions.shape[1]) if axis == 0 else (documents, decisions.shape[0])
+    true_positives = np.bincount(group[hits], minlength=length)
     predicted = np.asarray((decisions != 0).sum(axis=axis)).ravel()
-    return Counts(true_positives, predicted - true_positives, np.bincount(at[~hits], minlength=length))
+    return Counts(true_positives, predicted - true_positives, np.bincount(group[~hits], minlength=length))
 
 
 def precision(counts: Counts) -> np.ndarray:
@@ -173,8 +173,8 @@ def r_precisions(ranked: RankedDocuments) -> np.ndarray:
 def average_precisions(ranked: RankedDocuments) -> np.ndarray:
     """Per document (N,): mean over its true codes of the precision at their rank; 0 without codes."""
     firsts = np.cumsum(ranked.true_codes) - ranked.true_codes
-    found = np.arange(1, len(ranked.ranks) + 1) - firsts[ranked.documents]
-    return ratio(ranked.sums(found / ranked.ranks), ranked.true_codes)
+    n_found = np.arange(1, len(ranked.ranks) + 1) - firsts[ranked.documents]
+    return ratio(ranked.sums(n_found / ranked.ranks), ranked.true_codes)
 
 
 def ranking_metrics(

@@ -39,11 +39,11 @@ class PhraseLookup:
         return sp.csr_array((np.ones(len(indices), bool), indices, offsets), shape=(len(rows), self.codes))
 
     def _find(self, words: list[str]) -> set[int]:
-        found: set[int] = set()
+        columns: set[int] = set()
         for start, word in enumerate(words):
             for length in self.lengths.get(word, ()):
-                found.update(self.columns.get(tuple(words[start : start + length]), ()))
-        return found
+                columns.update(self.columns.get(tuple(words[start : start + length]), ()))
+        return columns
 
 
 def tfidf_probabilities(

@@ -36,8 +36,8 @@ def micro_statistics(gold: Lists, assigned: Lists) -> dict[str, Statistic]:
     """Precision, recall and F1 over distinct (case, code) pairs, as functions of case weights."""
     counts = np.zeros((len(gold), 3))
     for row, (case, codes) in zip(counts, gold.items(), strict=True):
-        true, found = set(prepare(codes)), set(prepare(assigned.get(case, ())))
-        row[:] = len(true & found), len(found - true), len(true - found)
+        true, predicted = set(prepare(codes)), set(prepare(assigned.get(case, ())))
+        row[:] = len(true & predicted), len(predicted - true), len(true - predicted)
     return {name: pooled(counts, metric) for name, metric in PRECISION_RECALL_F1.items()}
 
 
@@ -50,8 +50,8 @@ def figures(gold: Lists, ranked: Lists, assigned: Lists, resampling: Resampling)
 def unreachable(gold: Lists, codes: Iterable[str]) -> float:
     """The share of gold assignments whose code is not among the `codes` that a model can assign."""
     known = set(prepare(codes))
-    own = [code for listed in gold.values() for code in prepare(listed)]
-    return float(ratio(sum(code not in known for code in own), len(own)))
+    assignments = [code for listed in gold.values() for code in prepare(listed)]
+    return float(ratio(sum(code not in known for code in assignments), len(assignments)))
 
 
 def tsv(predicted: Lists) -> str:

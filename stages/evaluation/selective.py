@@ -36,19 +36,19 @@ class Thresholds(NamedTuple):
     """The shared pair of thresholds, and the pairs of columns that have their own."""
 
     shared: Pair
-    own: dict[int, Pair]
+    by_code: dict[int, Pair]
 
     @property
     def accept_any(self) -> bool:
-        return any(pair.accept is not None for pair in (self.shared, *self.own.values()))
+        return any(pair.accept is not None for pair in (self.shared, *self.by_code.values()))
 
 
 def choose(val: Predictions, precision: float, recall: float) -> Thresholds:
     """The thresholds that keep both promises, from validation predictions."""
     enough = ENOUGH * max(_strictest(1 - precision), _strictest(1 - recall))
     frequent = val.targets.sum(axis=0) >= enough
-    own = {int(column): _choose(val, np.array([column]), precision, recall) for column in np.flatnonzero(frequent)}
-    return Thresholds(_choose(val, np.flatnonzero(~frequent), precision, recall), own)
+    by_code = {int(column): _choose(val, np.array([column]), precision, recall) for column in np.flatnonzero(frequent)}
+    return Thresholds(_choose(val, np.flatnonzero(~frequent), precision, recall), by_code)
 
 
 def _strictest(allowed: float) -> int:
@@ -133,7 +133,7 @@ def figures(test: Predictions, thresholds: Thresholds, resampling: Resampling) -
     return {
         "accept_above": thresholds.shared.accept,
         "leave_below": thresholds.shared.leave,
-        "codes_of_their_own": len(thresholds.own),
+        "codes_of_their_own": len(thresholds.by_code),
         "reviewed_per_document": float(n_reviewed.mean()),
         **uncertainty.figures(statistics, resampling),
     }
@@ -143,7 +143,7 @@ def states(probabilities: np.ndarray, thresholds: Thresholds) -> tuple[np.ndarra
     """Which codes (N, C) are accepted and which reviewed; without a promise none is accepted and none left out."""
     accept, leave = np.empty((2, probabilities.shape[1]))
     for column in range(probabilities.shape[1]):
-        pair = thresholds.own.get(column, thresholds.shared)
+        pair = thresholds.by_code.get(column, thresholds.shared)
         accept[column] = np.inf if pair.accept is None else pair.accept
         leave[column] = -np.inf if pair.leave is None else pair.leave
     accepted = probabilities > accept

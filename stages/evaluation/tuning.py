@@ -52,9 +52,9 @@ def fit_platt(targets: np.ndarray | sp.csr_array, logits: np.ndarray) -> tuple[n
     step = max(1, ranking.BLOCK_CELLS // max(1, logits.shape[0]))
     for start in range(0, logits.shape[1], step):
         block = np.ascontiguousarray(logits[:, start : start + step].T, dtype=np.float64)
-        mine = (codes >= start) & (codes < start + step)
+        in_block = (codes >= start) & (codes < start + step)
         positive = np.zeros(block.shape, dtype=bool)
-        positive[codes[mine] - start, documents[mine]] = True
+        positive[codes[in_block] - start, documents[in_block]] = True
         fitted = _newton(block, positive)
         slopes[start : start + step], intercepts[start : start + step] = fitted
     return slopes, intercepts
@@ -62,29 +62,29 @@ def fit_platt(targets: np.ndarray | sp.csr_array, logits: np.ndarray) -> tuple[n
 
 def _newton(logits: np.ndarray, positive: np.ndarray) -> np.ndarray:
     """Slopes and intercepts (2, c) for logits (c, N) by Newton's method."""
-    found = np.stack([np.ones(len(logits)), np.zeros(len(logits))])
+    fitted = np.stack([np.ones(len(logits)), np.zeros(len(logits))])
     open_codes = np.arange(len(logits))  # not converged yet
-    loss = _objective(found, logits, positive)
+    loss = _objective(fitted, logits, positive)
     for _ in range(STEPS):
-        now, z, y = found[:, open_codes], logits[open_codes], positive[open_codes]
-        p = expit(now[0][:, None] * z + now[1][:, None])
+        current, z, y = fitted[:, open_codes], logits[open_codes], positive[open_codes]
+        p = expit(current[0][:, None] * z + current[1][:, None])
         weight, gap = p * (1 - p), p - y
-        gradient = np.stack([np.einsum("cn,cn->c", gap, z), gap.sum(axis=1)]) + PRIOR * (now - [[1], [0]])
+        gradient = np.stack([np.einsum("cn,cn->c", gap, z), gap.sum(axis=1)]) + PRIOR * (current - [[1], [0]])
         mixed = np.einsum("cn,cn->c", weight, z)
         by_slope, by_intercept = np.einsum("cn,cn,cn->c", weight, z, z) + PRIOR, weight.sum(axis=1) + PRIOR
         step = np.stack(
             [by_intercept * gradient[0] - mixed * gradient[1], by_slope * gradient[1] - mixed * gradient[0]]
         )
         step /= by_slope * by_intercept - mixed**2
-        tried = _objective(now - step, z, y)
+        tried = _objective(current - step, z, y)
         while (worse := tried > loss[open_codes] + 1e-9).any():
             step[:, worse] /= 2
-            tried[worse] = _objective(now[:, worse] - step[:, worse], z[worse], y[worse])
-        found[:, open_codes], loss[open_codes] = now - step, tried
+            tried[worse] = _objective(current[:, worse] - step[:, worse], z[worse], y[worse])
+        fitted[:, open_codes], loss[open_codes] = current - step, tried
         open_codes = open_codes[np.abs(step).max(axis=0) > SMALL_STEP]
         if not len(open_codes):
             break
-    return found
+    return fitted
 
 
 def _objective(parameters: np.ndarray, logits: np.ndarray, positive: np.ndarray) -> np.ndarray:

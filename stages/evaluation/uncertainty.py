@@ -315,7 +315,7 @@ def _exchange(first: Statistic, second: Statistic, kept: np.ndarray) -> np.ndarr
     """The difference (R,) after exchanging the predictions of documents with weight 0 in `kept` (R, N)."""
     differences = []
     for rows in first.blocks(len(kept)):
-        own, other = kept[rows], 1 - kept[rows]
-        mixed = first.sums(own) + second.sums(other), second.sums(own) + first.sums(other)
+        stay, swap = kept[rows], 1 - kept[rows]
+        mixed = first.sums(stay) + second.sums(swap), second.sums(stay) + first.sums(swap)
         differences.append(first.value(mixed[0]) - first.value(mixed[1]))
     return np.concatenate(differences)

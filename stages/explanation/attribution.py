@@ -126,10 +126,10 @@ def attribute(
         if method == "attention_x_input_x_gradient":
             by_token = attention * _input_x_gradient(model, ids, mask, wanted, rows)
     scores = np.zeros((len(codes), n_tokens))
-    for at, row in enumerate(rows.tolist()):
+    for i, row in enumerate(rows.tolist()):
         place = places[row][: by_token.shape[1]]
         of_text = (place > 0) & (place < n_tokens - 1)
-        scores[at, place[of_text]] = by_token[at].cpu().numpy()[: len(place)][of_text]
+        scores[i, place[of_text]] = by_token[i].cpu().numpy()[: len(place)][of_text]
     return Attribution(scores, logits.cpu().numpy(), rows.cpu().numpy())
 
 
@@ -156,13 +156,13 @@ def msam_scores(model: CodingModel, H: Tensor, attended: Tensor, codes: Tensor, 
 def _input_x_gradient(model: CodingModel, ids: Tensor, mask: Tensor, codes: Tensor, rows: Tensor) -> Tensor:
     """The norm of embedding times gradient (K, T), of the tokens of each code's winning row."""
     words = model.encoder.get_input_embeddings()
-    found = torch.zeros(len(codes), ids.shape[1], device=ids.device)
+    norms = torch.zeros(len(codes), ids.shape[1], device=ids.device)
     for row in rows.unique().tolist():
-        own = slice(row, row + 1)
-        inputs = words(ids[own]).detach().requires_grad_()
-        H = model.encoder(inputs_embeds=inputs, attention_mask=mask_for(model.encoder, mask[own])).last_hidden_state
-        logits = model.head(H, model.attended(mask)[own]).float()[0]
-        for at in (rows == row).nonzero()[:, 0].tolist():
-            (gradient,) = torch.autograd.grad(logits[codes[at]], inputs, retain_graph=True)
-            found[at] = (inputs.detach() * gradient)[0].norm(dim=-1)
-    return found
+        only = slice(row, row + 1)
+        inputs = words(ids[only]).detach().requires_grad_()
+        H = model.encoder(inputs_embeds=inputs, attention_mask=mask_for(model.encoder, mask[only])).last_hidden_state
+        logits = model.head(H, model.attended(mask)[only]).float()[0]
+        for i in (rows == row).nonzero()[:, 0].tolist():
+            (gradient,) = torch.autograd.grad(logits[codes[i]], inputs, retain_graph=True)
+            norms[i] = (inputs.detach() * gradient)[0].norm(dim=-1)
+    return norms

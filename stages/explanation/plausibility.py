@@ -34,9 +34,9 @@ def counts_by_document(pairs: Sequence[Pair], n_documents: int) -> np.ndarray:
     """True positives, false positives and false negatives among tokens at each cut-off, (N, 3, 101)."""
     counts = np.zeros((n_documents, 3, len(CUTOFFS)))
     for pair in pairs:
-        found = pair.scores[:, None] > CUTOFFS
-        right = (found & pair.gold[:, None]).sum(axis=0)
-        counts[pair.document] += [right, found.sum(axis=0) - right, pair.gold.sum() - right]
+        above = pair.scores[:, None] > CUTOFFS
+        right = (above & pair.gold[:, None]).sum(axis=0)
+        counts[pair.document] += [right, above.sum(axis=0) - right, pair.gold.sum() - right]
     return counts
 
 

@@ -76,8 +76,8 @@ def document_maximum(logits: Tensor, document: Tensor, n_documents: int) -> Tens
     highest = logits.new_zeros(n_documents, n_codes).scatter_reduce(
         0, place, logits.detach(), "amax", include_self=False
     )
-    found = (logits == highest[document]) | logits.isnan()
+    is_highest = (logits == highest[document]) | logits.isnan()
     number = torch.arange(n_rows, device=logits.device)[:, None].expand(n_rows, n_codes)
     first = torch.full((n_documents, n_codes), n_rows - 1, device=logits.device)
-    first = first.scatter_reduce(0, place, torch.where(found, number, n_rows - 1), "amin")
+    first = first.scatter_reduce(0, place, torch.where(is_highest, number, n_rows - 1), "amin")
     return logits.gather(0, first)

@@ -174,10 +174,10 @@ def _nonzero_tiles(gradient: Tensor, at_once: int, n_maxima: int) -> Iterator[tu
     row = torch.searchsorted(ends, tile, right=True).clamp_(max=n_rows - 1)
     place = (tile - ends[row] + own_tiles[row])[:, None] * width + torch.arange(width, device=gradient.device)
     code = codes[row[:, None], place.clamp(max=n_codes - 1)]
-    found = torch.where(place < counts[row][:, None], gradient[row[:, None], code], 0)
+    gradients = torch.where(place < counts[row][:, None], gradient[row[:, None], code], 0)
     for start in range(0, n_tiles, max(1, at_once // width)):
         part = slice(start, start + max(1, at_once // width))
-        yield row[part], code[part], found[part]
+        yield row[part], code[part], gradients[part]
 
 
 def _weights(q: Tensor, k: Tensor, bar: Tensor, row: slice) -> Tensor:

@@ -172,22 +172,22 @@ class Training:
             mine = [step[self.accelerator.process_index :: self.accelerator.num_processes] for step in steps]
             remaining = range(progress.steps, len(steps))
             # Without a document in a step, a process joins in its first one.
-            taken = (mine[at] if len(mine[at]) else steps[at][:1] for at in remaining)
+            taken = (mine[i] if len(mine[i]) else steps[i][:1] for i in remaining)
             passes = [self.train.passes(indices, settings.chunk_budget) for indices in taken]
             batches = load_batches(self.train, [part for step in passes for part in step], self.device)
-            for at, step_passes in zip(remaining, passes, strict=True):
-                self._take_step(at, len(steps[at]), len(mine[at]) == 0, len(step_passes), batches)
-                progress.steps = at + 1
-                bar.update(tokens[at])
+            for i, step_passes in zip(remaining, passes, strict=True):
+                self._take_step(i, len(steps[i]), len(mine[i]) == 0, len(step_passes), batches)
+                progress.steps = i + 1
+                bar.update(tokens[i])
                 if progress.steps % check_every == 0 or progress.steps == len(steps):
                     self._check_losses(steps)
                     if progress.steps < len(steps):
                         self._save_now_and_then()
 
-    def _take_step(self, at: int, n_documents: int, idle: bool, n_passes: int, batches: Iterator) -> None:
+    def _take_step(self, step: int, n_documents: int, idle: bool, n_passes: int, batches: Iterator) -> None:
         """One optimiser step on the mean loss over its documents, in one or more passes."""
         # Random numbers depend only on the position in the run, so generators need not be saved.
-        place = (self.settings.seed, self.progress.epoch, at, self.accelerator.process_index)
+        place = (self.settings.seed, self.progress.epoch, step, self.accelerator.process_index)
         torch.manual_seed(int(np.random.SeedSequence(place).generate_state(1, np.uint64)[0]))
         weight = self.accelerator.num_processes / n_documents  # gradients are averaged over processes
         for number in range(n_passes):
@@ -196,12 +196,12 @@ class Training:
             with nullcontext() if last else self.accelerator.no_sync(self.parallel):
                 loss = self.parallel(batch, None if idle else targets).sum() * weight
                 self.accelerator.backward(loss)
-            self.losses[at] += loss.detach() / weight
+            self.losses[step] += loss.detach() / weight
         if self.scaler is not None:
             self.scaler.unscale_(self.optimizer)
         if self.settings.clip_norm is not None:
             nn.utils.clip_grad_norm_(self.learner.parameters(), self.settings.clip_norm)
-        share = self._learning_rate_share(self.progress.epoch * self.n_steps + at)
+        share = self._learning_rate_share(self.progress.epoch * self.n_steps + step)
         for group in self.optimizer.param_groups:
             group["lr"] = group["peak"] * share
         if self.scaler is None:
@@ -233,10 +233,10 @@ class Training:
         taken = self._over_processes(self.losses[: self.progress.steps])
         if bool(torch.isfinite(taken).all()):
             return
-        at = int(torch.isfinite(taken).logical_not().nonzero()[0])
-        ids = ", ".join(str(self.train.ids[index]) for index in steps[at])
+        step = int(torch.isfinite(taken).logical_not().nonzero()[0])
+        ids = ", ".join(str(self.train.ids[index]) for index in steps[step])
         raise InputError(
-            f"the loss is not a finite number in epoch {self.progress.epoch + 1}, step {at + 1} (documents {ids}); "
+            f"the loss is not a finite number in epoch {self.progress.epoch + 1}, step {step + 1} (documents {ids}); "
             "lower the learning rate or clip_norm in params.yaml, or check these documents"
         )
 
@@ -313,8 +313,8 @@ class Training:
         self.best_weights = checkpoint.tensors["best"]
         state: dict[int, dict[str, Tensor]] = {}
         for key, value in checkpoint.tensors["optimizer"].items():
-            at, name = key.split(":")
-            state.setdefault(int(at), {})[name] = value
+            number, name = key.split(":")
+            state.setdefault(int(number), {})[name] = value
         self.optimizer.load_state_dict({**self.optimizer.state_dict(), "state": state})
         self.losses = checkpoint.tensors["progress"]["losses"].to(self.device)
         if not self.accelerator.is_main_process:
@@ -332,6 +332,6 @@ class Training:
 def micro_f1(logits: np.ndarray, targets: np.ndarray) -> float:
     """Micro-F1 of decisions at probability 0.5: 2 tp / (2 tp + fp + fn), or 0 if there is nothing to find."""
     decided = logits > 0
-    found = np.count_nonzero(decided & (targets > 0))
+    n_hits = np.count_nonzero(decided & (targets > 0))
     total = np.count_nonzero(decided) + np.count_nonzero(targets)
-    return 2 * found / total if total else 0.0
+    return 2 * n_hits / total if total else 0.0

@@ -71,12 +71,12 @@ class CodeIndex:
 
     def similarities(self, read: Sequence[np.ndarray]) -> np.ndarray:
         """The highest cosine of any window and any phrase of each code, per window size: (sizes, C)."""
-        found = np.empty((len(read), len(self.phrases)), np.float32)
+        highest = np.empty((len(read), len(self.phrases)), np.float32)
         for start in range(0, len(self.phrases), PHRASES_AT_ONCE):
             part = slice(start, start + PHRASES_AT_ONCE)
             for kind, vectors in enumerate(read):
-                found[kind, part] = (self.means[part] @ vectors.T).max(axis=1)
-        return np.stack([self.best(row) for row in found])
+                highest[kind, part] = (self.means[part] @ vectors.T).max(axis=1)
+        return np.stack([self.best(row) for row in highest])
 
     def overlaps(self, text: str, codes: np.ndarray) -> np.ndarray:
         """The highest letter-based cosine of any window of a text and any phrase of each of some codes."""

@@ -142,12 +142,12 @@ def compare(
     if intervals:
         for suffix, groups in (("", uniform), ("_shifted", shifted)):
             for method, replicates in _without_each_fold(known, test, groups, seed).items():
-                found = metrics["test"][method]
+                figures = metrics["test"][method]
                 for error, values in replicates.items():
                     key = f"{error}{suffix}"
-                    found.setdefault("intervals", {})[key] = jackknife_interval(found[key], values)
+                    figures.setdefault("intervals", {})[key] = jackknife_interval(figures[key], values)
 
-    metrics["val"] = {name: {key: found[key] for key in JUDGED} for name, found in metrics["val"].items()}
+    metrics["val"] = {name: {key: figures[key] for key in JUDGED} for name, figures in metrics["val"].items()}
     return Comparison(metrics, *(pd.concat(tables, ignore_index=True) for tables in (by_size, points)))
 
 

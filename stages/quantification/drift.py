@@ -80,7 +80,7 @@ def _mixture_p(binned: np.ndarray, group: np.ndarray) -> float:
         counts = binned + np.stack([with_code, group - with_code])
         rates = counts / counts.sum(axis=1, keepdims=True)
     mixed = share * rates[0] + (1 - share) * rates[1]
-    found = [*binned, group]
+    observed = [*binned, group]
     expected = [*(binned.sum(axis=1, keepdims=True) * rates), group.sum() * mixed]
-    ratio = 2 * sum(float(xlogy(o, o / np.maximum(e, 1e-300)).sum()) for o, e in zip(found, expected, strict=True))
+    ratio = 2 * sum(float(xlogy(o, o / np.maximum(e, 1e-300)).sum()) for o, e in zip(observed, expected, strict=True))
     return float(stats.chi2.sf(ratio, len(group) - 2))

@@ -193,15 +193,15 @@ def expectation_maximisation(groups: np.ndarray, probabilities: np.ndarray, prio
     evidence = logit(np.clip(probabilities, 1e-7, 1 - 1e-7).astype(np.float32, copy=False))
 
     shifts = [share * (FURTHEST - np.sign(share) * start_odds) for share in LADDER]
-    found = np.tile(shifts[0], (len(groups), 1))  # if mean f(t) is below q from the start
-    below, gap_below = shifts[0], np.full_like(found, -1.0)
+    solution = np.tile(shifts[0], (len(groups), 1))  # if mean f(t) is below q from the start
+    below, gap_below = shifts[0], np.full_like(solution, -1.0)
     for shift in progress_bar(shifts, desc="EMQ", leave=False):
         moved = expit(evidence + shift.astype(np.float32))
         expected = (sizes * group_means(groups, moved) + start) / (sizes + 1)
         gap = logit(expected) - (start_odds + shift)
         crosses = (gap_below > 0) & (gap <= 0)
         share = gap_below / np.where(crosses, gap_below - gap, 1.0)
-        np.copyto(found, below + (shift - below) * share, where=crosses)
+        np.copyto(solution, below + (shift - below) * share, where=crosses)
         below, gap_below = shift, gap
-    found = np.where(gap_below > 0, shifts[-1], found)
-    return np.where(known, expit(start_odds + found), group_means(groups, probabilities))
+    solution = np.where(gap_below > 0, shifts[-1], solution)
+    return np.where(known, expit(start_odds + solution), group_means(groups, probabilities))

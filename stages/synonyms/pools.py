@@ -262,11 +262,11 @@ def _check_pool(content: object, path: Path) -> Pool:
 
 
 def _compare_checksum(name: str, path: Path, content: bytes, kind: str, expected: str) -> None:
-    found = io.md5(content)
+    actual = io.md5(content)
     if kind == "git blob":
-        found = hashlib.sha1(b"blob %d\0" % len(content) + content, usedforsecurity=False).hexdigest()
-    if found != expected:
-        log.warning("pool %s: %s is not the published file: its %s is %s, not %s", name, path, kind, found, expected)
+        actual = hashlib.sha1(b"blob %d\0" % len(content) + content, usedforsecurity=False).hexdigest()
+    if actual != expected:
+        log.warning("pool %s: %s is not the published file: its %s is %s, not %s", name, path, kind, actual, expected)
 
 
 def normalise(phrase: str) -> str:

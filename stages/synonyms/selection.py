@@ -74,7 +74,7 @@ def mean_diversity(problems: Problems, chosen: Mapping[str, Sequence[int]], M: i
         "rand": [expected_diversity(distances, M) for distances in problems.values()],
         "first": [diversity(distances, first[code]) for code, distances in problems.items()],
     }
-    return {name: math.fsum(own) / max(len(own), 1) for name, own in values.items()}
+    return {name: math.fsum(each) / max(len(each), 1) for name, each in values.items()}
 
 
 def _repeat(n: int, M: int) -> np.ndarray:

@@ -66,14 +66,14 @@ def test_a_frequent_code_keeps_the_promise_by_itself():
         targets[:, 0] &= rng.random(len(targets)) < 0.7
         part.targets[:] = sp.csr_array(targets)
     thresholds = choose(val, 0.9, 0.9)
-    assert set(thresholds.own) == set(np.flatnonzero(val.targets.sum(axis=0) >= 176)) and 0 in thresholds.own
+    assert set(thresholds.by_code) == set(np.flatnonzero(val.targets.sum(axis=0) >= 176)) and 0 in thresholds.by_code
     accepted, _ = states(test.probabilities, thresholds)
     true = test.targets.toarray().astype(bool)
-    for column in thresholds.own:
+    for column in thresholds.by_code:
         if accepted[:, column].any():
             assert true[accepted[:, column], column].mean() > 0.88
     together = choose(Predictions(val.targets[:, :1], val.logits[:, :1], val.patients), 0.9, 0.9)
-    assert together.own[0] == thresholds.own[0]
+    assert together.by_code[0] == thresholds.by_code[0]
 
 
 def test_promises_are_broken_no_more_often_than_said():

@@ -104,22 +104,22 @@ def count(kit: Kit, group: Predicted, method: str | None, true: np.ndarray | Non
         for i, code in enumerate(kit.codes)
     ]
     codes.sort(key=lambda code: -code.number)
-    found = drift.compare_group(known, probabilities, group.n_tokens, group.n_unknown, binned)
-    return Counted(n_documents, method, codes, warnings(kit, found, method, len(known.n_tokens)), found.features)
+    drifted = drift.compare_group(known, probabilities, group.n_tokens, group.n_unknown, binned)
+    return Counted(n_documents, method, codes, warnings(kit, drifted, method, len(known.n_tokens)), drifted.features)
 
 
-def warnings(kit: Kit, found: drift.Drift, method: str, n_validation: int) -> list[str]:
+def warnings(kit: Kit, drifted: drift.Drift, method: str, n_validation: int) -> list[str]:
     """Reasons to doubt the counts, one sentence each."""
     sentences = [
-        f"{name} of these documents is unlike the {n_validation} validation documents' (p {found.features[name]:.1g}, "
-        "two-sample test, corrected): figures and intervals may not hold here"
-        for name in found.unlike
+        f"{name} of these documents is unlike the {n_validation} validation documents' "
+        f"(p {drifted.features[name]:.1g}, two-sample test, corrected): figures and intervals may not hold here"
+        for name in drifted.unlike
     ]
-    if found.refuted:
-        codes = ", ".join(kit.codes[column] for column in sorted(found.refuted, key=found.refuted.__getitem__)[:10])
+    if drifted.refuted:
+        codes = ", ".join(kit.codes[column] for column in sorted(drifted.refuted, key=drifted.refuted.__getitem__)[:10])
         what = f"{method} and the intervals assume" if method in ADJUSTING else "the intervals assume"
         sentences.append(
             f"{what} that documents with a code look as they did in validation, only more or fewer: refuted for "
-            f"{len(found.refuted)} codes ({codes}{', ...' if len(found.refuted) > 10 else ''})"
+            f"{len(drifted.refuted)} codes ({codes}{', ...' if len(drifted.refuted) > 10 else ''})"
         )
     return sentences

@@ -87,7 +87,7 @@ def _read_table(path: Path) -> Iterator[tuple[str, str]]:
     for batch in delimited.read(path, [ID, TEXT] if named else [TEXT]):
         numbers = batch.column(delimited.RECORD).to_pylist()
         ids = batch.column(ID).to_pylist() if named else [""] * len(numbers)
-        names = [own.strip() or f"{path.name}, record {number}" for own, number in zip(ids, numbers, strict=True)]
+        names = [name.strip() or f"{path.name}, record {number}" for name, number in zip(ids, numbers, strict=True)]
         yield from zip(names, batch.column(TEXT).to_pylist(), strict=True)
 
 

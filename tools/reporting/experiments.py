@@ -116,14 +116,14 @@ class Setting:
         return np.array([value for value in values if isinstance(value, int | float)], dtype=float)
 
 
-def comparable(one: Setting, two: Setting) -> list[tuple[Experiment, Experiment]]:
+def comparable(first: Setting, second: Setting) -> list[tuple[Experiment, Experiment]]:
     """Pairs of runs with equal seeds from both settings; if there are none, the pair that differs in the fewest."""
 
     def differing(pair: tuple[Experiment, Experiment]) -> int:
         first, second = (dict(run.seeds) for run in pair)
         return sum(first[key] != second[key] for key in first.keys() & second.keys())
 
-    pairs = list(itertools.product(one.experiments, two.experiments))
+    pairs = list(itertools.product(first.experiments, second.experiments))
     return [pair for pair in pairs if not differing(pair)] or [min(pairs, key=differing)]
 
 
@@ -173,10 +173,10 @@ def _disambiguate(settings: list[Setting]) -> list[Setting]:
     """The settings with unique labels, naming keys that only one version of params.yaml has."""
     apart = []
     for setting in settings:
-        own = setting.experiments[0].decisive()
+        decisive = setting.experiments[0].decisive()
         alike = [other.experiments[0].decisive() for other in settings if other.label == setting.label]
-        keys = sorted({key for other in alike for key in other.keys() ^ own.keys()})
-        more = (f"{key}={own[key]}" if key in own else f"without {key}" for key in keys)
+        keys = sorted({key for other in alike for key in other.keys() ^ decisive.keys()})
+        more = (f"{key}={decisive[key]}" if key in decisive else f"without {key}" for key in keys)
         apart.append(replace(setting, other=", ".join(filter(None, [setting.other, *more]))))
     return apart
 
@@ -220,23 +220,23 @@ def contrasts(settings: Iterable[Setting]) -> list[tuple[str, Setting, Setting]]
     for setting in settings:
         larger.setdefault((setting.type, setting.criterion, setting.other), set()).add(setting.M or 0)
     pairs = []
-    for one, two in itertools.product(settings, settings):
-        if one.other != two.other:
+    for first, second in itertools.product(settings, settings):
+        if first.other != second.other:
             continue
-        a, b = one.model, two.model
-        same_synonyms = (one.criterion, one.M) == (two.criterion, two.M)
-        same_type = one.type == two.type and one.M is not None
-        if a == replace(b, msam=False) != b and id(two) in in_main:
-            pairs.append(("MSAM", two, one))
+        a, b = first.model, second.model
+        same_synonyms = (first.criterion, first.M) == (second.criterion, second.M)
+        same_type = first.type == second.type and first.M is not None
+        if a == replace(b, msam=False) != b and id(second) in in_main:
+            pairs.append(("MSAM", second, first))
         if b == replace(a, joint=True) != a and same_synonyms:
-            pairs.append(("CLQ", two, one))
+            pairs.append(("CLQ", second, first))
         if b == replace(a, encoder="LE") != a and same_synonyms:
-            pairs.append(("sliding window", two, one))
-        if same_type and one.M == two.M and (one.criterion, two.criterion) == ("rand", "MDP"):
-            pairs.append(("MDP", two, one))
-        if same_type and one.criterion == two.criterion:
-            M_above = (M for M in larger[one.type, one.criterion, one.other] if (one.M or 0) < M)
-            if min(M_above, default=None) == two.M:
-                pairs.append(("M", two, one))
+            pairs.append(("sliding window", second, first))
+        if same_type and first.M == second.M and (first.criterion, second.criterion) == ("rand", "MDP"):
+            pairs.append(("MDP", second, first))
+        if same_type and first.criterion == second.criterion:
+            M_above = (M for M in larger[first.type, first.criterion, first.other] if (first.M or 0) < M)
+            if min(M_above, default=None) == second.M:
+                pairs.append(("M", second, first))
     order = ("MSAM", "CLQ", "sliding window", "MDP", "M")
     return sorted(pairs, key=lambda pair: order.index(pair[0]))

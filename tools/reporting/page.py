@@ -117,14 +117,14 @@ def corpus_sizes(experiment: Experiment) -> str:
 def findings(differences: Sequence[tuple[str, str, str, Mapping[str, Difference]]]) -> list[str]:
     """The results of the micro-F1 tests in sentences: significant differences first, then unclear ones."""
     sentences, unclear = [], []
-    for _, one, two, tested in differences:
+    for _, first, second, tested in differences:
         value, low, high, p = tested["f1_micro"]
         if p >= tables.SIGNIFICANT or low <= 0 <= high:
-            unclear.append(f"{one} and {two}")
+            unclear.append(f"{first} and {second}")
             continue
         least, most = sorted((100 * abs(low), 100 * abs(high)))
         by = f"{100 * abs(value):.1f} points of micro-F1 (95 % interval {least:.1f} to {most:.1f})"
-        sentences.append(f"{one} is {'better' if value > 0 else 'worse'} than {two} by {by}.")
+        sentences.append(f"{first} is {'better' if value > 0 else 'worse'} than {second} by {by}.")
     if unclear:
         sentences.append(f"No difference is shown between {', between '.join(unclear)}.")
     return sentences

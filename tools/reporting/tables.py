@@ -75,7 +75,7 @@ class Table:
         labels = [row.labels for row in self.rows]
         if len(labels) < 2 * len({first for first, *_ in labels}):
             return labels
-        again = [False, *(one[0] == two[0] for one, two in itertools.pairwise(labels))]
+        again = [False, *(earlier[0] == later[0] for earlier, later in itertools.pairwise(labels))]
         return [("" if repeats else first, *rest) for repeats, (first, *rest) in zip(again, labels, strict=True)]
 
     def legend(self, small: bool = False) -> str:
@@ -200,7 +200,7 @@ def band_table(settings: Sequence[Setting]) -> Table:
     def figures(setting: Setting) -> dict[str, Cell]:
         tables = [run.plots["bands"].query("kind == 'all'") for run in setting.experiments if "bands" in run.plots]
         rows = {band: pd.concat([table[table["band"] == band] for table in tables]) for band in BANDS if tables}
-        return {f"band_{band}": _figure_of_rows(found) for band, found in rows.items() if len(found)}
+        return {f"band_{band}": _figure_of_rows(band_rows) for band, band_rows in rows.items() if len(band_rows)}
 
     return comparison_table("bands", settings, figures)
 
