@@ -37,11 +37,12 @@ def _with_interval(run: Experiment, key: str, name: str) -> dict[str, float]:
 
 
 def intervals(settings: Sequence[Setting]) -> Rows:
-    """Micro-F1 of every run."""
+    """Micro-F1 of every run, those of a setting side by side around its line."""
     for setting in settings:
-        for number, run in enumerate(setting.experiments):
-            if F1 in run.metrics:
-                yield {"setting": setting.label, "type": setting.type, "run": number} | _with_interval(run, F1, "f1")
+        runs = [run for run in setting.experiments if F1 in run.metrics]
+        for number, run in enumerate(runs):
+            offset = (2 * number - len(runs) + 1) / len(runs)
+            yield {"setting": setting.label, "type": setting.type, "offset": offset} | _with_interval(run, F1, "f1")
 
 
 def training(settings: Sequence[Setting]) -> Rows:
