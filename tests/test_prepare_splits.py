@@ -90,7 +90,7 @@ def test_parts(raw: Path, subset: str, split: str):
         assert documents["subject_id"].nunique() == sum(table["subject_id"].nunique() for table in tables.values())
 
 
-def test_a_published_split_of_other_admissions_is_told(raw: Path):
+def test_a_published_split_of_other_admissions_is_reported(raw: Path):
     path = raw / SUBSETS["clean"].split_files[0]
     split = pd.read_feather(path)
     split["_id"] += 10**6
@@ -250,7 +250,7 @@ def test_subjects_in_two_parts_are_counted():
     assert prepare_splits.n_subjects_in_two_parts(parts) == 2
 
 
-def test_texts_of_next_to_no_words_are_told_or_refused(caplog: pytest.LogCaptureFixture):
+def test_texts_of_hardly_any_words_are_reported_or_refused(caplog: pytest.LogCaptureFixture):
     long, short = (
         Document("1", "1", text, []) for text in ("one two three four five six seven eight nine ten", "4019")
     )

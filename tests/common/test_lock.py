@@ -56,7 +56,7 @@ def test_a_figure_counts_only_if_its_run_is_recorded_whole(changes, content, dou
     assert found is None if doubt is None else doubt in found
 
 
-def test_other_bytes_of_equal_inputs_are_told_from_another_run():
+def test_other_bytes_of_equal_inputs_differ_from_another_run():
     """Another processor's training: what reads the model then has other inputs, so it is train alone that is named."""
     data = {"deps": [{"path": "data", "md5": "d"}]}
     elsewhere = [{"path": str(MODEL), "md5": "elsewhere.dir"}]

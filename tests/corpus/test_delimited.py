@@ -61,7 +61,7 @@ def test_find_takes_either_form_and_names_what_it_looked_for(tmp_path: Path, cap
         (HEADER + '5,6,"SECRET never closed\n' + ROWS, "too few or too many fields"),
     ],
 )
-def test_broken_tables_are_told_without_their_text(tmp_path: Path, text: str, message: str):
+def test_broken_tables_are_reported_without_their_text(tmp_path: Path, text: str, message: str):
     with pytest.raises(InputError, match=message) as raised:
         content(write(tmp_path / "notes.csv.gz", text), ("SUBJECT_ID", "TEXT"))
     assert "SECRET" not in str(raised.value)
@@ -107,7 +107,7 @@ def test_integers(tmp_path: Path, value: str, message: str):
 
 @pytest.mark.parametrize("name", ["notes.csv", "notes.csv.gz"])
 @pytest.mark.parametrize("separator", [";", "\t", "|"])
-def test_other_separators_are_told_by_the_header(tmp_path: Path, name: str, separator: str):
+def test_the_header_shows_another_separator(tmp_path: Path, name: str, separator: str):
     text = HEADER.replace(",", separator) + f'1{separator}7{separator}"a, b; c"\n'
     assert content(write(tmp_path / name, text), ("TEXT", "SUBJECT_ID")) == [("a, b; c", "7")]
 
@@ -151,7 +151,7 @@ def test_a_table_cut_in_a_field_without_quotes(tmp_path: Path):
     assert content(write(tmp_path / "codes.csv", "ROW_ID,CODE\r1,4019\r"), ("CODE",)) == [("4019",)]
 
 
-def test_what_is_no_utf8_is_told(tmp_path: Path):
+def test_bytes_outside_utf8_are_reported(tmp_path: Path):
     (tmp_path / "a.csv").write_bytes((HEADER + ROWS).encode("utf-16"))
     with pytest.raises(InputError, match="UTF-16 or no text at all"):
         content(tmp_path / "a.csv", ("TEXT",))

@@ -147,7 +147,7 @@ def test_mdaces_lists_deal_and_bar_the_clean_subset(tmp_path, caplog, monkeypatc
         ([annotation(code="389.0")], None),
     ],
 )
-def test_what_is_no_annotation_is_told(tmp_path, annotations, said):
+def test_a_malformed_annotation_is_reported(tmp_path, annotations, said):
     evidence = Evidence.of(written(tmp_path, 100, annotations), SUBSETS["full"])
     if said is None:
         assert len(list(evidence.spans(100))) == 1

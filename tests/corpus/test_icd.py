@@ -77,7 +77,7 @@ def test_what_no_code_can_be_is_refused(text, kind, revision, said):
         icd.read(text, kind, revision)
 
 
-def test_short_codes_are_told():
+def test_short_codes_are_reported():
     assert icd.too_short("38", "diagnosis")
     assert not icd.too_short("038.9", "diagnosis")
     assert icd.too_short("7", "procedure")

@@ -148,12 +148,12 @@ def test_known_spellings_of_missing_are_no_codes(tmp_path: Path, missing: str, c
     assert "DIAGNOSES_ICD.csv: 2 rows without a code are left out" in caplog.text
 
 
-def test_a_code_of_the_fifty_without_a_document_is_told(tmp_path: Path, caplog: pytest.LogCaptureFixture):
+def test_a_code_of_the_fifty_without_a_document_is_reported(tmp_path: Path, caplog: pytest.LogCaptureFixture):
     mimic.load(folder(tmp_path), SUBSETS["top50"], 10)
     assert "47 of the 50 codes have no document" in caplog.text
 
 
-def test_lost_zeros_are_told(tmp_path: Path, caplog: pytest.LogCaptureFixture):
+def test_lost_zeros_are_reported(tmp_path: Path, caplog: pytest.LogCaptureFixture):
     rows = "".join(f"{row},9,100,{row},{1000 + row}\n" for row in range(150))
     mimic.load(folder(tmp_path, DIAGNOSES_ICD=DIAGNOSES.split("\n")[0] + "\n" + rows), SUBSETS["full"], 10)
     assert "DIAGNOSES_ICD: none of its 150 different codes begins with 0" in caplog.text

@@ -205,7 +205,7 @@ def test_a_missing_module_is_named(tmp_path: Path):
         mimic.load(tmp_path, SUBSETS["icd9"], 2, mimic.MIMIC_IV, tmp_path)
 
 
-def test_lost_zeros_of_a_whole_table_are_told(tmp_path: Path, caplog: pytest.LogCaptureFixture):
+def test_lost_zeros_of_a_whole_table_are_reported(tmp_path: Path, caplog: pytest.LogCaptureFixture):
     rows = "".join(f"1,10,{row},{1000 + row},9\n" for row in range(150))
     with caplog.at_level(logging.WARNING):
         load(tmp_path, "icd9", diagnoses_icd=TABLES["hosp/diagnoses_icd"].split("\n")[0] + "\n" + rows)

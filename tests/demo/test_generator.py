@@ -164,7 +164,7 @@ def test_marks_say_where_each_phrase_stands(corpus, tables):
     for code, entry in read_phrases(ROOT / "data/pools/authored.yaml").items():
         wordings[code] |= {*entry["synonyms"], *entry["mentions"], *entry.get("medications", [])}
     wordings |= {code: {wording} for code, _, _, wording in OUTSIDE}
-    n_told: Counter = Counter()
+    n_documents_by_key: Counter = Counter()
     for path in (corpus / "evidence").iterdir():
         content = json.loads(path.read_text())
         for note in content["notes"]:
@@ -172,10 +172,10 @@ def test_marks_say_where_each_phrase_stands(corpus, tables):
                 for one in note[key]:
                     found = texts[str(note["note_id"])][one["begin"] : one["end"]].replace("\n", " ")
                     assert found.lower() in {wording.lower() for wording in wordings[one["code"]]}
-                    n_told[key] += 1
+                    n_documents_by_key[key] += 1
             own = {one["code"] for one in note["annotations"]}
             assert not own & {one["code"] for one in note["traps"]}
-    assert min(n_told.values()) > SIZE
+    assert min(n_documents_by_key.values()) > SIZE
 
 
 @pytest.mark.parametrize("subset", ["top50", "full", "clean"])

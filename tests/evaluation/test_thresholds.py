@@ -25,7 +25,7 @@ def test_of_equally_good_cuts_the_highest_is_taken():
     assert tuning.best_threshold(scores, positives) == pytest.approx(0.6)
 
 
-def test_neighbouring_scores_are_still_told_apart():
+def test_neighbouring_scores_stay_apart():
     upper = np.float32(0.3)
     lower = np.nextafter(upper, np.float32(0))
     scores = np.array([lower, upper])

@@ -121,7 +121,7 @@ def test_degenerate_input_is_defined(documents, share):
     assert np.isfinite(list(intervals.values())).all()
 
 
-def test_better_predictions_are_told_from_worse_ones():
+def test_better_predictions_differ_from_worse_ones():
     (targets, good), (_, bad) = drawn(150, 6, 0.5), drawn(150, 6, 2)
     expected = metrics(targets, good), metrics(targets, bad)
     found = uncertainty.compare([(statistics(targets, good), statistics(targets, bad))], np.arange(150), 200, seed=0)

@@ -29,7 +29,7 @@ class Taken:
         Taken.precision = self.mixed_precision = mixed_precision
 
 
-def test_cuda_that_is_not_there_is_told(monkeypatch: pytest.MonkeyPatch):
+def test_missing_cuda_is_reported(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     with pytest.raises(InputError, match=r"compute\.device: cuda, but no CUDA device is found"):
         devices.start(Compute(device="cuda", precision="auto", threads=1, portable=False, launch="python"))

@@ -272,7 +272,7 @@ def test_a_loss_that_is_no_number_names_step_and_documents(tmp_path):
         run.run()
 
 
-def test_weights_that_become_no_numbers_in_the_last_step_are_told(tmp_path):
+def test_weights_that_turn_nan_in_the_last_step_are_reported(tmp_path):
     """The last step's loss was still one, but its gradient was not: the logits of validation show it."""
     run = new_training(tmp_path)
     train_epoch = run.train_epoch
@@ -287,7 +287,7 @@ def test_weights_that_become_no_numbers_in_the_last_step_are_told(tmp_path):
         run.run()
 
 
-def test_a_collapse_is_told(tmp_path, caplog):
+def test_a_collapse_is_reported(tmp_path, caplog):
     run = new_training(tmp_path, epochs=2)
     run.metrics = lambda logits, targets: {"f1_micro": 0.0}
     run.run()
@@ -295,7 +295,7 @@ def test_a_collapse_is_told(tmp_path, caplog):
     assert "training ends with nothing predicted" in caplog.text
 
 
-def test_a_gpu_without_enough_memory_is_told_the_parameter(tmp_path):
+def test_a_gpu_out_of_memory_names_the_parameter(tmp_path):
     run = new_training(tmp_path)
 
     def too_large(*_):

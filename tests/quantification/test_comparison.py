@@ -53,18 +53,8 @@ def test_every_method_is_measured_on_every_draw(compared):
             assert all(0 <= low < found[name] < high for name, (low, high) in intervals.items())
 
 
-def test_calibrated_probabilities_beat_counting_decisions(compared):
-    for draw in ("val", "test"):
-        assert compared.metrics[draw]["pcc"]["ae"] < compared.metrics[draw]["cc"]["ae"]
-
-
 def test_the_best_method_has_the_least_error_in_both_kinds_of_groups():
     assert best_method({"a": {"ae": 0.1, "ae_shifted": 0.5}, "b": {"ae": 0.2, "ae_shifted": 0.3}}) == "b"
-
-
-def test_shift_hurts_who_ignores_the_documents(compared):
-    lazy = compared.metrics["test"]["lazy"]
-    assert lazy["ae_shifted"] > 1.3 * lazy["ae"]
 
 
 def test_sizes_add_up_to_the_whole(compared):
@@ -73,12 +63,6 @@ def test_sizes_add_up_to_the_whole(compared):
         for error in ("ae", "rae"):
             mean = np.average(part[error], weights=part["samples"])
             assert mean == pytest.approx(compared.metrics["test"][method][error], rel=1e-6)
-
-
-def test_larger_groups_are_easier(compared):
-    pcc = compared.by_size[compared.by_size["method"] == "pcc"]
-    assert pcc["ae"].iloc[-1] < pcc["ae"].iloc[0]
-    assert pcc["documents"].is_monotonic_increasing
 
 
 def test_points_are_the_same_groups_for_every_method(compared):
@@ -91,12 +75,6 @@ def test_points_are_the_same_groups_for_every_method(compared):
 def test_no_small_group_is_shown():
     small = predictions(SMALLEST_SHOWN - 1, 4, 0)
     assert comparison(small, small).points.empty
-
-
-def test_the_seed_decides(compared):
-    again = comparison(predictions(150, 6, 0), predictions(200, 6, 1))
-    assert again.metrics == compared.metrics
-    assert comparison(predictions(150, 6, 0), predictions(200, 6, 1), seed=1).metrics != compared.metrics
 
 
 def test_no_intervals_where_none_are_wanted():

@@ -12,7 +12,6 @@ from stages.quantification.sampling import (
     mean_of_means,
     membership,
     shifted_groups,
-    training_groups,
     uniform_groups,
 )
 
@@ -31,15 +30,6 @@ def test_uniform_groups_have_every_size_and_no_member_twice():
     assert counts[0] == 0
     np.testing.assert_allclose(counts[1:] / 4000, 0.2, atol=0.03)
     np.testing.assert_allclose(groups.mean(axis=0), 0.6, atol=0.03)  # every document equally often
-
-
-def test_groups_of_one_document():
-    assert uniform_groups(1, 3, np.random.default_rng(0)).tolist() == [[True]] * 3
-
-
-def test_the_seed_decides():
-    np.testing.assert_array_equal(training_groups(30, 20, 888), training_groups(30, 20, 888))
-    assert (training_groups(30, 20, 888) != training_groups(30, 20, 889)).any()
 
 
 @given(data=st.data(), documents=st.integers(1, 8), codes=st.integers(1, 5), samples=st.integers(1, 6))

@@ -338,7 +338,7 @@ def test_no_output_takes_the_place_of_a_note_or_of_the_model(pipeline, monkeypat
     assert Path("notes/a.txt").read_text() == "w1"
 
 
-def test_what_a_folder_has_beside_notes_and_names_that_repeat_are_told(pipeline, monkeypatch, caplog):
+def test_skipped_files_and_repeated_names_are_reported(pipeline, monkeypatch, caplog):
     for folder in ("one", "two/deeper"):
         Path(folder).mkdir(parents=True)
     for name in ("one/a.txt", "two/C.TXT", "two/a.txt", "two/scan.pdf", "two/.hidden", "two/deeper/b.txt"):

@@ -64,7 +64,7 @@ def test_a_killed_experiment_leaves_its_files_on_the_branch(repository: Path):
     assert git("status", "--short", "params.yaml") == "?? params.yaml"
 
 
-def test_a_head_that_the_user_detached_is_only_told(repository: Path, caplog: pytest.LogCaptureFixture):
+def test_a_head_that_the_user_detached_is_only_reported(repository: Path, caplog: pytest.LogCaptureFixture):
     git("switch", "-q", "--detach")
     mend.main()
     assert git("branch", "--show-current") == ""

@@ -27,7 +27,7 @@ def test_one_experiment_is_enough():
     assert "60.0" in markdown([section])
 
 
-def test_tests_and_what_could_not_be_tested_are_told():
+def test_comparisons_and_what_could_not_be_compared_are_shown():
     runs = [experiment("a", "CE", 0.6), experiment("b", "CE_MSAM", 0.7)]
     difference = {"f1_micro": Difference(0.1, 0.05, 0.15, 0.001)}
     section = section_of(runs, [("MSAM", "CE_MSAM MDP 4", "CE", difference)], {"CE": {"f1_micro"}}, "No tests for LE.")
