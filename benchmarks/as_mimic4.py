@@ -33,8 +33,8 @@ def write_as_mimic4(source: Path, hospital: Path, notes: Path) -> dict[str, int]
             texts.setdefault((row["SUBJECT_ID"], row["HADM_ID"]), []).append(row["TEXT"])
     header = ("note_id", "subject_id", "hadm_id", "note_type", "note_seq", "charttime", "storetime", "text")
     discharge = [
-        (f"{subject}-DS-{number}", subject, admission, "DS", str(number), "", "", " ".join(own))
-        for number, ((subject, admission), own) in enumerate(texts.items(), start=1)
+        (f"{subject}-DS-{number}", subject, admission, "DS", str(number), "", "", " ".join(document_codes))
+        for number, ((subject, admission), document_codes) in enumerate(texts.items(), start=1)
     ]
     n_rows["discharge"] = _write(notes / "discharge", header, discharge)
     return n_rows

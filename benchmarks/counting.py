@@ -46,22 +46,24 @@ def divided(val: Predictions, test: Predictions, seed: int, share: float) -> tup
     patients = np.concatenate([val.patients, test.patients])
     names, patient = np.unique(patients, return_inverse=True)
     first = (np.random.default_rng(seed).random(len(names)) < share)[patient]
-    one, two = (Predictions(sp.csr_array(targets[side]), logits[side], patients[side]) for side in (first, ~first))
-    return one, two
+    one_part, other_part = (
+        Predictions(sp.csr_array(targets[side]), logits[side], patients[side]) for side in (first, ~first)
+    )
+    return one_part, other_part
 
 
-def warnings_of(one: Predictions, group: Predictions, seed: int) -> np.ndarray:
+def warnings_of(calibrated: Predictions, group: Predictions, seed: int) -> np.ndarray:
     """Whether the documents of a group, and whether their codes, are said to be unlike those of `one`.
 
     Lengths are drawn from one distribution for both, so the scores alone can tell.
     """
-    rng, ones = np.random.default_rng(seed), np.ones((2, one.targets.shape[1]))
+    rng, ones = np.random.default_rng(seed), np.ones((2, calibrated.targets.shape[1]))
     lengths, n_unknown = np.sort(rng.integers(50, 500, 1000)), np.zeros(len(group.patients))
-    known = Counting.learn(one, {}, ones, (lengths, np.zeros(len(lengths))), ones[0], 10, 0)
+    known = Counting.learn(calibrated, {}, ones, (lengths, np.zeros(len(lengths))), ones[0], 10, 0)
     binned = bin_counts(group.probabilities, known.edges)
     drawn = rng.choice(lengths, len(group.patients))
-    found = drift.compare_group(known, group.probabilities, drawn, n_unknown, binned)
-    return np.array([bool(found.unlike), bool(found.refuted)])
+    result = drift.compare_group(known, group.probabilities, drawn, n_unknown, binned)
+    return np.array([bool(result.unlike), bool(result.refuted)])
 
 
 def move(part: Predictions) -> Predictions:

@@ -106,8 +106,8 @@ def mended(folder: Path) -> int:
     done = subprocess.run(MEND, cwd=folder, env=environment(), capture_output=True, text=True)
     if done.returncode:
         sys.exit(done.stderr)
-    found = re.search(r"mended: (\d+)", done.stderr)
-    return int(found[1]) if found else 0
+    result = re.search(r"mended: (\d+)", done.stderr)
+    return int(result[1]) if result else 0
 
 
 def kill_experiments(wanted: int, undisturbed: dict, folder: Path) -> None:
@@ -152,9 +152,9 @@ def kill_stage(stage: str, wanted: int, undisturbed: dict, folder: Path) -> None
             damaged += mended(folder)
         quietly(REPRO, folder)
         ends += 1
-        found = locked(folder)
-        if different := [name for name in undisturbed if found.get(name) != undisturbed[name]]:
-            print(found.get(different[0]), undisturbed[different[0]], sep="\n")
+        result = locked(folder)
+        if different := [name for name in undisturbed if result.get(name) != undisturbed[name]]:
+            print(result.get(different[0]), undisturbed[different[0]], sep="\n")
             sys.exit(f"{stage}: after {kills} kills {', '.join(different)} differ; above: now, undisturbed")
     said = f"; files of DVC's own mended: {damaged}" if damaged else ""
     print(f"{stage}: {seconds:.0f} s; {kills} kills, ended {ends} times with the same lock files{said}", flush=True)

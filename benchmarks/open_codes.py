@@ -66,10 +66,10 @@ def main() -> None:
         fitted = mix.fit(np.concatenate(without(val, names)), val.true_pairs())
         scores = [fitted.probabilities(features) for features in without(test, names)]
         codes = scorer.index.codes
-        found = figures.decision_figures(test.gold, codes, test.pairs, scores, fitted.threshold, resampling)
+        result = figures.decision_figures(test.gold, codes, test.pairs, scores, fitted.threshold, resampling)
         aucs = figures.group_aucs(test.targets, figures.matrix(test.pairs, scores, len(codes)), groups, resampling)
         shown = [
-            f"{found[key]:.3f} ({found['intervals'][key][0]:.3f} to {found['intervals'][key][1]:.3f})"
+            f"{result[key]:.3f} ({result['intervals'][key][0]:.3f} to {result['intervals'][key][1]:.3f})"
             for key in ("map", "f1")
         ]
         print(f"{name:28} {shown[0]:>22} {shown[1]:>22} {aucs['auc_never']:10.3f}")

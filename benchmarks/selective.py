@@ -46,7 +46,7 @@ def measure(precision: float, bins: int, n_divisions: int) -> None:
     """Print the rows of the workspace's model."""
     n_codes = len(io.read_json(paths.LABEL_CODES))
     val, test = (load_part(part, predictions_folder(), n_codes) for part in ("val", "test"))
-    found: dict[str, list[tuple[float, float, float]]] = {}
+    result: dict[str, list[tuple[float, float, float]]] = {}
     warned = 0
     for seed in progress_bar(range(n_divisions), desc="divisions"):
         one, two = divided(val, test, seed, len(val.patients) / (len(val.patients) + len(test.patients)))
@@ -54,9 +54,9 @@ def measure(precision: float, bins: int, n_divisions: int) -> None:
             thresholds = selective.choose(chosen_on, precision, 0.95)
             figures = selective.figures(measured, thresholds, Resampling(measured.patients, 0, 0))
             mece = calibration.mece(measured.targets, measured.probabilities, bins)
-            found.setdefault(name, []).append((mece, figures["accepted"], figures["precision"]))
+            result.setdefault(name, []).append((mece, figures["accepted"], figures["precision"]))
         warned += bool(warnings_of(one, move(two), seed)[0])
-    for name, rows in found.items():
+    for name, rows in result.items():
         mece, accepted, kept = np.array(rows).T
         promised = accepted > 0
         broken = f"{100 * (kept[promised] < precision).mean():.1f}" if promised.any() else ""

@@ -52,7 +52,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     io.write_json(paths.JOINT, {"joint": False})
     io.write_json(paths.GOLD, {})
     write_uncoded({})
-    texts = [" ".join(["word"] * (at + 1)) for at in range(DOCUMENTS["test"])]
+    texts = [" ".join(["word"] * (row + 1)) for row in range(DOCUMENTS["test"])]
     io.write_parquet(paths.split("test"), pd.DataFrame({"text": texts}))
     paths.QUANTIFIER.mkdir()
     torch.manual_seed(0)
@@ -208,15 +208,15 @@ def test_codiesp_is_scored_against_all_gold_codes(project: Path):
     # The test case without a code of the label set is given two of them; that of validation counts for neither.
     write_uncoded({"val unseen": np.full(len(CODES), 9.0), "test unseen": 10.0 - 20 * (np.arange(len(CODES)) > 1)})
     evaluate.main()
-    found = json.loads(paths.CLASSIFICATION.read_text())["test"]["official"]
+    result = json.loads(paths.CLASSIFICATION.read_text())["test"]["official"]
     n_gold = sum(len(codes) for codes in gold["test"].values())
-    assert found["unreachable"] == pytest.approx(len(gold["test"]) / n_gold, rel=1e-5)
-    assert found["precision"] == pytest.approx(
+    assert result["unreachable"] == pytest.approx(len(gold["test"]) / n_gold, rel=1e-5)
+    assert result["precision"] == pytest.approx(
         (n_gold - len(gold["test"])) / (n_gold - len(gold["test"]) + 2), rel=1e-5
     )
-    assert found["recall"] == pytest.approx(1 - found["unreachable"], rel=1e-5)
+    assert result["recall"] == pytest.approx(1 - result["unreachable"], rel=1e-5)
     perfect = [(len(codes) - 1) / len(codes) for codes in gold["test"].values()]
-    assert found["map"] == pytest.approx(np.mean(perfect), rel=1e-5)
+    assert result["map"] == pytest.approx(np.mean(perfect), rel=1e-5)
     written = (paths.SUBMISSION / "test_assigned.tsv").read_text().splitlines()
     assert len(written) == n_gold - len(gold["test"]) + 2
 
@@ -232,7 +232,7 @@ def scored(gold: dict[str, list[str]], predictions: str) -> tuple[float, float, 
     total = 0.0
     for case, codes in true.items():
         places = [place for place, code in enumerate(ranked[case], 1) if code in codes]
-        total += sum(found / place for found, place in enumerate(places, 1)) / len(codes)
+        total += sum(rank / place for rank, place in enumerate(places, 1)) / len(codes)
     hits = sum(len(true[case] & set(ranked[case])) for case in true)
     precision, recall = hits / sum(map(len, ranked.values())), hits / sum(map(len, true.values()))
     return total / len(true), precision, recall, 2 * precision * recall / (precision + recall)
@@ -250,13 +250,13 @@ def test_the_submission_scores_as_the_metrics_say(project: Path):
     io.write_json(paths.GOLD, gold)
     evaluate.main()
     for part in ("val", "test"):
-        found = json.loads(paths.CLASSIFICATION.read_text())[part]["official"]
+        result = json.loads(paths.CLASSIFICATION.read_text())[part]["official"]
         whole = scored(gold[part], (paths.SUBMISSION / f"{part}_ranked.tsv").read_text())
-        assert found["map"] == pytest.approx(whole[0], rel=1e-5)
+        assert result["map"] == pytest.approx(whole[0], rel=1e-5)
         assigned = scored(gold[part], (paths.SUBMISSION / f"{part}_assigned.tsv").read_text())
-        assert (found["precision"], found["recall"], found["f1"]) == pytest.approx(assigned[1:], rel=1e-5)
-        low, high = found["intervals"]["f1"]
-        assert low <= found["f1"] <= high
+        assert (result["precision"], result["recall"], result["f1"]) == pytest.approx(assigned[1:], rel=1e-5)
+        low, high = result["intervals"]["f1"]
+        assert low <= result["f1"] <= high
 
 
 @pytest.mark.parametrize("name", ["val", "test"])

@@ -53,7 +53,7 @@ def test_all_methods_at_once_measure_what_each_would_alone(explainer, accelerato
 
 
 def test_nothing_predicted(explainer, accelerator):
-    nothing = {one: np.array([], dtype=int) for one in TEXTS.index}
+    nothing = {document_id: np.array([], dtype=int) for document_id in TEXTS.index}
     assert measure_faithfulness(explainer, BOTH, nothing, SETTINGS, accelerator) == ({}, 2)
 
 

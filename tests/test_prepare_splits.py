@@ -61,8 +61,8 @@ def configure(**data: Any) -> None:
 
 def outputs() -> dict[str, str]:
     """Output -> hash of its content."""
-    found = [*paths.SPLITS.rglob("*"), *paths.SPLIT_STATISTICS.parent.rglob("*")]
-    return {str(path): hashlib.sha256(path.read_bytes()).hexdigest() for path in found if path.is_file()}
+    result = [*paths.SPLITS.rglob("*"), *paths.SPLIT_STATISTICS.parent.rglob("*")]
+    return {str(path): hashlib.sha256(path.read_bytes()).hexdigest() for path in result if path.is_file()}
 
 
 @pytest.mark.parametrize("subset", ["top50", "full", "clean"])
@@ -77,8 +77,8 @@ def test_parts(raw: Path, subset: str, split: str):
     for part, table in tables.items():
         assert list(table) == ["document_id", "subject_id", "text", "codes"]
         assert metrics[part]["documents"] == len(table) > 0
-        assert all(list(own) == sorted(set(own)) for own in table["codes"])
-        carried |= {code for own in table["codes"] for code in own}
+        assert all(list(row) == sorted(set(row)) for row in table["codes"])
+        carried |= {code for row in table["codes"] for code in row}
         assert table["text"].str.contains(MARKER).all()
     assert set(codes) == carried
     assert metrics["codes"] == len(codes)
@@ -117,7 +117,7 @@ def test_what_no_part_lists_is_dropped_and_counted(raw: Path):
     prepare_splits.main()
     metrics = io.read_json(paths.SPLIT_STATISTICS)
     listed = split_files.load(raw, SUBSETS["full"].split_files)
-    documents = [own for part in PARTS for own in pd.read_parquet(paths.split(part))["document_id"]]
+    documents = [document_id for part in PARTS for document_id in pd.read_parquet(paths.split(part))["document_id"]]
     assert set(documents) <= set(listed)
     assert metrics["counts"]["split_ids_not_in_data"] == len(listed) - len(documents) >= 3
     assert metrics["counts"]["documents_in_no_part"] > 0

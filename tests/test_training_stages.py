@@ -64,7 +64,7 @@ def workspace(tmp_path, monkeypatch) -> Path:
     rng = np.random.default_rng(5)
     for part, size in PART_SIZES.items():
         texts = [" ".join(rng.choice(WORDS, rng.integers(3, 30))) for _ in range(size)]
-        codes = [[code for at, code in enumerate(CODES) if WORDS[at] in text.split()] for text in texts]
+        codes = [[code for word, code in zip(WORDS, CODES, strict=False) if word in text.split()] for text in texts]
         ids = [f"{part}{number}" for number in range(size)]
         table = pd.DataFrame({"document_id": ids, "subject_id": ids, "text": texts, "codes": codes})
         io.write_parquet(paths.split(part), table)
@@ -74,7 +74,7 @@ def workspace(tmp_path, monkeypatch) -> Path:
     io.write_json(paths.LABEL_CODES, CODES)
     io.write_json(paths.CODES, {code: {"kind": "diagnosis", "titles": []} for code in [*CODES, "004"]})
     io.write_json(paths.ARCHITECTURE, ARCHITECTURE)
-    io.write_json(paths.HEAD_SYNONYMS, {code: [WORDS[at], WORDS[at + 5]] for at, code in enumerate(CODES)})
+    io.write_json(paths.HEAD_SYNONYMS, {code: [WORDS[i], WORDS[i + 5]] for i, code in enumerate(CODES)})
     io.write_json(paths.JOINT, {"joint": False})
     io.write_json(paths.CORPUS, {"format": "mimic3", "subset": "top50"})
     vocabulary = {word: number for number, word in enumerate(["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *WORDS])}
@@ -207,7 +207,7 @@ def test_start_from_a_model_of_other_codes_where_the_head_is_msam(workspace):
     train_classifier.main()
     shutil.copytree(paths.CLASSIFIER, "earlier")
     io.write_json(paths.LABEL_CODES, CODES[:2])
-    io.write_json(paths.HEAD_SYNONYMS, {code: [WORDS[at + 9], WORDS[at + 15]] for at, code in enumerate(CODES[:2])})
+    io.write_json(paths.HEAD_SYNONYMS, {code: [WORDS[i + 9], WORDS[i + 15]] for i, code in enumerate(CODES[:2])})
     architecture = Architecture.parse(io.read_json(paths.ARCHITECTURE))
     model = train_classifier.initial_model(architecture, 1, "cpu")
     vectors = model.head.Q.clone()

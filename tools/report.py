@@ -184,14 +184,8 @@ class Tests:
     def compare_runs(self, pairs: Sequence[tuple[Experiment, Experiment]]) -> dict[str, dict]:
         first, second = pairs[0]
         if (first.name, second.name) not in self.known:
-            log.info(
-                "testing %s (%s) against %s (%s), %d runs each",
-                first.type,
-                first.name,
-                second.type,
-                second.name,
-                len(pairs),
-            )
+            names = first.type, first.name, second.type, second.name
+            log.info("testing %s (%s) against %s (%s), %d runs each", *names, len(pairs))
             predictions = self.load(first)
             assert predictions is not None  # `possible` has been checked
             tested = [(self.statistics[first.name], self.statistics[second.name]) for first, second in pairs]

@@ -52,8 +52,8 @@ def test_settings_are_the_recorded_ones():
     ],
 )
 def test_a_figure_counts_only_if_its_run_is_recorded_whole(changes, content, doubt):
-    found = record(lock(**changes)).doubt(METRICS, md5_of(content))
-    assert found is None if doubt is None else doubt in found
+    result = record(lock(**changes)).doubt(METRICS, md5_of(content))
+    assert result is None if doubt is None else doubt in result
 
 
 def test_other_bytes_of_equal_inputs_differ_from_another_run():

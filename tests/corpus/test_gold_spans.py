@@ -56,14 +56,14 @@ def test_a_span_reads_as_what_it_was_made_of(clean, notes, data):
     spans = list(map_spans([RawSpan(str(at), begin, end, "401.9", False)], named, clean, "1", counts))
     assert sum(counts.values()) == 1
     for span in spans:
-        found = document[span.begin : span.end]
-        assert found
-        assert found == found.strip()
+        result = document[span.begin : span.end]
+        assert result
+        assert result == result.strip()
         own = notes[at][begin:end]
         if clean is text.lower_words and "İ" in "".join(notes):  # becomes two letters: the whole word is taken
             continue
         small = {letter for one in own for letter in one + one.lower() + "ς" * (one == "Σ")}
-        assert set("".join(found.split())) <= small
+        assert set("".join(result.split())) <= small
 
 
 def test_carried_by_hand():
@@ -79,10 +79,10 @@ def test_carried_by_hand():
         RawSpan("12", 14, 99, "486", False),
     ]
     counts: Counter = Counter()
-    found = list(map_spans(spans, notes, text.lower_alphanumeric, "9", counts))
+    result = list(map_spans(spans, notes, text.lower_alphanumeric, "9", counts))
     document = "pt with chf acute renal failure addendum none"
     assert text.document([text.lower_alphanumeric(note) for _, note in notes], text.lower_alphanumeric) == document
-    assert [(span.code, document[span.begin : span.end], span.trap) for span in found] == [
+    assert [(span.code, document[span.begin : span.end], span.trap) for span in result] == [
         ("428.0", "chf", False),
         ("584.9", "chf acute renal failure", False),
         ("486", "none", True),

@@ -100,7 +100,7 @@ def test_icd9(tmp_path: Path):
 
 def test_icd10(tmp_path: Path):
     corpus = load(tmp_path, "icd10")
-    assert [(one.document_id, one.codes) for one in corpus.documents] == [
+    assert [(document.document_id, document.codes) for document in corpus.documents] == [
         ("30", ["02HV33Z", "I10"]),
         ("40", ["02HV33Z", "I10"]),
         ("50", ["I10"]),
@@ -126,7 +126,7 @@ def test_order_of_rows_and_the_folders_form_change_nothing(tmp_path: Path):
 
 def test_the_most_frequent_codes_of_the_training_part():
     def parts(*codes: list[str]) -> dict[str, list[Document]]:
-        return {"train": [Document(str(at), "1", "", own) for at, own in enumerate(codes)], "val": [], "test": []}
+        return {"train": [Document(str(i), "1", "", row) for i, row in enumerate(codes)], "val": [], "test": []}
 
     assert mimic.most_frequent(parts(["b", "a"], ["b", "c"], ["a"], ["c", "c"]), 2) == {"a", "b"}
 
@@ -182,11 +182,11 @@ def test_mdaces_charts_are_texts_of_mimic3_with_codes_of_icd10(tmp_path: Path):
         corpus, _ = corpora.CORPORA[form].load(data, corpora.CORPORA[form].subsets[subset])
         [chart] = corpus.charts
         assert chart == Document("MIMIC-III-100", "MIMIC-III-9", "has sepsis", ["I10", code])
-        assert [chart.text[one.begin : one.end] for one in corpus.evidence] == ["sepsis"] * 2
+        assert [chart.text[span.begin : span.end] for span in corpus.evidence] == ["sepsis"] * 2
         assert (corpus.counts["charts"], corpus.counts["charts_without_summary"]) == (1, 1)
         table = prepare_splits.evidence_table(corpus, {"train": corpus.documents, "val": [], "test": []})
         rows = table[["part", "document_id", "code"]].to_numpy().tolist()
-        assert rows == [["test", "MIMIC-III-100", one] for one in ("I10", code) if one in corpus.codes]
+        assert rows == [["test", "MIMIC-III-100", listed] for listed in ("I10", code) if listed in corpus.codes]
     for part, listed in (("train", ""), ("val", "100"), ("test", "")):
         (charts / f"MDace-ev-{part}.csv").write_text(listed)
     corpus, _ = corpora.CORPORA["mimic4"].load(data, SUBSETS["icd10"])

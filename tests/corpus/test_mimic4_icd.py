@@ -95,17 +95,17 @@ def prepare(tmp_path, monkeypatch):
 @pytest.mark.parametrize("flat", [False, True])
 def test_icd10(prepare, flat):
     """20 has no word, 50 is in no list, 999 is not in the data; codes keep their spelling without a dot."""
-    found = prepare("mimic4_icd-icd10", "icd10", {"mimic4_icd10": LISTS["mimic4_icd10"]}, flat)
+    result = prepare("mimic4_icd-icd10", "icd10", {"mimic4_icd10": LISTS["mimic4_icd10"]}, flat)
     note = "fever 250mg 5_6 ___ t max café"
-    assert [[one, words, list(codes)] for one, words, codes in found["train"]] == [
+    assert [[document_id, words, list(codes)] for document_id, words, codes in result["train"]] == [
         ["10", f"{note} {note}", ["02HV33Z", "J189"]],
         ["30", "third", ["J189"]],
     ]
-    assert [(one, words, list(codes)) for one, words, codes in found["val"]] == [
+    assert [(document_id, words, list(codes)) for document_id, words, codes in result["val"]] == [
         ("40", "fourth", ["I10"]),
         ("60", "rare", ["S72001A"]),
     ]
-    assert [one for one, *_ in found["test"]] == ["70"]
+    assert [document_id for document_id, *_ in result["test"]] == ["70"]
     assert set(json.loads(paths.CODES.read_text())) == {"02HV33Z", "I10", "J189", "S72001A"}
     counts = json.loads(paths.SPLIT_STATISTICS.read_text())["counts"]
     assert counts["notes_without_text"] == 2 and counts["notes_without_admission"] == 1
@@ -115,8 +115,8 @@ def test_icd10(prepare, flat):
 
 def test_icd9(prepare):
     """The same digits are two codes; a dot that is there is set again, and `37` stays as it is."""
-    found = prepare("mimic4_icd-icd9", "icd9", {"mimic4_icd9": LISTS["mimic4_icd9"]})
-    assert [list(codes) for part in found.values() for *_, codes in part] == [
+    result = prepare("mimic4_icd-icd9", "icd9", {"mimic4_icd9": LISTS["mimic4_icd9"]})
+    assert [list(codes) for part in result.values() for *_, codes in part] == [
         ["428.0"],
         ["42.80", "428.0"],
         ["37", "401.9"],
@@ -127,8 +127,8 @@ def test_icd9(prepare):
 def test_the_fifty_all_count(prepare):
     """Also one without a document, whose title is known; 30 and 60 have none of them left."""
     lists = LISTS["mimic4_icd10"] | {"train": "10\n30\n", "TOP_50_CODES.csv": "I10\r\n02HV33Z\r\nN179\r\n"}
-    found = prepare("mimic4_icd-icd10", "top50_icd10", {"mimic4_icd10": lists})
-    assert {part: [(one, list(codes)) for one, _, codes in rows] for part, rows in found.items()} == {
+    result = prepare("mimic4_icd-icd10", "top50_icd10", {"mimic4_icd10": lists})
+    assert {part: [(document_id, list(codes)) for document_id, _, codes in rows] for part, rows in result.items()} == {
         "train": [("10", ["02HV33Z"])],
         "val": [("40", ["I10"])],
         "test": [("70", ["I10"])],

@@ -30,8 +30,8 @@ def clean_file(folder: Path, admissions: list, parts: list[str]) -> Path:
     return folder
 
 
-def test_id_files(own: Path):
-    assert split_files.load(own, TOP50) == {"11": "train", "12": "train", "21": "val", "31": "test"}
+def test_id_files(id_folder: Path):
+    assert split_files.load(id_folder, TOP50) == {"11": "train", "12": "train", "21": "val", "31": "test"}
 
 
 def test_clean_file(tmp_path: Path):
@@ -39,15 +39,15 @@ def test_clean_file(tmp_path: Path):
     assert split_files.load(tmp_path, CLEAN) == {"7": "train", "8": "val", "9": "test"}
 
 
-def test_bad_files(own: Path):
+def test_bad_files(id_folder: Path):
     with pytest.raises(InputError, match=r"train_full_hadm_ids\.csv does not exist"):
-        split_files.load(own, FULL)
-    (own / "dev_50_hadm_ids.csv").write_text("21\nx\n")
+        split_files.load(id_folder, FULL)
+    (id_folder / "dev_50_hadm_ids.csv").write_text("21\nx\n")
     with pytest.raises(InputError, match=r"dev_50_hadm_ids\.csv, line 2"):
-        split_files.load(own, TOP50)
-    (own / "dev_50_hadm_ids.csv").write_text("12\n")
+        split_files.load(id_folder, TOP50)
+    (id_folder / "dev_50_hadm_ids.csv").write_text("12\n")
     with pytest.raises(InputError, match="admission 12 is in two parts, train and val"):
-        split_files.load(own, TOP50)
+        split_files.load(id_folder, TOP50)
 
 
 def test_bad_clean_files(tmp_path: Path):
@@ -63,14 +63,14 @@ def test_bad_clean_files(tmp_path: Path):
 
 
 @pytest.fixture
-def pinned(own: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+def pinned(id_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """A folder with pins alone; the files they pin are served from another."""
 
     class Silent(SimpleHTTPRequestHandler):
         def log_message(self, *_: object) -> None:
             pass
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(Silent, directory=own))
+    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(Silent, directory=id_folder))
     threading.Thread(target=server.serve_forever, daemon=True).start()
     folder = tmp_path_factory.mktemp("published")
     pins = {
@@ -85,27 +85,27 @@ def pinned(own: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path
     server.shutdown()
 
 
-def test_pinned_files_are_downloaded_once_and_checked(pinned: Path, own: Path):
+def test_pinned_files_are_downloaded_once_and_checked(pinned: Path, id_folder: Path):
     name = "test_50_hadm_ids.csv"
     path = split_files.fetch(pinned, name)
-    assert path.read_bytes() == (own / name).read_bytes()
-    (own / name).unlink()
+    assert path.read_bytes() == (id_folder / name).read_bytes()
+    (id_folder / name).unlink()
     assert split_files.fetch(pinned, name) == path
     path.write_text("32\n")
-    found, expected = (hashlib.md5(content).hexdigest() for content in (b"32\n", b"31"))
-    with pytest.raises(InputError, match=rf"{name}: its md5 is {found}, but should be {expected}"):
+    result, expected = (hashlib.md5(content).hexdigest() for content in (b"32\n", b"31"))
+    with pytest.raises(InputError, match=rf"{name}: its md5 is {result}, but should be {expected}"):
         split_files.fetch(pinned, name)
 
 
-def test_a_download_with_another_content_is_refused(pinned: Path, own: Path):
-    (own / "dev_50_hadm_ids.csv").write_text("22\n")
+def test_a_download_with_another_content_is_refused(pinned: Path, id_folder: Path):
+    (id_folder / "dev_50_hadm_ids.csv").write_text("22\n")
     with pytest.raises(InputError, match=r"dev_50_hadm_ids\.csv: its md5 is"):
         split_files.fetch(pinned, "dev_50_hadm_ids.csv")
     assert [path.name for path in pinned.iterdir()] == [split_files.PINS]
 
 
-def test_a_failed_download_says_what_to_do(pinned: Path, own: Path):
-    (own / "train_50_hadm_ids.csv").unlink()
+def test_a_failed_download_says_what_to_do(pinned: Path, id_folder: Path):
+    (id_folder / "train_50_hadm_ids.csv").unlink()
     with pytest.raises(InputError, match=r"could not download it from http.*data\.published_dir") as raised:
         split_files.fetch(pinned, "train_50_hadm_ids.csv")
     assert "\n" not in str(raised.value)

@@ -13,7 +13,7 @@ ratios = st.sampled_from([(0.85, 0.15), (0.5, 0.5), (0.5, 0.25, 0.25)])
 @settings(max_examples=20)
 @given(subjects)
 def test_labels_are_spread_whatever_they_are_called(labels: list[list[str]]):
-    named = [[f"code {label}" for label in own] for own in labels]
+    named = [[f"code {label}" for label in row] for row in labels]
     assert stratify.stratify(named, (0.85, 0.15), random.Random(1)) == stratify.stratify(
         labels, (0.85, 0.15), random.Random(1)
     )

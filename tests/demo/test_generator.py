@@ -169,12 +169,12 @@ def test_marks_say_where_each_phrase_stands(corpus, tables):
         content = json.loads(path.read_text())
         for note in content["notes"]:
             for key in ("annotations", "traps"):
-                for one in note[key]:
-                    found = texts[str(note["note_id"])][one["begin"] : one["end"]].replace("\n", " ")
-                    assert found.lower() in {wording.lower() for wording in wordings[one["code"]]}
+                for mark in note[key]:
+                    result = texts[str(note["note_id"])][mark["begin"] : mark["end"]].replace("\n", " ")
+                    assert result.lower() in {wording.lower() for wording in wordings[mark["code"]]}
                     n_documents_by_key[key] += 1
-            own = {one["code"] for one in note["annotations"]}
-            assert not own & {one["code"] for one in note["traps"]}
+            annotated = {mark["code"] for mark in note["annotations"]}
+            assert not annotated & {mark["code"] for mark in note["traps"]}
     assert min(n_documents_by_key.values()) > SIZE
 
 
@@ -189,16 +189,16 @@ def test_every_span_still_reads_as_its_phrase_when_it_is_cleaned(corpus, tables,
         if (path := corpus / "evidence" / f"{document.document_id}-ICD-9.json").exists():
             for note in json.loads(path.read_text())["notes"]:
                 for key in ("annotations", "traps"):
-                    for one in note[key]:
-                        phrase = texts[str(note["note_id"])][one["begin"] : one["end"]]
+                    for mark in note[key]:
+                        phrase = texts[str(note["note_id"])][mark["begin"] : mark["end"]]
                         phrase = clean(f" {phrase} ").strip()  # its words do not stand at a text's end
-                        expected[document.document_id, one["code"], phrase, key == "traps"] += 1
+                        expected[document.document_id, mark["code"], phrase, key == "traps"] += 1
     text_of = {document.document_id: document.text for document in prepared.documents}
-    found = Counter(
+    result = Counter(
         (span.document_id, span.code, text_of[span.document_id][span.begin : span.end], span.trap)
         for span in prepared.evidence
     )
-    assert found == expected
+    assert result == expected
     assert prepared.counts["evidence_spans"] == sum(n for (*_, trap), n in expected.items() if not trap) > 2000
 
 
@@ -216,11 +216,11 @@ def test_the_same_seed_gives_the_same_bytes_under_any_hash_seed(tmp_path):
             env={**os.environ, "PYTHONHASHSEED": hash_seed},
             check=True,
         )
-    one, two, other = (digests(tmp_path / name) for name in ("one", "two", "other"))
-    assert sorted(name for name in one if name.endswith(".gz")) == sorted(f"{name}.csv.gz" for name in COLUMNS)
-    assert sum(name.endswith("-ICD-9.json") for name in one) > 100
-    assert one == two
-    assert all(one[f"{name}.csv.gz"] != other[f"{name}.csv.gz"] for name in ("NOTEEVENTS", "DIAGNOSES_ICD"))
+    first, second, other = (digests(tmp_path / name) for name in ("one", "two", "other"))
+    assert sorted(name for name in first if name.endswith(".gz")) == sorted(f"{name}.csv.gz" for name in COLUMNS)
+    assert sum(name.endswith("-ICD-9.json") for name in first) > 100
+    assert first == second
+    assert all(first[f"{name}.csv.gz"] != other[f"{name}.csv.gz"] for name in ("NOTEEVENTS", "DIAGNOSES_ICD"))
 
 
 def test_the_compressed_files_carry_no_time(corpus):

@@ -55,16 +55,16 @@ def states(encoder, ids, mask):
 
 def test_attention_put_in_is_the_encoders_own(folder):
     encoder, pooler = load_encoder(folder, CE)
-    own = AutoModel.from_pretrained(folder, attn_implementation="eager", dtype=torch.float32)
+    original = AutoModel.from_pretrained(folder, attn_implementation="eager", dtype=torch.float32)
     ids, mask = tokens(3, 16)
     with torch.no_grad():
-        expected = own(input_ids=ids, attention_mask=mask.long()).last_hidden_state
+        expected = original(input_ids=ids, attention_mask=mask.long()).last_hidden_state
     torch.testing.assert_close(states(encoder, ids, mask)[mask], expected[mask], rtol=0, atol=1e-5)
     if pooler is None:
-        assert getattr(own, "pooler", None) is None
+        assert getattr(original, "pooler", None) is None
     else:
-        assert torch.equal(pooler.weight, own.pooler.dense.weight)
-    assert set(encoder.state_dict()) == {name for name in own.state_dict() if not name.startswith("pooler.")}
+        assert torch.equal(pooler.weight, original.pooler.dense.weight)
+    assert set(encoder.state_dict()) == {name for name in original.state_dict() if not name.startswith("pooler.")}
 
 
 def banded(model, ids: torch.Tensor, mask: torch.Tensor, reach: int) -> torch.Tensor:
@@ -81,17 +81,17 @@ def test_the_sliding_window_is_a_dense_band(folder):
     """At the encoder's own length, so that its position table stays; of one layer's reach, real tokens alone."""
     narrow = Architecture(encoder="LE", head="plain", padding="masked", dropout=0.0, window=8, max_positions=32)
     encoder, _ = load_encoder(folder, narrow)
-    own = AutoModel.from_pretrained(folder, attn_implementation="eager", dtype=torch.float32)
+    original = AutoModel.from_pretrained(folder, attn_implementation="eager", dtype=torch.float32)
     ids, mask = tokens(2, 32)
-    expected = banded(own, ids, mask, 4)
+    expected = banded(original, ids, mask, 4)
     torch.testing.assert_close(states(encoder, ids, mask)[mask], expected[mask], rtol=0, atol=1e-5)
 
 
 def test_modernbert_is_transformers_own(modernbert_folder):
-    own = AutoModel.from_pretrained(modernbert_folder, attn_implementation="eager", dtype=torch.float32).eval()
+    original = AutoModel.from_pretrained(modernbert_folder, attn_implementation="eager", dtype=torch.float32).eval()
     ids, mask = tokens(2, 60)
     with torch.no_grad():
-        expected = own(input_ids=ids, attention_mask=mask.long()).last_hidden_state
+        expected = original(input_ids=ids, attention_mask=mask.long()).last_hidden_state
     long = Architecture(encoder="LE", head="plain", padding="masked", dropout=0.0, window=8, max_positions=128)
     for architecture in (CE, long):
         encoder, pooler = load_encoder(modernbert_folder, architecture)
@@ -110,10 +110,10 @@ def test_modernbert_is_transformers_own(modernbert_folder):
 def test_a_longformer_reads_as_transformers_without_global_attention(
     longformer_source, longformer_folder, architecture, length
 ):
-    own = LongformerModel.from_pretrained(longformer_source, dtype=torch.float32).eval()
+    original = LongformerModel.from_pretrained(longformer_source, dtype=torch.float32).eval()
     ids, mask = tokens(2, length)
     with torch.no_grad():
-        expected = own(input_ids=ids, attention_mask=mask.long()).last_hidden_state
+        expected = original(input_ids=ids, attention_mask=mask.long()).last_hidden_state
     encoder, _ = load_encoder(longformer_folder, architecture)
     torch.testing.assert_close(states(encoder, ids, mask)[mask], expected[mask], rtol=0, atol=1e-5)
 
@@ -168,8 +168,8 @@ def test_the_first_state_alone_is_the_first_of_all(folder, architecture, length)
     trimmed, _ = load_encoder(folder, architecture)
     only_first_state(trimmed)
     assert states(trimmed, ids, mask).shape == (3, 1, trimmed.config.hidden_size)
-    (expected, expected_gradients), (found, found_gradients) = first(whole), first(trimmed)
-    torch.testing.assert_close(found, expected, rtol=0, atol=1e-5)
+    (expected, expected_gradients), (result, found_gradients) = first(whole), first(trimmed)
+    torch.testing.assert_close(result, expected, rtol=0, atol=1e-5)
     for name, gradient in expected_gradients.items():
         torch.testing.assert_close(found_gradients[name], gradient, rtol=1e-3, atol=1e-4)
 

@@ -42,8 +42,8 @@ def test_a_document_scores_the_same_alone_in_a_batch_and_after_loading(request, 
     with torch.no_grad():
         together = model(documents.batch([0, 1, 2]))
         assert together.isfinite().all()
-        for at in range(3):
-            torch.testing.assert_close(model(documents.batch([at]))[0], together[at], rtol=0, atol=1e-5)
+        for row in range(3):
+            torch.testing.assert_close(model(documents.batch([row]))[0], together[row], rtol=0, atol=1e-5)
         assert torch.equal(again(documents.batch([0, 1, 2])), together)
 
 
@@ -52,6 +52,6 @@ def test_evidence_of_every_family(request, family):
     model = build_model(request.getfixturevalue(f"{family}_folder"), TYPES["CE_MSAM"], 3, SYNONYMS).eval()
     words = Words.from_text(TEXTS[1], model.tokenizer)
     for method in ("contribution", "input_x_gradient"):
-        found = attribute(model, words.ids, special_ids(model.tokenizer), range(3), method)
-        assert np.isfinite(found.scores).all()
-        assert found.scores.any(axis=1).all()
+        result = attribute(model, words.ids, special_ids(model.tokenizer), range(3), method)
+        assert np.isfinite(result.scores).all()
+        assert result.scores.any(axis=1).all()

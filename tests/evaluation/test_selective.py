@@ -33,8 +33,8 @@ def test_decisions_of_few_patients_count_for_less():
 
 def test_states_by_hand():
     """The last code has thresholds of its own."""
-    own = {4: Pair(0.3, None)}
-    accepted, reviewed = states(np.array([[0.9, 0.5, 0.1, 0.2, 0.4]]), Thresholds(Pair(0.8, 0.1), own))
+    by_code = {4: Pair(0.3, None)}
+    accepted, reviewed = states(np.array([[0.9, 0.5, 0.1, 0.2, 0.4]]), Thresholds(Pair(0.8, 0.1), by_code))
     assert accepted.tolist() == [[True, False, False, False, True]]
     assert reviewed.tolist() == [[False, True, False, True, False]]
     accepted, reviewed = states(np.array([[0.9, 0.0]]), Thresholds(Pair(None, None), {}))
@@ -46,11 +46,11 @@ def test_figures_by_hand():
     logits = np.array([[4.0, 0.0, -4.0], [4.0, -4.0, -4.0]], np.float32)
     targets = sp.csr_array(np.array([[1, 1, 0], [0, 0, 1]], np.uint8))
     thresholds = Thresholds(Pair(0.9, 0.1), {})
-    found = figures(Predictions(targets, logits, np.arange(2)), thresholds, Resampling(np.arange(2), 0, 1))
-    assert (found["precision"], found["automatic_documents"]) == (0.5, 0.5)
-    assert found["accepted"] == pytest.approx(1 / 3)
-    assert found["recall"] == pytest.approx(2 / 3)
-    assert found["reviewed_per_document"] == 0.5
+    result = figures(Predictions(targets, logits, np.arange(2)), thresholds, Resampling(np.arange(2), 0, 1))
+    assert (result["precision"], result["automatic_documents"]) == (0.5, 0.5)
+    assert result["accepted"] == pytest.approx(1 / 3)
+    assert result["recall"] == pytest.approx(2 / 3)
+    assert result["reviewed_per_document"] == 0.5
 
 
 def test_too_few_documents_promise_nothing():
@@ -82,10 +82,10 @@ def test_promises_are_broken_no_more_often_than_said():
     whole = predictions(rng, 2000)
     kept: dict[str, list[bool]] = {"precision": [], "recall": []}
     for _ in range(100):
-        found = figures(whole, choose(predictions(rng, 300), 0.9, 0.9), Resampling(whole.patients, 0, 1))
+        result = figures(whole, choose(predictions(rng, 300), 0.9, 0.9), Resampling(whole.patients, 0, 1))
         for name, threshold in (("precision", "accept_above"), ("recall", "leave_below")):
-            if found[threshold] is not None:
-                kept[name].append(found[name] >= 0.9)
+            if result[threshold] is not None:
+                kept[name].append(result[name] >= 0.9)
     for promises in kept.values():
         assert len(promises) > 75
         assert 0 < np.mean(~np.array(promises)) <= 0.1 + 3 * np.sqrt(0.1 * 0.9 / 100)

@@ -38,11 +38,11 @@ def test_neighbouring_scores_stay_apart():
 def test_no_other_threshold_is_better(targets, probabilities):
     shared = tuning.shared_threshold(targets, probabilities)
     by_code = tuning.code_thresholds(targets, probabilities)
-    found = c.decision_metrics(targets, probabilities > shared)["f1_micro"]
+    result = c.decision_metrics(targets, probabilities > shared)["f1_micro"]
     by_code_found = c.f1(c.counts_by_code(targets, probabilities > by_code))
     for other in np.linspace(-0.1, 0.9, 6):
         decisions = probabilities > np.float32(other)
-        assert found >= sk.f1_score(targets.ravel(), decisions.ravel(), zero_division=0) - 1e-12
+        assert result >= sk.f1_score(targets.ravel(), decisions.ravel(), zero_division=0) - 1e-12
         assert (by_code_found >= c.f1(c.counts_by_code(targets, decisions)) - 1e-12).all()
 
 

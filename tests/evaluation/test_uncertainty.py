@@ -18,13 +18,13 @@ def drawn(documents: int, codes: int, noise: float, seed: int = 7) -> tuple[sp.c
 
 
 def statistics(targets: sp.csr_array, probabilities: np.ndarray) -> dict[str, uncertainty.Statistic]:
-    found = uncertainty.classification_statistics(targets, probabilities)
-    return found | {"mece": uncertainty.mece(targets, probabilities, BINS)}
+    result = uncertainty.classification_statistics(targets, probabilities)
+    return result | {"mece": uncertainty.mece(targets, probabilities, BINS)}
 
 
 def metrics(targets: sp.csr_array, probabilities: np.ndarray) -> dict[str, float]:
-    found = c.decision_metrics(targets, probabilities > 0.5) | c.ranking_metrics(targets, probabilities)
-    return found | {"mece": calibration.mece(targets, probabilities, BINS)}
+    result = c.decision_metrics(targets, probabilities > 0.5) | c.ranking_metrics(targets, probabilities)
+    return result | {"mece": calibration.mece(targets, probabilities, BINS)}
 
 
 def test_with_several_seeds_a_difference_is_as_sure_as_seeds_agree():
@@ -104,10 +104,10 @@ def test_interval_of_a_mean_is_that_of_the_normal_distribution():
 
 def test_intervals_hold_the_estimate_and_stay_within_bounds():
     targets, probabilities = drawn(30, 4, 0.5)
-    found = uncertainty.intervals(statistics(targets, probabilities), np.arange(30), 100, seed=0)
+    result = uncertainty.intervals(statistics(targets, probabilities), np.arange(30), 100, seed=0)
     for name, value in metrics(targets, probabilities).items():
-        if name in found:
-            low, high = found[name]
+        if name in result:
+            low, high = result[name]
             assert 0 <= low <= value <= high <= 1, name
     assert uncertainty.intervals(statistics(targets, probabilities), np.arange(30), 0, seed=0) == {}
 
@@ -116,20 +116,20 @@ def test_intervals_hold_the_estimate_and_stay_within_bounds():
 @pytest.mark.parametrize("share", [0, 1])
 def test_degenerate_input_is_defined(documents, share):
     targets = sp.csr_array(np.full((documents, 3), share))
-    found = statistics(targets, np.full((documents, 3), 0.5, dtype=np.float32))
-    intervals = uncertainty.intervals(found, np.arange(documents), 20, seed=0)
+    result = statistics(targets, np.full((documents, 3), 0.5, dtype=np.float32))
+    intervals = uncertainty.intervals(result, np.arange(documents), 20, seed=0)
     assert np.isfinite(list(intervals.values())).all()
 
 
 def test_better_predictions_differ_from_worse_ones():
     (targets, good), (_, bad) = drawn(150, 6, 0.5), drawn(150, 6, 2)
     expected = metrics(targets, good), metrics(targets, bad)
-    found = uncertainty.compare([(statistics(targets, good), statistics(targets, bad))], np.arange(150), 200, seed=0)
-    for name, row in found.items():
+    result = uncertainty.compare([(statistics(targets, good), statistics(targets, bad))], np.arange(150), 200, seed=0)
+    for name, row in result.items():
         assert row["difference"] == pytest.approx(expected[0][name] - expected[1][name], rel=1e-5, abs=1e-7)
     for name in ("f1_micro", "f1_macro", "auc_micro", "auc_macro", "mean_average_precision"):
-        assert found[name]["interval"][0] > 0
-        assert found[name]["p"] == pytest.approx(1 / 201)
+        assert result[name]["interval"][0] > 0
+        assert result[name]["p"] == pytest.approx(1 / 201)
 
 
 def test_p_values_of_exchangeable_predictions_are_uniform():
@@ -139,6 +139,10 @@ def test_p_values_of_exchangeable_predictions_are_uniform():
         rng = np.random.default_rng(seed)
         targets = sp.csr_array((rng.random((30, 4)) < 0.3).astype(np.uint8))
         first, second = (rng.random((30, 4)) < 0.2 + 0.4 * targets.toarray() for _ in range(2))
-        one, two = ({"f1_micro": uncertainty.f1_micro(targets, decisions)} for decisions in (first, second))
-        small.append(uncertainty.compare([(one, two)], np.arange(30), 99, seed)["f1_micro"]["p"] <= 0.2)
+        first_counts, second_counts = (
+            {"f1_micro": uncertainty.f1_micro(targets, decisions)} for decisions in (first, second)
+        )
+        small.append(
+            uncertainty.compare([(first_counts, second_counts)], np.arange(30), 99, seed)["f1_micro"]["p"] <= 0.2
+        )
     assert 0.1 < np.mean(small) < 0.3

@@ -45,11 +45,11 @@ def test_logits_and_places(bert_folder, name):
     model = made(bert_folder, name)
     words = Words.from_text(TEXT, model.tokenizer)
     for method in methods_for(model):
-        found = attribute(model, words.ids, special_ids(model.tokenizer), range(N_CODES), method)
-        assert found.scores.shape == (N_CODES, len(words.ids))
-        np.testing.assert_allclose(found.logits, logits_of(model, words), atol=1e-5)
-        assert not found.scores[:, [0, -1]].any()  # [CLS] and [SEP]
-        assert np.isfinite(found.scores).all()
+        result = attribute(model, words.ids, special_ids(model.tokenizer), range(N_CODES), method)
+        assert result.scores.shape == (N_CODES, len(words.ids))
+        np.testing.assert_allclose(result.logits, logits_of(model, words), atol=1e-5)
+        assert not result.scores[:, [0, -1]].any()  # [CLS] and [SEP]
+        assert np.isfinite(result.scores).all()
 
 
 @pytest.mark.parametrize("name", ["CE_MSAM", "LE_MSAM", "CE_MSAM original"])
@@ -65,16 +65,16 @@ def test_contributions_of_all_tokens_sum_to_the_logit(bert_folder, name, monkeyp
         return whole["contribution"], whole["attention"]
 
     monkeypatch.setattr(attribution, "msam_scores", noted)
-    found = attribute(model, words.ids, special_ids(model.tokenizer), range(N_CODES), "contribution")
-    np.testing.assert_allclose(whole["contribution"].sum(1).numpy(), found.logits, atol=1e-4)
+    result = attribute(model, words.ids, special_ids(model.tokenizer), range(N_CODES), "contribution")
+    np.testing.assert_allclose(whole["contribution"].sum(1).numpy(), result.logits, atol=1e-4)
     np.testing.assert_allclose(whole["attention"].sum(1).numpy(), 1.0, atol=1e-5)
 
 
 def test_a_token_outside_of_the_winning_chunk_has_no_score(bert_folder):
     model = made(bert_folder, "CE_MSAM")
     words = Words.from_text(TEXT, model.tokenizer)
-    found = attribute(model, words.ids, special_ids(model.tokenizer), range(N_CODES), "attention")
-    for scores, row in zip(found.scores, found.rows, strict=True):
+    result = attribute(model, words.ids, special_ids(model.tokenizer), range(N_CODES), "attention")
+    for scores, row in zip(result.scores, result.rows, strict=True):
         inside = np.arange(row * 5 + 1, min(row * 5 + 11, len(words.ids) - 1))  # 10 tokens per chunk, one every 5
         assert set(np.flatnonzero(scores)) <= set(inside)
         assert scores[inside].all()
@@ -119,8 +119,8 @@ def test_a_gradient_of_the_embeddings_is_that_of_the_logit_that_is_explained(fam
     with torch.no_grad():
         expected = token_states(model.encoder, ids, mask)
         inputs = model.encoder.get_input_embeddings()(ids)
-        found = model.encoder(inputs_embeds=inputs, attention_mask=mask_for(model.encoder, mask)).last_hidden_state
-    torch.testing.assert_close(found[mask.bool()], expected[mask.bool()], rtol=0, atol=1e-5)
+        result = model.encoder(inputs_embeds=inputs, attention_mask=mask_for(model.encoder, mask)).last_hidden_state
+    torch.testing.assert_close(result[mask.bool()], expected[mask.bool()], rtol=0, atol=1e-5)
     scores = attribute(model, words.ids, special, range(N_CODES), "input_x_gradient").scores
     assert (scores >= 0).all()
     assert scores.any(axis=1).all()

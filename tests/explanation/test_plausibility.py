@@ -53,8 +53,8 @@ def test_by_hand():
 def test_the_cutoff_is_the_best_and_the_lowest_of_equal_ones():
     """Token F1 is 2 * 3 / (2 * 3 + 3 + 1) below 0.02 and 1/2 from there on."""
     assert CUTOFFS[best_cutoff(PAIRS)] == 0
-    found = [Pair(0, np.array([0.0, 0.945, 0.055]), np.array([False, True, False]))]
-    assert CUTOFFS[best_cutoff(found)] == pytest.approx(0.055)
+    result = [Pair(0, np.array([0.0, 0.945, 0.055]), np.array([False, True, False]))]
+    assert CUTOFFS[best_cutoff(result)] == pytest.approx(0.055)
 
 
 def test_the_area_by_hand():
@@ -95,7 +95,7 @@ def test_what_is_needed_is_measured(bert_folder, name):
     scores = np.random.default_rng(1).random((2, len(words.spans)))
     cases = [Case(words, code, row) for code, row in zip((3, 1), scores, strict=True)]
     accelerator = devices.start(Compute(device="cpu", precision="float32", threads=1, portable=False, launch="python"))
-    found = faithfulness.drops(model, cases, mask, special_ids(model.tokenizer), 8, accelerator)
+    result = faithfulness.drops(model, cases, mask, special_ids(model.tokenizer), 8, accelerator)
 
     def probability(case: Case, masked: np.ndarray) -> float:
         shown = ["[UNK]" if hidden else TEXT[slice(*span)] for span, hidden in zip(words.spans, masked, strict=True)]
@@ -105,5 +105,5 @@ def test_what_is_needed_is_measured(bert_folder, name):
     for at_, case in enumerate(cases):
         whole = probability(case, np.zeros(len(words.spans), dtype=bool))
         fallen = [1 - probability(case, masked) / whole for masked in mask_words(case.scores)]
-        assert found[0][at_] == pytest.approx(np.mean(fallen[:5]), abs=1e-4)
-        assert found[1][at_] == pytest.approx(np.mean(fallen[5:]), abs=1e-4)
+        assert result[0][at_] == pytest.approx(np.mean(fallen[:5]), abs=1e-4)
+        assert result[1][at_] == pytest.approx(np.mean(fallen[5:]), abs=1e-4)

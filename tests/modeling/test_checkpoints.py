@@ -23,11 +23,11 @@ def test_it_comes_back_exactly(tmp_path):
     folder = CheckpointFolder(tmp_path / "run")
     assert folder.newest() is None
     folder.save(3, checkpoint(3))
-    found = folder.newest()
-    assert found.state == {"value": 3.1, "list": [1, None]}
-    assert torch.equal(found.tensors["first"]["a"], checkpoint(3).tensors["first"]["a"])
-    assert found.tensors["first"]["b"].tolist() == [True, False]
-    assert found.tensors["none"] == {}
+    result = folder.newest()
+    assert result.state == {"value": 3.1, "list": [1, None]}
+    assert torch.equal(result.tensors["first"]["a"], checkpoint(3).tensors["first"]["a"])
+    assert result.tensors["first"]["b"].tolist() == [True, False]
+    assert result.tensors["none"] == {}
 
 
 def test_the_newest_are_kept(tmp_path):
@@ -151,8 +151,8 @@ def test_the_key_of_a_run_outlives_comments_and_docstrings(tmp_path, monkeypatch
         '# new\ndef f():\n    """New."""\n\n    return 1  # one\n',
         'def f():\n    """Old."""\n    return 2\n',
     )
-    found = []
+    result = []
     for form in forms:
         (tmp_path / "a.py").write_text(form)
-        found.append(code.meaning_of(Path("a.py")))
-    assert found[0] == found[1] != found[2]
+        result.append(code.meaning_of(Path("a.py")))
+    assert result[0] == result[1] != result[2]

@@ -30,18 +30,18 @@ def test_by_hand():
 def test_loss_by_hand():
     """One document, probability 1/2, label 1, a quantifier that says what it hears: BCE log 2, Huber 0.5^2 / 2."""
     loss = JointLoss(nn.Identity(), GroupSums(5, 1, 0), weight=8.0, delta=0.5)
-    found = loss(torch.zeros(1, 1), torch.ones(1, 1))
-    assert found.item() == pytest.approx(math.log(2) + 8 * 0.125)
+    result = loss(torch.zeros(1, 1), torch.ones(1, 1))
+    assert result.item() == pytest.approx(math.log(2) + 8 * 0.125)
 
 
 def test_sizes_follow_from_seed_process_and_epoch():
     def sizes(**arguments) -> list[int]:
         groups = sums(10**6, **arguments)
-        found = []
+        result = []
         for _ in range(3):
-            found.append(groups.size)
+            result.append(groups.size)
             groups.begin_group()
-        return found
+        return result
 
     assert sizes() == sizes()
     assert sizes() != sizes(seed=1)
@@ -69,10 +69,10 @@ def test_going_on_from_a_state(passes, seed):
         resumed = sums(7, seed)
         resumed.restore(undisturbed.state())
         probabilities, targets = torch.rand(2, size, 2, generator=generator)
-        for found, expected in zip(
+        for result, expected in zip(
             resumed.add(probabilities, targets), undisturbed.add(probabilities, targets), strict=True
         ):
-            assert torch.equal(found, expected)
+            assert torch.equal(result, expected)
 
 
 @pytest.mark.parametrize(("keep_sums", "epoch", "leaks"), [(False, 0, False), (True, 0, True), (True, 1, False)])

@@ -94,15 +94,15 @@ def test_groups_of_rows_change_neither_logits_nor_gradients(models, monkeypatch:
             continue
         special = special_ids(model.tokenizer)
         documents = Documents("abcd", np.concatenate(texts), offsets, None, model.architecture, special)
-        found = []
+        result = []
         for cost in (10**6, 1):
             monkeypatch.setattr(data, "GROUP_COST", cost)
             batch = documents.batch(range(4))
             assert bool(batch.groups) == (cost == 1)
             scored = model(batch)
             gradients = torch.autograd.grad(scored.square().sum(), [*model.parameters()], allow_unused=True)
-            found.append([scored, *(gradient for gradient in gradients if gradient is not None)])
-        for together, grouped in zip(*found, strict=True):
+            result.append([scored, *(gradient for gradient in gradients if gradient is not None)])
+        for together, grouped in zip(*result, strict=True):
             largest = together.abs().max().item()
             torch.testing.assert_close(grouped, together, rtol=0, atol=1e-5 * max(1, largest), msg=f"{name} {kind}")
 
@@ -117,7 +117,7 @@ def test_parts_side_by_side_change_neither_logits_nor_gradients(models, monkeypa
     for (name, kind, padding), model in models.items():
         special = special_ids(model.tokenizer)
         batch = Documents("abcd", np.concatenate(texts), offsets, None, model.architecture, special).batch(range(4))
-        found = []
+        result = []
         for count in (1, 2, 2, 3):
             torch.set_num_threads(count)
             calls.clear()
@@ -126,8 +126,8 @@ def test_parts_side_by_side_change_neither_logits_nor_gradients(models, monkeypa
                 torch.testing.assert_close(model(batch), scored.detach(), rtol=0, atol=0)
             gradients = torch.autograd.grad(scored.square().sum(), [*model.parameters()], allow_unused=True)
             assert calls == ([] if count == 1 else [len(batch.parts(count))] * 3)
-            found.append([scored, *(gradient for gradient in gradients if gradient is not None)])
-        for alone, two, again, three in zip(*found, strict=True):
+            result.append([scored, *(gradient for gradient in gradients if gradient is not None)])
+        for alone, two, again, three in zip(*result, strict=True):
             assert torch.equal(two, again)
             for other in (two, three):
                 atol = 1e-5 * max(1, alone.abs().max().item())

@@ -161,8 +161,8 @@ def test_a_step_is_the_mean_over_its_documents(tmp_path):
 @pytest.mark.parametrize("chunk_budget", [1, 20, 1000])
 def test_passes_do_not_change_what_is_learned(tmp_path, joint, chunk_budget):
     expected, _ = trained(tmp_path / "a", joint=joint)
-    found, _ = trained(tmp_path / "b", joint=joint, chunk_budget=chunk_budget)
-    assert_same_weights(expected, found, tolerance=1e-5)
+    result, _ = trained(tmp_path / "b", joint=joint, chunk_budget=chunk_budget)
+    assert_same_weights(expected, result, tolerance=1e-5)
 
 
 @pytest.mark.parametrize("joint", [False, True])
@@ -228,11 +228,11 @@ def test_a_damaged_checkpoint_is_skipped_with_a_word(tmp_path, caplog):
     damaged[-1] ^= 1
     weights.write_bytes(damaged)
     with caplog.at_level("INFO"):
-        found, _ = trained(tmp_path / "killed")
+        result, _ = trained(tmp_path / "killed")
     assert f"{newest.name} is damaged and skipped" in caplog.text
     assert "going on from epoch 2, step 0" in caplog.text
     assert older.name == "step-00000007"
-    assert_same_weights(expected, found)
+    assert_same_weights(expected, result)
 
 
 def test_early_stopping_keeps_the_best_epoch(tmp_path):

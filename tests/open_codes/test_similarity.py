@@ -25,6 +25,6 @@ def test_similarity_is_the_best_cosine_of_window_and_phrase(index: CodeIndex):
 
 
 def test_overlap_is_of_letters(index: CodeIndex):
-    found = index.overlaps("the patient was feverous", np.array([0, 2]))
-    assert found[0] > 0.3 > found[1] == 0
+    result = index.overlaps("the patient was feverous", np.array([0, 2]))
+    assert result[0] > 0.3 > result[1] == 0
     assert index.overlaps("Fever", np.array([0, 1]))[0] == pytest.approx(1)

@@ -45,12 +45,12 @@ def test_every_method_is_measured_on_every_draw(compared):
     assert set(compared.metrics) == set(errors)
     for part, methods in compared.metrics.items():
         assert list(methods) == METHODS
-        for found in methods.values():
-            intervals = found.get("intervals", {})
-            assert found.keys() - {"intervals"} == errors[part]
-            assert all(found[error] > 0 for error in errors[part])
+        for result in methods.values():
+            intervals = result.get("intervals", {})
+            assert result.keys() - {"intervals"} == errors[part]
+            assert all(result[error] > 0 for error in errors[part])
             assert intervals.keys() == (errors[part] if part == "test" else set())
-            assert all(0 <= low < found[name] < high for name, (low, high) in intervals.items())
+            assert all(0 <= low < result[name] < high for name, (low, high) in intervals.items())
 
 
 def test_the_best_method_has_the_least_error_in_both_kinds_of_groups():

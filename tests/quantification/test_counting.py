@@ -77,10 +77,12 @@ def test_estimates_are_those_of_quapy():
         parts.append(Predictions(sp.csr_array(truth[:, None]), logit(probability)[:, None], np.arange(n)))
     platt = np.array([[1.0], [0.0]])
     known = Counting.learn(parts[0], {}, platt, (np.ones(200), np.zeros(200)), np.ones(1), 50, 1)
-    found = {name: estimate.item() for name, estimate in known.estimates(parts[1].logits, np.ones((1, 80), dtype=bool))}
+    result = {
+        name: estimate.item() for name, estimate in known.estimates(parts[1].logits, np.ones((1, 80), dtype=bool))
+    }
     golden = {"cc": 0.5625, "pcc": 0.5179425, "acc": 0.5765659645, "pacc": 0.5856622999}
-    assert {name: found[name] for name in golden} == pytest.approx(golden, abs=1e-6)
-    assert found["emq"] == pytest.approx(0.7540, abs=0.02)
+    assert {name: result[name] for name in golden} == pytest.approx(golden, abs=1e-6)
+    assert result["emq"] == pytest.approx(0.7540, abs=0.02)
 
 
 def test_the_shortest_interval_by_hand():
@@ -131,8 +133,8 @@ def test_prior_shift_is_no_refutation_and_another_wording_is():
     val, other = documents(300, 0), documents(200, 1, prevalence=0.6, spread=0.3)
     known = learn(val)
     binned = bin_counts(other.probabilities, known.edges)
-    found = drift.compare_group(known, other.probabilities, np.full(200, 5000), np.zeros(200), binned)
-    assert found.unlike == ["number of codes", "length"] and found.refuted
+    result = drift.compare_group(known, other.probabilities, np.full(200, 5000), np.zeros(200), binned)
+    assert result.unlike == ["number of codes", "length"] and result.refuted
 
 
 def test_empty_bins_are_joined():

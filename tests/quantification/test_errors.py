@@ -34,14 +34,14 @@ def test_samples_then_codes(monkeypatch):
     monkeypatch.setattr(errors, "BLOCK", 4)
     absolute, relative = sample_errors(true, estimated, sizes)
     for row in range(9):
-        one = mean_errors(true[[row]], estimated[[row]], sizes[[row]])
-        assert (absolute[row], relative[row]) == pytest.approx((one["ae"], one["rae"]), rel=1e-12)
+        single = mean_errors(true[[row]], estimated[[row]], sizes[[row]])
+        assert (absolute[row], relative[row]) == pytest.approx((single["ae"], single["rae"]), rel=1e-12)
     assert mean_errors(true, estimated, sizes)["ae"] == pytest.approx(np.abs(true - estimated).mean())
 
 
 def test_all_or_none_in_a_group_of_one_is_finite():
-    found = mean_errors(np.array([[0.0, 1.0]]), np.array([[1.0, 0.0]]), np.array([1]))
-    assert found == pytest.approx({"ae": 1.0, "rae": 4 / 3})  # s(0) = 1/4, s(1) = 3/4
+    result = mean_errors(np.array([[0.0, 1.0]]), np.array([[1.0, 0.0]]), np.array([1]))
+    assert result == pytest.approx({"ae": 1.0, "rae": 4 / 3})  # s(0) = 1/4, s(1) = 3/4
 
 
 def test_shapes_must_agree():

@@ -72,13 +72,13 @@ def test_the_network_learns_a_correction():
 def test_training_is_repeatable():
     rng = np.random.default_rng(0)
     pcc, prevalence = rng.random((50, 4)), rng.random((50, 4))
-    found = []
+    result = []
     for _ in range(2):
         torch.manual_seed(5)
         network = PrevalenceMLP(4, 3)
         fit_mlp(network, pcc, prevalence, shuffle_epochs(50, 7), epochs=3)
-        found.append(network.estimate(pcc))
-    np.testing.assert_array_equal(*found)
+        result.append(network.estimate(pcc))
+    np.testing.assert_array_equal(*result)
 
 
 def test_original_stopping_looks_at_the_training_loss_and_validation_at_the_held_out_samples():
@@ -154,11 +154,11 @@ def test_emq_is_the_fixed_point_of_the_published_iteration():
     probabilities = rng.beta(0.5, 1.0, (60, 6)).astype(np.float32)
     prior = np.array([0.01, 0.1, 0.3, 0.5, 0.7, 0.99])
     groups = membership([rng.choice(60, size, replace=False) for size in (5, 20, 60)], 60)
-    found = expectation_maximisation(groups, probabilities, prior)
+    result = expectation_maximisation(groups, probabilities, prior)
     for row, group in enumerate(groups):
         for code in range(6):
             expected = saerens(probabilities[group, code].astype(float), prior[code])
-            assert found[row, code] == pytest.approx(expected, abs=1e-3)
+            assert result[row, code] == pytest.approx(expected, abs=1e-3)
 
 
 def test_emq_finds_a_shift_that_pcc_does_not():
@@ -175,9 +175,9 @@ def test_emq_finds_a_shift_that_pcc_does_not():
 def test_emq_at_its_ends():
     everyone = np.ones((1, 3), dtype=bool)
     probabilities = np.array([[0.0, 1.0, 0.3, 0.3], [0.0, 1.0, 0.6, 0.6], [0.0, 1.0, 0.6, 0.6]])
-    found = expectation_maximisation(everyone, probabilities, np.array([0.2, 0.2, 0.0, 1.0]))
-    np.testing.assert_allclose(found[0, :2], [0.2 / 4, 3.2 / 4], rtol=1e-3)  # the prior is one document of four
-    np.testing.assert_allclose(found[0, 2:], 0.5)  # no prior to start from: PCC
+    result = expectation_maximisation(everyone, probabilities, np.array([0.2, 0.2, 0.0, 1.0]))
+    np.testing.assert_allclose(result[0, :2], [0.2 / 4, 3.2 / 4], rtol=1e-3)  # the prior is one document of four
+    np.testing.assert_allclose(result[0, 2:], 0.5)  # no prior to start from: PCC
 
 
 def test_emq_keeps_the_prior_where_the_documents_say_nothing():

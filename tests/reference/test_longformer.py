@@ -15,13 +15,13 @@ CLASSES = {"bert": (BertConfig, BertModel), "megatron": (MegatronBertConfig, Meg
 
 
 def cases(reference) -> dict[str, tuple[dict, dict[str, np.ndarray]]]:
-    found = {}
+    result = {}
     for path in sorted((reference / "longformer").glob("*.json")):
         description = json.loads(path.read_text())
         if "arch" in description:
-            found[path.stem] = (description, dict(np.load(path.with_suffix(".npz"))))
-    assert found
-    return found
+            result[path.stem] = (description, dict(np.load(path.with_suffix(".npz"))))
+    assert result
+    return result
 
 
 def encoder(description: dict, case: dict[str, np.ndarray]):

@@ -48,15 +48,15 @@ def ours(name: str) -> str:
 
 def bounds_at(targets: np.ndarray, probabilities: np.ndarray, k: int, name: str) -> tuple[float, float]:
     """The least and the most that a metric at k can be, whichever of equal scores are counted."""
-    found = []
+    result = []
     for tie_break in (1 - targets.astype(int), targets):
         order = np.lexsort((tie_break, probabilities), axis=1)[:, : -k - 1 : -1]
         hits = np.take_along_axis(targets, order, axis=1).sum(axis=1)
         true = targets.sum(axis=1)
         precision, recall = (hits / k).mean(), (hits[true > 0] / true[true > 0]).sum() / len(true)
         metrics = {"prec": precision, "rec": recall, "f1": float(classification.harmonic_mean(precision, recall))}
-        found.append(metrics[name.partition("_")[0]])
-    return found[0], found[1]
+        result.append(metrics[name.partition("_")[0]])
+    return result[0], result[1]
 
 
 def test_cases_are_there(cases):

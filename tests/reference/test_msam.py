@@ -10,9 +10,9 @@ from stages.modeling.msam import MultiSynonymAttention
 
 
 def cases(reference) -> dict[str, dict[str, np.ndarray]]:
-    found = {path.stem: dict(np.load(path)) for path in sorted((reference / "msam").glob("*.npz"))}
-    assert found
-    return found
+    result = {path.stem: dict(np.load(path)) for path in sorted((reference / "msam").glob("*.npz"))}
+    assert result
+    return result
 
 
 def attention(case: dict[str, np.ndarray], dtype: torch.dtype, device: str) -> MultiSynonymAttention:

@@ -66,14 +66,14 @@ def test_published_parts(folder: Path, tables: dict, subset: str):
 @pytest.mark.parametrize(("subset", "name"), [("top50", "50"), ("clean", "clean")])
 def test_targets(folder: Path, corpora: dict, subset: str, name: str):
     columns = json.loads((folder / "label_columns.json").read_text())[subset]
-    own = {document.document_id: set(document.codes) for document in corpora[subset].documents}
-    assert set().union(*own.values()) <= set(columns)
+    codes_of = {document.document_id: set(document.codes) for document in corpora[subset].documents}
+    assert set().union(*codes_of.values()) <= set(columns)
     with np.load(folder / "onehot.npz") as arrays:
         for part in ("train", "val", "test"):
             targets, admissions = arrays[f"{part}{name}_1hot"], arrays[f"{part}{name}_hadm"]
             assert len(targets) > 0
             for row, admission in zip(targets, admissions, strict=True):
-                assert {columns[column] for column in np.flatnonzero(row)} == own[str(admission)]
+                assert {columns[column] for column in np.flatnonzero(row)} == codes_of[str(admission)]
 
 
 def test_the_fifty_codes(folder: Path):

@@ -14,12 +14,12 @@ from stages.corpus import statistics, stratify
 
 @pytest.fixture(scope="module")
 def cases(reference: Path) -> dict[str, dict]:
-    found = {
+    result = {
         path.name: json.loads(gzip.decompress(path.read_bytes())) for path in (reference / "stratify").glob("*.json.gz")
     }
-    for case in found.values():
+    for case in result.values():
         case["codes"] = [codes.split() if isinstance(codes, str) else codes for codes in case["codes"]]
-    return found
+    return result
 
 
 def test_one_call(cases: dict[str, dict]):
@@ -45,10 +45,10 @@ def test_two_calls_and_their_statistics(cases: dict[str, dict]):
         whole = Counter(chain.from_iterable(case["codes"]))
         members = {"test": case["first_call"]["test"]} | case["second_call"]
         for part, expected in case["stats"].items():
-            found = Counter(chain.from_iterable(codes[subject] for subject in members[part]))
-            missing = statistics.missing_percent(found, whole)
+            result = Counter(chain.from_iterable(codes[subject] for subject in members[part]))
+            missing = statistics.missing_percent(result, whole)
             assert missing == pytest.approx(expected["labels_not_in_split_percent"], rel=1e-9, abs=1e-12)
-            assert statistics.kl_divergence(found, whole) == pytest.approx(expected["kl_divergence"], rel=1e-9)
+            assert statistics.kl_divergence(result, whole) == pytest.approx(expected["kl_divergence"], rel=1e-9)
             assert len(members[part]) / len(codes) == pytest.approx(expected["size"], rel=1e-9)
 
 

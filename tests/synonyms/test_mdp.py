@@ -54,12 +54,12 @@ def test_equals_brute_force(kind, path, monkeypatch):
     for seed in range(12):
         n, M = 5 + seed % 7, 3 + seed % 4
         matrix = distances(kind, n, (64, 1024)[seed % 2], seed)
-        found = mdp.solve(matrix, min(M, n))
+        result = mdp.solve(matrix, min(M, n))
         chosen, value = brute_force(matrix, min(M, n))
-        assert found.chosen == chosen
-        assert found.objective == value == found.bound
-        assert found.proven
-        assert found.gap == 0.0
+        assert result.chosen == chosen
+        assert result.objective == value == result.bound
+        assert result.proven
+        assert result.gap == 0.0
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -99,10 +99,10 @@ def test_m_of_one_and_two():
 
 @pytest.mark.parametrize("n,M", [(60, 4), (200, 8)])
 def test_equal_distances_give_the_first(n, M):
-    found = mdp.solve(np.ones((n, n)), M, time_limit=30)
-    assert found.chosen == tuple(range(M))
-    assert found.proven
-    assert found.objective == math.comb(M, 2)
+    result = mdp.solve(np.ones((n, n)), M, time_limit=30)
+    assert result.chosen == tuple(range(M))
+    assert result.proven
+    assert result.objective == math.comb(M, 2)
 
 
 def test_equal_embeddings_and_zero_vectors():
@@ -118,12 +118,12 @@ def test_many_copies_of_few_vectors(monkeypatch):
     rng = np.random.default_rng(3)
     distinct = rng.normal(size=(10, 16))
     matrix = mdp.cosine_distances(np.tile(distinct, (10, 1)))
-    found = mdp.solve(matrix, 6, time_limit=60)
-    assert found.proven
-    assert found.method == "growth"
+    result = mdp.solve(matrix, 6, time_limit=60)
+    assert result.proven
+    assert result.method == "growth"
     few = mdp.solve(mdp.cosine_distances(np.tile(distinct, (2, 1))), 6)
-    assert found.objective == few.objective
-    assert found.chosen == few.chosen
+    assert result.objective == few.objective
+    assert result.chosen == few.chosen
 
 
 @pytest.mark.parametrize("kind", ["clusters", "isotropic", "general", "negative"])
@@ -140,11 +140,11 @@ def test_past_the_time_limit_the_bound_stays_open(monkeypatch):
     """Nothing is called proven that was not, although CP-SAT reports a bound of 0 when it has had no time."""
     monkeypatch.setattr(mdp, "BEAM", 1)
     matrix = distances("isotropic", 120, 64, 1)
-    found = mdp.solve(matrix, 8, time_limit=0.0)
-    assert not found.proven
-    assert found.method == "time limit"
-    assert 0 < found.gap < 0.2
-    assert found.bound > mdp.solve(matrix, 8).objective >= found.objective
+    result = mdp.solve(matrix, 8, time_limit=0.0)
+    assert not result.proven
+    assert result.method == "time limit"
+    assert 0 < result.gap < 0.2
+    assert result.bound > mdp.solve(matrix, 8).objective >= result.objective
 
 
 def test_rounding_keeps_sums_exact():

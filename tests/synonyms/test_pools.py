@@ -16,9 +16,9 @@ def test_an_umls_file_is_read_and_a_changed_one_warned_of(tmp_path, caplog):
     assert pools.read_pool("umls", tmp_path) == content
     [record] = caplog.records
     data = path.read_bytes()
-    found = hashlib.sha1(b"blob " + str(len(data)).encode() + b"\0" + data).hexdigest()
+    result = hashlib.sha1(b"blob " + str(len(data)).encode() + b"\0" + data).hexdigest()
     assert "ed30f4093b793961244c6542d006e9f8d38d1eaf" in record.getMessage()
-    assert found in record.getMessage()
+    assert result in record.getMessage()
 
 
 def test_a_missing_file_is_an_error(tmp_path):
@@ -40,8 +40,8 @@ def test_codes_of_a_pool_are_read_in_any_spelling(caplog):
         "E849.0": ["f"],
         "I10.": ["g"],
     }
-    found = pools.match_codes("umls", pool, ["401.9", "38.93", "V58.61", "38.91", "I10", "486"])
-    assert found == {"401.9": ["a"], "38.93": ["b"], "V58.61": ["c"], "38.91": ["d"], "I10": ["g"]}
+    result = pools.match_codes("umls", pool, ["401.9", "38.93", "V58.61", "38.91", "I10", "486"])
+    assert result == {"401.9": ["a"], "38.93": ["b"], "V58.61": ["c"], "38.91": ["d"], "I10": ["g"]}
     assert [record.getMessage() for record in caplog.records] == ["pool umls: covers 5 of 6 codes"]
 
 
@@ -148,13 +148,13 @@ def test_statistics():
     gathered = {"umls": {"1": ["a", "b"], "9": ["x"]}, "titles": {"1": ["t"], "2": ["t"]}}
     combined = {"1": ["a", "b", "t"], "2": ["t"], "3": []}
     candidates = {"1": ["a", "b"], "2": ["t"], "3": []}
-    found = pools.pool_statistics(gathered, combined, candidates, 2)
-    assert found["codes"] == 3
-    assert found["codes_without_candidates"] == 1
-    assert found["codes_drawn_from"] == 1
-    assert found["candidates"] == {"codes_covered": 2, "phrases": 3, "min": 1, "median": 1.5, "mean": 1.5, "max": 2}
-    assert found["pools"]["umls"]["codes_covered"] == 1
-    assert found["pools"]["titles"]["codes_covered"] == 2
+    result = pools.pool_statistics(gathered, combined, candidates, 2)
+    assert result["codes"] == 3
+    assert result["codes_without_candidates"] == 1
+    assert result["codes_drawn_from"] == 1
+    assert result["candidates"] == {"codes_covered": 2, "phrases": 3, "min": 1, "median": 1.5, "mean": 1.5, "max": 2}
+    assert result["pools"]["umls"]["codes_covered"] == 1
+    assert result["pools"]["titles"]["codes_covered"] == 2
 
 
 @pytest.mark.parametrize(

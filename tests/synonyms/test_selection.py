@@ -12,9 +12,9 @@ def problems(sizes: list[int], d: int = 32) -> dict[str, np.ndarray]:
 def test_fewer_candidates_than_m_are_repeated_and_solved_the_same_way():
     """Three on a line, M = 4: both ends twice are worth 4 x 2 = 8, more than any other set of four."""
     line = mdp.cosine_distances(np.array([[1.0, 0.0], [0.0, 1.0], [-1.0, 0.0]]))
-    found = selection.choose(line, 4)
-    assert found.chosen == (0, 0, 2, 2)
-    assert found.objective == 8.0
+    result = selection.choose(line, 4)
+    assert result.chosen == (0, 0, 2, 2)
+    assert result.objective == 8.0
     assert selection.choose(line, 3).chosen == (0, 1, 2)
     assert selection.choose(line[:1, :1], 3).chosen == (0, 0, 0)
     assert selection.choose(line[:2, :2], 3).chosen == (0, 0, 1)
@@ -46,9 +46,9 @@ def test_expected_diversity_is_the_mean_over_draws():
 
 def test_mean_diversity_by_hand():
     square = mdp.cosine_distances(np.array([[1.0, 0], [1, 0], [-1, 0], [0, 1]]))
-    found = selection.mean_diversity({"a": square, "b": square[:1, :1]}, {"a": (0, 2), "b": (0, 0)}, 2)
+    result = selection.mean_diversity({"a": square, "b": square[:1, :1]}, {"a": (0, 2), "b": (0, 0)}, 2)
     # Of a: the chosen lie 2 apart, the first two 0, and the six pairs are 0, 2, 1, 2, 1, 1. Of b all is 0.
-    assert found == {"chosen": 1.0, "rand": pytest.approx(7 / 12), "first": 0.0}
+    assert result == {"chosen": 1.0, "rand": pytest.approx(7 / 12), "first": 0.0}
 
 
 def test_the_number_of_processes_changes_nothing(monkeypatch):
@@ -58,8 +58,8 @@ def test_the_number_of_processes_changes_nothing(monkeypatch):
     together = selection.choose_all(several, 5, 60.0, n_workers=2)
     assert together == alone
     assert set(alone) == set(several)
-    assert all(found.proven for found in alone.values())
-    assert {found.method for found in alone.values()} == {"enumeration", "growth"}
+    assert all(result.proven for result in alone.values())
+    assert {result.method for result in alone.values()} == {"enumeration", "growth"}
 
 
 def test_both_solvers_select_the_same():
@@ -73,8 +73,8 @@ def test_both_solvers_select_the_same():
 
 def test_the_total_limit_holds_whatever_M_is():
     several = problems([12, 30, 60, 90])
-    found = selection.choose_all(several, 64, 0.0, n_workers=1)
-    assert set(found) == set(several)
-    assert all(len(one.chosen) == 64 for one in found.values())
-    assert not all(one.proven for one in found.values())
-    assert all(one.bound >= one.objective for one in found.values())
+    result = selection.choose_all(several, 64, 0.0, n_workers=1)
+    assert set(result) == set(several)
+    assert all(len(each.chosen) == 64 for each in result.values())
+    assert not all(each.proven for each in result.values())
+    assert all(each.bound >= each.objective for each in result.values())

@@ -37,7 +37,7 @@ def pipeline(bert_folder, tmp_path, monkeypatch) -> Path:
     monkeypatch.chdir(tmp_path)
     paths.PARAMS.write_text((Path(__file__).parents[2] / "params.yaml").read_text())
     torch.manual_seed(2)
-    model = build_model(bert_folder, ARCHITECTURE, 3, [[f"w{at}", f"w{at} w{at + 9}"] for at in range(3)])
+    model = build_model(bert_folder, ARCHITECTURE, 3, [[f"w{i}", f"w{i} w{i + 9}"] for i in range(3)])
     paths.CLASSIFIER.mkdir(parents=True)
     save_model(model, paths.CLASSIFIER)
     io.write_json(paths.JOINT, {"joint": False})
@@ -127,16 +127,16 @@ def test_every_source_gives_the_same_codes(pipeline, monkeypatch, capsys):
     Path("notes.jsonl").write_text(
         "".join(json.dumps({"id": f"{at}.txt", "text": t}) + "\n" for at, t in enumerate(texts))
     )
-    found = []
+    result = []
     for source in ("notes", "notes.csv", "notes.jsonl"):
         run(source, "--json", "out.json", monkeypatch=monkeypatch)
-        found.append(json.loads(Path("out.json").read_text()))
-    assert found[0] == found[1] == found[2]
-    assert {row["note"] for row in found[0]} == {"0.txt", "1.txt"}
+        result.append(json.loads(Path("out.json").read_text()))
+    assert result[0] == result[1] == result[2]
+    assert {row["note"] for row in result[0]} == {"0.txt", "1.txt"}
     assert capsys.readouterr().out == ""
     run("notes", "--csv", "out.csv", "--html", "out.html", monkeypatch=monkeypatch)
     table = pd.read_csv("out.csv")
-    assert table.probability.tolist() == pytest.approx([row["probability"] for row in found[0]])
+    assert table.probability.tolist() == pytest.approx([row["probability"] for row in result[0]])
     assert "title of 486" in Path("out.html").read_text()
     run("notes", monkeypatch=monkeypatch)
     shown = capsys.readouterr().out
@@ -221,7 +221,7 @@ def with_open_codes(pipeline, bert_folder) -> Path:
     """The pipeline's folder with the encoder, and a mix that knows similarity alone."""
     shutil.copytree(bert_folder, paths.ENCODER)
     weights = dict.fromkeys(FEATURES, 0.0) | {"similarity_3": 10.0}
-    trained = {code: [f"w{at}"] for at, code in enumerate(CODES)}
+    trained = {code: [f"w{i}"] for i, code in enumerate(CODES)}
     paths.OPEN.mkdir()
     Fitted(Mix(weights, -9.0, 0.6), Choice(2, "MDP", 1), trained, {}).write(paths.OPEN)
     Path("a.txt").write_text("w1 w2 fever w9 w30 " * 5)
@@ -234,9 +234,9 @@ def test_codes_of_ones_own_stand_beside_the_trained_ones(with_open_codes, monkey
     run("a.txt", "--also", "more.yaml", "--json", "more.json", "--html", "more.html", monkeypatch=monkeypatch)
     plain, more = (json.loads(Path(name).read_text()) for name in ("out.json", "more.json"))
     assert [row for row in more if not row["open"]] == plain  # 486 is trained already
-    [own] = [row for row in more if row["open"]]
-    assert (own["code"], own["title"], own["assigned"]) == ("X1", "w9 w30", True)
-    assert 0.6 < own["probability"] < 1 and own["words"]
+    [added] = [row for row in more if row["open"]]
+    assert (added["code"], added["title"], added["assigned"]) == ("X1", "w9 w30", True)
+    assert 0.6 < added["probability"] < 1 and added["words"]
     assert "open: scored by its words" in Path("more.html").read_text()
     moved = tmp_path_factory.mktemp("moved") / "model"
     monkeypatch.setattr(sys, "argv", ["export", str(moved)])

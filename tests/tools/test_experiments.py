@@ -83,7 +83,7 @@ def test_rows_are_in_the_order_of_the_paper():
 def test_corpora_do_not_mix():
     other = experiment("b", data__subset="full")
     groups = corpora([experiment("a"), other, experiment("same"), experiment("c", demo__admissions=200)])
-    assert [[one.name for one in group] for group in groups] == [["a", "same"], ["b"], ["c"]]
+    assert [[run.name for run in group] for group in groups] == [["a", "same"], ["b"], ["c"]]
 
 
 def test_demo_parameters_do_not_matter_to_real_corpora():
@@ -117,8 +117,8 @@ def test_a_type_that_was_run_with_other_synonyms_only_stays_in_the_main_comparis
 
 
 def test_contrasts_are_the_papers_questions():
-    found = {(question, one.label, two.label) for question, one, two in contrasts(grid())}
-    assert found == {
+    result = {(question, first.label, second.label) for question, first, second in contrasts(grid())}
+    assert result == {
         ("MSAM", "CE_MSAM MDP 4", "CE"),
         ("MSAM", "LE_MSAM MDP 4", "LE"),
         ("CLQ", "CE_MSAM_CLQ MDP 4", "CE_MSAM MDP 4"),
@@ -160,12 +160,12 @@ def test_with_dropout_another_chunk_budget_is_another_setting(dropout):
 def test_labels_are_unique_and_pairs_have_equal_seeds():
     runs = [experiment("a"), experiment("b", train__novelty=1)]
     assert len({setting.label for setting in settings_of(runs)}) == 2
-    one = settings_of([experiment("a", train__seed=1), experiment("b", train__seed=2)])[0]
-    two = settings_of(
+    first = settings_of([experiment("a", train__seed=1), experiment("b", train__seed=2)])[0]
+    second = settings_of(
         [experiment("c", train__seed=2, model__type="CE"), experiment("d", train__seed=3, model__type="CE")]
     )[0]
-    assert [[run.name for run in pair] for pair in comparable(one, two)] == [["b", "c"]]
-    assert len(comparable(one, one)) == 2
+    assert [[run.name for run in pair] for pair in comparable(first, second)] == [["b", "c"]]
+    assert len(comparable(first, first)) == 2
 
 
 ROOT = Path(__file__).parents[2]

@@ -37,7 +37,7 @@ def write_experiment(type_, noise, params):
     params["model"]["type"] = type_
     paths.PARAMS.write_text(yaml.safe_dump(params))
     io.write_csr(paths.targets("test"), targets)
-    subjects = [f"s{at // 2}" for at in range(DOCUMENTS)]
+    subjects = [f"s{row // 2}" for row in range(DOCUMENTS)]
     io.write_parquet(
         paths.LABEL_DOCUMENTS, pd.DataFrame({"part": "test", "document_id": subjects, "subject_id": subjects})
     )

@@ -35,8 +35,8 @@ def cells(table, metric):
     """The markdown cells of a metric's column."""
     lines = [line for line in table.markdown().splitlines() if line.startswith("|")]
     rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
-    at = next(at for at, title in enumerate(rows[0]) if title.split(" ↑")[0].split(" ↓")[0] == METRICS[metric].title)
-    return [row[at] for row in rows[2:]]
+    column = next(i for i, title in enumerate(rows[0]) if title.split(" ↑")[0].split(" ↓")[0] == METRICS[metric].title)
+    return [row[column] for row in rows[2:]]
 
 
 def test_best_values_are_marked_in_the_right_direction():
@@ -56,9 +56,9 @@ def test_a_single_model_is_not_called_best():
 
 def test_yardsticks_are_shown():
     known = {"baselines.test.tfidf.f1_micro": 0.9, "baselines.test.lookup.f1_micro": 0.3}
-    one, two = experiment("CE", 0.6), experiment("LE", 0.5)
-    one.metrics.update(known)
-    table = main_table(settings_of([one, two]))
+    first, second = experiment("CE", 0.6), experiment("LE", 0.5)
+    first.metrics.update(known)
+    table = main_table(settings_of([first, second]))
     assert cells(table, "f1_micro")[:4] == ["**60.0**", "50.0", "30.0", "90.0"]
 
 
@@ -164,8 +164,8 @@ def test_a_file_of_the_users_own_is_picked_up(tmp_path, monkeypatch):
     block |= {"source": "mine", "metrics": ["f1_micro"], "rows": {"CE": [70.1]}}
     monkeypatch.setattr(literature, "FOLDER", tmp_path)
     (tmp_path / "mine.yaml").write_text(yaml.safe_dump([block]))
-    [found] = blocks_beside(experiment("CE", 0.6), "all")
-    assert (list(found.shares()), found.source) == ([("CE", {"f1_micro": pytest.approx(0.701)})], "mine")
+    [result] = blocks_beside(experiment("CE", 0.6), "all")
+    assert (list(result.shares()), result.source) == ([("CE", {"f1_micro": pytest.approx(0.701)})], "mine")
     for content, message in (
         ([block | {"metrics": ["f1"], "rows": {"CE": [1, 2]}}], "more or fewer"),
         ([block | {"metrics": ["f2"]}], "unknown metrics: f2"),
@@ -179,11 +179,11 @@ def test_a_file_of_the_users_own_is_picked_up(tmp_path, monkeypatch):
 
 def test_bands_have_their_interval_or_of_several_seeds_their_deviation():
     bands = pd.DataFrame({"kind": ["all"], "band": ["1-10"], "f1_micro": [0.5]})
-    one = replace(experiment("CE", 0.6), plots={"bands": bands.assign(f1_micro_low=0.4, f1_micro_high=0.62)})
+    single = replace(experiment("CE", 0.6), plots={"bands": bands.assign(f1_micro_low=0.4, f1_micro_high=0.62)})
     two = replace(experiment("CE", 0.6, seed=2), plots={"bands": bands.assign(f1_micro=0.6)})
-    [row] = [row for row in tables.band_table(settings_of([one])).rows if row.competes]
+    [row] = [row for row in tables.band_table(settings_of([single])).rows if row.competes]
     assert row.cells["band_1-10"] == Cell(0.5, interval=(0.4, 0.62))
-    [row] = [row for row in tables.band_table(settings_of([one, two])).rows if row.competes]
+    [row] = [row for row in tables.band_table(settings_of([single, two])).rows if row.competes]
     assert row.cells["band_1-10"] == pytest.approx((0.55, 0.0707107, False, None))
 
 
@@ -204,9 +204,9 @@ def test_explanations_by_method_with_a_floor_that_does_not_compete():
 
 
 def test_figures_on_texts_of_another_corpus_say_so():
-    found = {"annotated_in": "MIMIC-III", "annotated_documents": 61, "masked_documents": 40}
-    found = {f"explanation__test__{name}": value for name, value in found.items()}
-    table = tables.explanation_table(settings_of([explained("CE_MSAM", **found)]))
+    result = {"annotated_in": "MIMIC-III", "annotated_documents": 61, "masked_documents": 40}
+    result = {f"explanation__test__{name}": value for name, value in result.items()}
+    table = tables.explanation_table(settings_of([explained("CE_MSAM", **result)]))
     assert "61 annotated charts of MIMIC-III, texts of another corpus, and 40 masked documents." in table.caption
 
 
