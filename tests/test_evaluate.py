@@ -18,14 +18,7 @@ from stages.quantification.quantifiers import PrevalenceMLP, save_mlp
 SETTINGS = paths.PARAMS.read_text(encoding="utf-8")
 CODES = ["36.15", "401.9", "427.31", "428.0", "486", "96.04"]
 DOCUMENTS = {"train": 60, "val": 30, "test": 25}
-PLOTS = {
-    "bands.csv",
-    "codes.csv",
-    "prevalence.csv",
-    "quantification_sizes.csv",
-    "reliability.csv",
-    "selective.csv",
-}
+PLOTS = {"bands.csv", "codes.csv", "prevalence.csv", "quantification_sizes.csv", "reliability.csv", "selective.csv"}
 
 
 @pytest.fixture

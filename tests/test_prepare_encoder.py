@@ -317,10 +317,7 @@ def no_post_processor(folder: Path) -> None:
         (config(model_type="big_bird"), r"is a big_bird \(its attention takes random and global blocks"),
         (cut_weights, "cannot be loaded"),
         (harmful_pickle, "cannot be loaded"),
-        (
-            more_weights("encoder.layer.0.attention.self.distance_embedding.weight"),
-            "1 weights in its layers that a",
-        ),
+        (more_weights("encoder.layer.0.attention.self.distance_embedding.weight"), "1 weights in its layers that a"),
         (more_weights("encoder.layers.0.attn.Wqkv.weight"), "another kind of model; set model_type to modernbert in"),
         (no_tokenizer, "has no tokenizer"),
         (no_padding, r"has no \[PAD\] token"),

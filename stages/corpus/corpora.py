@@ -149,11 +149,7 @@ CORPORA = {
         splits=("stratified", "published"),
         subsets={
             "top50": Subset(
-                9,
-                fixed=frozenset(MIMIC_50),
-                split_files=_lists("50"),
-                documents=_sizes(8066, 1573, 1729),
-                n_codes=50,
+                9, fixed=frozenset(MIMIC_50), split_files=_lists("50"), documents=_sizes(8066, 1573, 1729), n_codes=50
             ),
             "full": Subset(9, split_files=_lists("full"), documents=_sizes(47723, 1631, 3372)),
             "clean": _CLEAN,

@@ -84,12 +84,7 @@ MIMIC_IV = Release(
     merged=False,
 )
 MIMIC_IV_ICD = replace(
-    MIMIC_IV,
-    category=("note_type", frozenset({"DS"})),
-    filtered=True,
-    merged=True,
-    dots=False,
-    lenient=True,
+    MIMIC_IV, category=("note_type", frozenset({"DS"})), filtered=True, merged=True, dots=False, lenient=True
 )  # the preparation of Nguyen et al. (2023)
 
 

@@ -266,10 +266,7 @@ def pretrain(
 
 
 def train_builtin_encoder(
-    documents: Sequence[str],
-    synonyms: Mapping[str, Sequence[str]],
-    recipe: Recipe,
-    lowercase_documents: bool | None,
+    documents: Sequence[str], synonyms: Mapping[str, Sequence[str]], recipe: Recipe, lowercase_documents: bool | None
 ) -> tuple[BertModel, BertTokenizerFast]:
     """A tokenizer and a pre-trained encoder from the training documents and the synonyms of the codes.
 

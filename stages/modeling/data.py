@@ -199,11 +199,7 @@ class Documents:
 
 
 def load_documents(
-    part: str,
-    tokenizer_folder: Path,
-    architecture: Architecture,
-    targets: bool = True,
-    cache: Path | None = None,
+    part: str, tokenizer_folder: Path, architecture: Architecture, targets: bool = True, cache: Path | None = None
 ) -> Documents:
     """The documents of `part`, tokenised by the tokenizer in `tokenizer_folder`, with or without targets.
 

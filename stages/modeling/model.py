@@ -125,10 +125,7 @@ def build_model(
 
 
 def _synonym_vectors(
-    encoder: PreTrainedModel,
-    tokenizer: PreTrainedTokenizerBase,
-    synonyms: list[list[str]],
-    device: torch.device | str,
+    encoder: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, synonyms: list[list[str]], device: torch.device | str
 ) -> Tensor:
     """Q (C, M, d): the [CLS] embedding of synonym m of code c."""
     distinct = sorted({phrase for phrases in synonyms for phrase in phrases})

@@ -108,13 +108,7 @@ class Comparison:
 
 
 def compare(
-    known: Counting,
-    val: Predictions,
-    test: Predictions,
-    *,
-    n_groups: int,
-    seed: int,
-    intervals: bool = True,
+    known: Counting, val: Predictions, test: Predictions, *, n_groups: int, seed: int, intervals: bool = True
 ) -> Comparison:
     """Every quantifier's errors on groups of validation and of test documents, on test with 95 % intervals.
 

@@ -79,10 +79,7 @@ def gather(names: Sequence[str], codes: Mapping[str, dict], folder: Path, revisi
         raise InputError(f"synonyms.pool_dir: {folder} is not a folder; it should hold the files of the pools")
     check(names, folder, revision)
     read = {name: match_codes(name, read_pool(name, folder, revision), codes) for name in names if POOLS[name].parse}
-    computed = {
-        "titles": lambda: titles_pool(codes, lacking=read.get("umls")),
-        "icd10cm": lambda: icd10cm_pool(codes),
-    }
+    computed = {"titles": lambda: titles_pool(codes, lacking=read.get("umls")), "icd10cm": lambda: icd10cm_pool(codes)}
     return {name: read[name] if name in read else computed[name]() for name in names}
 
 

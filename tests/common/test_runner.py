@@ -45,10 +45,7 @@ def test_exit_status_and_message(tmp_path: Path, body: str, status: int, message
     [
         (InputError("notes.csv: column TEXT is missing"), "notes.csv: column TEXT is missing"),
         (OSError(errno.ENOSPC, "full", "out"), f"no space left on the disk (out); {REST}"),
-        (
-            OSError(errno.EFBIG, "large", "out"),
-            f"a file would be larger than allowed here (`ulimit -f`) (out); {REST}",
-        ),
+        (OSError(errno.EFBIG, "large", "out"), f"a file would be larger than allowed here (`ulimit -f`) (out); {REST}"),
         (RuntimeError("I/O error: No space left on device (os error 28)"), f"no space left on the disk; {REST}"),
         (RuntimeError("DefaultCPUAllocator: can't allocate memory"), "out of memory; lower model.size"),
         (MemoryError(), "out of memory; lower model.size"),

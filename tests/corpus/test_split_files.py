@@ -74,10 +74,7 @@ def pinned(id_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterato
     threading.Thread(target=server.serve_forever, daemon=True).start()
     folder = tmp_path_factory.mktemp("published")
     pins = {
-        name: {
-            "url": f"http://127.0.0.1:{server.server_port}/{name}",
-            "md5": hashlib.md5(content.encode()).hexdigest(),
-        }
+        name: {"url": f"http://127.0.0.1:{server.server_port}/{name}", "md5": hashlib.md5(content.encode()).hexdigest()}
         for name, content in IDS.items()
     }
     (folder / split_files.PINS).write_text(yaml.safe_dump(pins))

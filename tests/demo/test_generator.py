@@ -20,15 +20,7 @@ from stages.corpus import mimic
 from stages.corpus.corpora import CORPORA
 from stages.corpus.icd import MIMIC_50
 from stages.demo.generator import COLUMNS, read_phrases, write_corpus
-from stages.demo.notes import (
-    TRAPS_A_SUMMARY,
-    WORDING,
-    Draft,
-    Lexicon,
-    draw_phrases,
-    lay_out,
-    write_phrases,
-)
+from stages.demo.notes import TRAPS_A_SUMMARY, WORDING, Draft, Lexicon, draw_phrases, lay_out, write_phrases
 from stages.demo.patients import OUTSIDE, admissions, is_procedure
 
 SUBSETS = CORPORA["mimic3"].subsets

@@ -3,13 +3,7 @@ import shutil
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
-from transformers import (
-    AutoConfig,
-    AutoModel,
-    LongformerModel,
-    MegatronBertConfig,
-    MegatronBertForMaskedLM,
-)
+from transformers import AutoConfig, AutoModel, LongformerModel, MegatronBertConfig, MegatronBertForMaskedLM
 
 from stages.common.io import InputError
 from stages.encoder.architecture import Architecture

@@ -56,10 +56,7 @@ def logits(model, documents, padding_behind=0):
     ids = pad_sequence(rows, batch_first=True, padding_value=special.pad)
     mask = pad_sequence(masks, batch_first=True)
     room = min(padding_behind, model.encoder.config.max_position_embeddings - ids.shape[1])
-    ids, mask = (
-        torch.nn.functional.pad(ids, (0, room), value=special.pad),
-        torch.nn.functional.pad(mask, (0, room)),
-    )
+    ids, mask = (torch.nn.functional.pad(ids, (0, room), value=special.pad), torch.nn.functional.pad(mask, (0, room)))
     with torch.no_grad():
         return model(Batch(ids, mask, torch.tensor(document), len(documents)))
 

@@ -101,11 +101,7 @@ def test_without_shared():
     pool = {"1": ["a", "b", "shared"], "2": ["shared", "c"], "3": ["d", "b of 4"]}
     assert pools.drop_shared(pool) == {"1": ["a", "b"], "2": ["c"], "3": ["d", "b of 4"]}
     # A phrase that the code has in both pools is its own; one that another code has there is not.
-    assert pools.drop_shared(pool, {"1": ["a"], "2": ["d"], "4": ["b of 4"]}) == {
-        "1": ["a", "b"],
-        "2": ["c"],
-        "3": [],
-    }
+    assert pools.drop_shared(pool, {"1": ["a"], "2": ["d"], "4": ["b of 4"]}) == {"1": ["a", "b"], "2": ["c"], "3": []}
 
 
 def test_combined_pools_keep_their_order_and_each_phrase_once():
