@@ -27,7 +27,7 @@ import pandas as pd
 from stages.common import io, params, paths
 from stages.corpus import stratify
 from stages.corpus.document import Kind
-from stages.corpus.icd import dotted
+from stages.corpus.icd import add_dot
 
 SUBSETS = ("top50", "full", "clean")
 SUBSETS_OF_MIMIC4 = ("icd9", "icd10")
@@ -77,7 +77,7 @@ def straightforward(raw: Path, subset: str) -> None:
     kinds: tuple[tuple[Kind, str], ...] = (("procedure", "PROCEDURES_ICD"), ("diagnosis", "DIAGNOSES_ICD"))
     for kind, name in kinds:
         table = pd.read_csv(raw / f"{name}.csv.gz", dtype=str).dropna(subset=["ICD9_CODE"])
-        table["code"] = [dotted(code.strip(), kind) for code in table["ICD9_CODE"]]
+        table["code"] = [add_dot(code.strip(), kind) for code in table["ICD9_CODE"]]
         codes.append(table)
     both = pd.concat(codes).groupby(["SUBJECT_ID", "HADM_ID"])["code"].agg(lambda own: sorted(set(own))).reset_index()
     documents = texts.merge(both)

@@ -99,21 +99,21 @@ def classify(given: Given) -> tuple[Metrics, Plots]:
     by_code = tuning.code_thresholds(val.targets, val.probabilities)
     statistics = uncertainty.classification_statistics(test.targets, test.probabilities)
 
-    def at_half(part: Predictions) -> Metrics:
+    def measure_at_half(part: Predictions) -> Metrics:
         decided = classification.decision_metrics(part.targets, part.probabilities > tuning.PAPER)
         return decided | classification.ranking_metrics(part.targets, part.probabilities)
 
-    def at(threshold: float | np.ndarray) -> Metrics:
+    def measure_at(threshold: float | np.ndarray) -> Metrics:
         decided = uncertainty.decision_statistics(test.targets, test.probabilities > threshold)
         return uncertainty.figures(decided, resampling)
 
     metrics = {
-        "val": at_half(val) | {"shared_threshold": {"threshold": shared}},
-        "test": at_half(test)
+        "val": measure_at_half(val) | {"shared_threshold": {"threshold": shared}},
+        "test": measure_at_half(test)
         | {
             "present": breakdowns.present_metrics(test.targets, test.probabilities, shared, resampling),
-            "shared_threshold": {"threshold": shared} | at(shared),
-            "code_thresholds": at(by_code),
+            "shared_threshold": {"threshold": shared} | measure_at(shared),
+            "code_thresholds": measure_at(by_code),
             "intervals": uncertainty.intervals(statistics, *resampling),
         },
     }

@@ -42,10 +42,10 @@ def running() -> list[int]:
     for folder in Path("/proc").glob("[0-9]*"):
         try:
             words = (folder / "cmdline").read_bytes().split(b"\0")[:3]
-            here = (folder / "cwd").resolve() == Path.cwd() and int(folder.name) != os.getpid()
+            in_this_folder = (folder / "cwd").resolve() == Path.cwd() and int(folder.name) != os.getpid()
         except OSError:
             continue
-        if here and any(Path(word.decode(errors="replace")).name == "dvc" for word in words):
+        if in_this_folder and any(Path(word.decode(errors="replace")).name == "dvc" for word in words):
             processes.append(int(folder.name))
     return processes
 

@@ -247,8 +247,8 @@ def say_other_bytes() -> None:
         committed = open_revision("HEAD")
     except InputError:
         return  # no commit yet
-    there = Record.read(lambda path: read_file(committed, path), "HEAD")
-    if stages := Record.from_folder().other_bytes(there):
+    record = Record.read(lambda path: read_file(committed, path), "HEAD")
+    if stages := Record.from_folder().other_bytes(record):
         log.warning(
             "%s: other bytes than committed, of the same code, inputs and settings: computed on another kind of "
             "processor or with other libraries (docs/OPERATING.md, The same bytes)",

@@ -34,7 +34,7 @@ def check_input(key: str, value: str, wanted: str) -> None:
     if not path.exists():
         hint = "" if path.is_absolute() else " (a queued or temporary experiment has only what git and DVC track)"
         raise InputError(f"{key}: {value} does not exist{hint}; it should be {wanted}")
-    if not path.is_absolute() and path != PINNED and (strangers := untracked(path)):
+    if not path.is_absolute() and path != PINNED and (strangers := find_untracked(path)):
         raise InputError(
             f"{key}: neither git nor DVC knows {len(strangers)} files of {value}, such as {strangers[0]}, so a queued "
             f"or temporary experiment would not see them; {remedy(path, strangers)}"
@@ -61,7 +61,7 @@ def outputs() -> list[Path]:
     return listed
 
 
-def untracked(path: Path) -> list[Path]:
+def find_untracked(path: Path) -> list[Path]:
     """The files at or below `path` that neither git nor DVC tracks, sorted.
 
     Empty if git does not track params.yaml, since there are no experiments then. Dotfiles (such as .DS_Store) do not

@@ -66,7 +66,7 @@ FORMS: dict[tuple[Revision, Kind], Form] = {
 }
 
 
-def dotted(code: str, kind: Kind, revision: Revision = 9) -> str:
+def add_dot(code: str, kind: Kind, revision: Revision = 9) -> str:
     """A code with its dot: in ICD-9-CM `4019` is the diagnosis `401.9` and the procedure `40.19`.
 
     The dot follows the third character of a diagnosis, the fourth of an ICD-9-CM external cause (E) and the second of
@@ -96,7 +96,7 @@ def read(text: str, kind: Kind, revision: Revision = 9) -> str | None:
         return None
     spelled = spelled.removesuffix(".")
     form = FORMS[revision, kind]
-    code = dotted(spelled, kind, revision)
+    code = add_dot(spelled, kind, revision)
     if not form.pattern.fullmatch(code.replace(".", "")) or spelled not in (code, code.replace(".", "")):
         raise NotACode(_what_is_wrong(text.strip(), form))
     return code

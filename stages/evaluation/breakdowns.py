@@ -94,7 +94,7 @@ def band_table(
                 figures = {
                     "codes": len(codes),
                     "documents": int(codes.documents.sum()),
-                    "f1_micro": float(classification.f1(part.pooled())),
+                    "f1_micro": float(classification.f1(part.pool())),
                     "f1_macro": classification.mean(classification.f1(part)),
                     "f1_macro_mullenbach": classification.f1_macro_mullenbach(part),
                     "f1_macro_at_threshold": codes.f1_at_threshold.mean(),

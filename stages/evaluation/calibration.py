@@ -41,7 +41,7 @@ class Bins:
             binned.probability[:] += np.bincount(flat, weights, minlength=np.prod(shape)).reshape(shape)
         return binned
 
-    def pooled(self) -> "Bins":
+    def pool(self) -> "Bins":
         return Bins(*(part.sum(axis=0, keepdims=True) for part in (self.cells, self.probability, self.positives)))
 
 
@@ -66,7 +66,7 @@ def mece(targets: np.ndarray | sp.csr_array, probabilities: np.ndarray, bins: in
 
 def ece(targets: np.ndarray | sp.csr_array, probabilities: np.ndarray, bins: int = 20) -> float:
     """The expected calibration error of the positive probability over all decisions, codes pooled."""
-    return mean(calibration_errors(Bins.count(targets, probabilities, bins).pooled()))
+    return mean(calibration_errors(Bins.count(targets, probabilities, bins).pool()))
 
 
 def brier(targets: np.ndarray | sp.csr_array, probabilities: np.ndarray) -> float:
@@ -93,7 +93,7 @@ def calibration_metrics(
     binned = Bins.count(targets, probabilities, bins)
     return {
         "mece": mean(calibration_errors(binned)),
-        "ece": mean(calibration_errors(binned.pooled())),
+        "ece": mean(calibration_errors(binned.pool())),
         "brier": brier(targets, probabilities),
         "log_loss": log_loss(targets, logits),
     }
@@ -106,7 +106,7 @@ def reliability(bins: Bins) -> pd.DataFrame:
     probability 1 is part of the last one.
     """
     pooled = pd.DataFrame(
-        {name: part[0] for name, part in vars(bins.pooled()).items()}
+        {name: part[0] for name, part in vars(bins.pool()).items()}
         | {"bin": np.minimum(np.arange(bins.cells.shape[1]), bins.cells.shape[1] - 2)}
     )
     pooled = pooled.groupby("bin").sum().query("cells > 0")

@@ -29,7 +29,7 @@ class Counts:
     false_positives: np.ndarray
     false_negatives: np.ndarray
 
-    def pooled(self) -> "Counts":
+    def pool(self) -> "Counts":
         return Counts(self.true_positives.sum(), self.false_positives.sum(), self.false_negatives.sum())
 
     def select(self, chosen: np.ndarray) -> "Counts":
@@ -104,7 +104,7 @@ def decision_metrics(targets: np.ndarray | sp.csr_array, decisions: np.ndarray |
     counts = counts_by_code(targets, decisions)
     metrics = {}
     for name, metric in (PRECISION_RECALL_F1 | {"accuracy": accuracy}).items():
-        metrics[f"{name}_micro"] = float(metric(counts.pooled()))
+        metrics[f"{name}_micro"] = float(metric(counts.pool()))
         metrics[f"{name}_macro"] = mean(metric(counts))
     metrics["f1_macro_mullenbach"] = f1_macro_mullenbach(counts)
     metrics["exact_match"] = mean(exact_matches(counts_by_document(targets, decisions)))

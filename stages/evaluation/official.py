@@ -12,7 +12,7 @@ import numpy as np
 from stages.evaluation import uncertainty
 from stages.evaluation.classification import PRECISION_RECALL_F1, ratio
 from stages.evaluation.scored import Resampling
-from stages.evaluation.uncertainty import Statistic, document_mean, pooled
+from stages.evaluation.uncertainty import Statistic, document_mean, pool_counts
 
 Lists = Mapping[str, Sequence[str]]  # case -> codes; predictions best first
 
@@ -38,7 +38,7 @@ def micro_statistics(gold: Lists, assigned: Lists) -> dict[str, Statistic]:
     for row, (case, codes) in zip(counts, gold.items(), strict=True):
         true, predicted = set(prepare(codes)), set(prepare(assigned.get(case, ())))
         row[:] = len(true & predicted), len(predicted - true), len(true - predicted)
-    return {name: pooled(counts, metric) for name, metric in PRECISION_RECALL_F1.items()}
+    return {name: pool_counts(counts, metric) for name, metric in PRECISION_RECALL_F1.items()}
 
 
 def figures(gold: Lists, ranked: Lists, assigned: Lists, resampling: Resampling) -> dict[str, Any]:

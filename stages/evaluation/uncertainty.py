@@ -64,7 +64,7 @@ def from_columns(columns: np.ndarray, value: Callable[[np.ndarray], np.ndarray])
     return Statistic(lambda weights: weights @ columns, value, columns.shape[1])
 
 
-def pooled(counts: np.ndarray, metric: Callable[[Counts], np.ndarray]) -> Statistic:
+def pool_counts(counts: np.ndarray, metric: Callable[[Counts], np.ndarray]) -> Statistic:
     """A metric of summed true positives, false positives and false negatives, given by document (N, 3)."""
     return from_columns(counts.astype(float), lambda sums: metric(Counts(*sums.T)))
 
@@ -72,7 +72,7 @@ def pooled(counts: np.ndarray, metric: Callable[[Counts], np.ndarray]) -> Statis
 def f1_micro(targets: sp.csr_array, decisions: np.ndarray) -> Statistic:
     counts = classification.counts_by_document(targets, decisions)
     columns = np.column_stack([counts.true_positives, counts.false_positives, counts.false_negatives])
-    return pooled(columns, classification.f1)
+    return pool_counts(columns, classification.f1)
 
 
 def by_code_counts(targets: sp.csr_array, decisions: np.ndarray, average: Callable[[Counts], np.ndarray]) -> Statistic:

@@ -115,7 +115,7 @@ def attribute(
     wanted = torch.as_tensor(codes, device=device)
     with torch.no_grad():
         H = token_states(model.encoder, ids, mask)
-        attended = model.attended(mask)
+        attended = model.visible_tokens(mask)
         by_row = model.head(H, attended).float()[:, wanted]
     logits, rows = by_row.max(dim=0)
     if method == "input_x_gradient":
@@ -161,7 +161,7 @@ def _input_x_gradient(model: CodingModel, ids: Tensor, mask: Tensor, codes: Tens
         only = slice(row, row + 1)
         inputs = words(ids[only]).detach().requires_grad_()
         H = model.encoder(inputs_embeds=inputs, attention_mask=mask_for(model.encoder, mask[only])).last_hidden_state
-        logits = model.head(H, model.attended(mask)[only]).float()[0]
+        logits = model.head(H, model.visible_tokens(mask)[only]).float()[0]
         for i in (rows == row).nonzero()[:, 0].tolist():
             (gradient,) = torch.autograd.grad(logits[codes[i]], inputs, retain_graph=True)
             norms[i] = (inputs.detach() * gradient)[0].norm(dim=-1)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from stages.evaluation.classification import PRECISION_RECALL_F1, Counts, f1, precision, ratio, recall
-from stages.evaluation.uncertainty import Statistic, document_ratio, from_columns, pooled
+from stages.evaluation.uncertainty import Statistic, document_ratio, from_columns, pool_counts
 
 CUTOFFS = np.linspace(0, 0.1, 101)
 TOP = (1, 5, 10, 50)
@@ -67,7 +67,7 @@ def statistics(pairs: Sequence[Pair], n_documents: int, cutoff: int) -> dict[str
     """Every plausibility figure as a function of document weights."""
     counts = counts_by_document(pairs, n_documents)
     at_cutoff = counts[:, :, cutoff]
-    figures = {name: pooled(at_cutoff, metric) for name, metric in PRECISION_RECALL_F1.items()}
+    figures = {name: pool_counts(at_cutoff, metric) for name, metric in PRECISION_RECALL_F1.items()}
     figures["auprc"] = from_columns(counts.reshape(n_documents, -1), lambda sums: area(sums.reshape(len(sums), 3, -1)))
     document = np.array([pair.document for pair in pairs], dtype=int)
     orders = [np.argsort(-pair.scores, kind="stable") for pair in pairs]

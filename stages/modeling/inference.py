@@ -33,9 +33,9 @@ def predict(
     model.eval()
     longest_first = np.argsort(-documents.n_tokens, kind="stable")
     passes = documents.passes(longest_first, chunk_budget * budget_factor(device))
-    mine = passes[accelerator.process_index :: accelerator.num_processes]
+    assigned = passes[accelerator.process_index :: accelerator.num_processes]
     bar = progress_bar(
-        total=sum(documents.n_tokens[indices].sum() for indices in mine),
+        total=sum(documents.n_tokens[indices].sum() for indices in assigned),
         desc=name,
         unit="token",
         unit_scale=True,
@@ -45,12 +45,12 @@ def predict(
     results = []
     with bar, torch.inference_mode(), name_memory(chunk_budget), accelerator.autocast():
         # A process without a pass computes the first one, for its shape.
-        for indices, batch, _ in load_batches(documents, mine or passes[:1], device):
+        for indices, batch, _ in load_batches(documents, assigned or passes[:1], device):
             results.append(model(batch).float())
             bar.update(documents.n_tokens[indices].sum())
     model.train(was_training)
     logits = torch.zeros(len(documents), results[0].shape[1])
-    for indices, result in zip(mine, results, strict=False):
+    for indices, result in zip(assigned, results, strict=False):
         logits[torch.from_numpy(indices)] = result.cpu()
     if accelerator.num_processes > 1:
         logits = accelerator.reduce(logits.to(device), "sum").cpu()

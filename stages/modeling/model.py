@@ -68,9 +68,9 @@ class CodingModel(nn.Module):
 
     def row_logits(self, batch: Batch) -> Tensor:
         H = token_states(self.encoder, batch.input_ids, batch.attention_mask, batch.groups)
-        return self.head(H, self.attended(batch.attention_mask), batch.n_documents).float()
+        return self.head(H, self.visible_tokens(batch.attention_mask), batch.n_documents).float()
 
-    def attended(self, attention_mask: Tensor) -> Tensor:
+    def visible_tokens(self, attention_mask: Tensor) -> Tensor:
         """The tokens (R, T) an MSAM head attends to: the real ones and, with padding "original", a row's own padding.
 
         An original row is as long as a chunk, or the next multiple of the window; padding added by a batch is excluded.

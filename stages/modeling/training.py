@@ -169,14 +169,14 @@ class Training:
         )
         check_every = CHECK_STEPS if self.device.type == "cuda" else 1
         with bar, name_memory(settings.chunk_budget):
-            mine = [step[self.accelerator.process_index :: self.accelerator.num_processes] for step in steps]
+            assigned = [step[self.accelerator.process_index :: self.accelerator.num_processes] for step in steps]
             remaining = range(progress.steps, len(steps))
             # Without a document in a step, a process joins in its first one.
-            taken = (mine[i] if len(mine[i]) else steps[i][:1] for i in remaining)
+            taken = (assigned[i] if len(assigned[i]) else steps[i][:1] for i in remaining)
             passes = [self.train.passes(indices, settings.chunk_budget) for indices in taken]
             batches = load_batches(self.train, [part for step in passes for part in step], self.device)
             for i, step_passes in zip(remaining, passes, strict=True):
-                self._take_step(i, len(steps[i]), len(mine[i]) == 0, len(step_passes), batches)
+                self._take_step(i, len(steps[i]), len(assigned[i]) == 0, len(step_passes), batches)
                 progress.steps = i + 1
                 bar.update(tokens[i])
                 if progress.steps % check_every == 0 or progress.steps == len(steps):

@@ -1,7 +1,7 @@
 import pytest
 
 from stages.corpus import icd
-from stages.corpus.icd import MIMIC_50, dotted
+from stages.corpus.icd import MIMIC_50, add_dot
 
 
 @pytest.mark.parametrize(
@@ -18,8 +18,8 @@ from stages.corpus.icd import MIMIC_50, dotted
     ],
 )
 def test_dotted(code: str, diagnosis: str, procedure: str):
-    assert dotted(code, "diagnosis") == diagnosis
-    assert dotted(code, "procedure") == procedure
+    assert add_dot(code, "diagnosis") == diagnosis
+    assert add_dot(code, "procedure") == procedure
 
 
 def test_the_fifty_codes_are_33_diagnoses_and_17_procedures():

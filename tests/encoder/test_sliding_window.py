@@ -61,7 +61,7 @@ def test_memory_grows_linearly(largest_tensor):
     assert largest[1] < 1024 * 1024 / 8
 
 
-def attended(states: torch.Tensor, visible: torch.Tensor, dropout: float = 0.0) -> torch.Tensor:
+def attend(states: torch.Tensor, visible: torch.Tensor, dropout: float = 0.0) -> torch.Tensor:
     """What a module of two heads and a window of four tokens makes of states (R, T, 4), which are all it looks at."""
     module = SimpleNamespace(config=SimpleNamespace(attention_window=4))
     parts = [states.unflatten(-1, (2, -1)).transpose(1, 2)] * 3
@@ -71,16 +71,16 @@ def attended(states: torch.Tensor, visible: torch.Tensor, dropout: float = 0.0) 
 def test_padding_gives_zero_and_has_no_influence():
     states = torch.randn(2, 7, 4, generator=torch.Generator().manual_seed(0))
     visible = torch.tensor([[True] * 7, [True] * 3 + [False] * 4])
-    context = attended(states, visible)
+    context = attend(states, visible)
     assert not context[1, 3:].any()
     assert context[1, :3].any()
-    torch.testing.assert_close(context[1:, :3], attended(states[1:, :3], visible[1:, :3]))
+    torch.testing.assert_close(context[1:, :3], attend(states[1:, :3], visible[1:, :3]))
 
 
 def test_dropout_is_that_which_is_asked_for():
     states, visible = torch.ones(1, 6, 4), torch.ones(1, 6, dtype=torch.bool)
-    assert torch.equal(attended(states, visible), attended(states, visible))
-    assert not torch.equal(attended(states, visible, 0.5), attended(states, visible, 0.5))
+    assert torch.equal(attend(states, visible), attend(states, visible))
+    assert not torch.equal(attend(states, visible, 0.5), attend(states, visible, 0.5))
 
 
 @pytest.mark.parametrize(

@@ -99,7 +99,7 @@ def test_micro_average_over_the_most_frequent_codes(cases):
     """Their training-time precision and recall "at k" are micro averages over the k most frequent codes."""
     for case, (targets, _, probabilities, expected) in cases.items():
         for k, columns in expected["top_k_label_columns_used_by_compute_metrics"].items():
-            counts = classification.counts_by_code(targets, probabilities > 0.5).select(np.array(columns)).pooled()
+            counts = classification.counts_by_code(targets, probabilities > 0.5).select(np.array(columns)).pool()
             for name, metric in (("precision", classification.precision), ("recall", classification.recall)):
                 value = expected["compute_metrics"][f"{name}_at_{k}"]
                 assert float(metric(counts)) == pytest.approx(0 if value == "nan" else value, **EXACT), f"{case}: {k}"

@@ -11,7 +11,7 @@ import pytest
 from stages.corpus import mimic, split_files, text
 from stages.corpus.corpora import CORPORA
 from stages.corpus.document import Corpus
-from stages.corpus.icd import MIMIC_50, dotted
+from stages.corpus.icd import MIMIC_50, add_dot
 
 SUBSETS = CORPORA["mimic3"].subsets
 TABLES = {"top50": "mullenbach_50", "full": "mullenbach_full", "clean": "edin_clean"}
@@ -86,4 +86,4 @@ def test_single_texts_and_codes(folder: Path):
         assert text.document([text.fold_white_space(case["in"])], text.fold_white_space) == case["mullenbach"]
         assert text.document([text.lower_alphanumeric(case["in"])], text.lower_alphanumeric) == case["edin"]
     for case in cases["codes"]:
-        assert dotted(case["code"], "diagnosis" if case["is_diag"] else "procedure") == case["out"]
+        assert add_dot(case["code"], "diagnosis" if case["is_diag"] else "procedure") == case["out"]

@@ -165,12 +165,12 @@ def from_revision(revision: str) -> Kit:
     with tempfile.TemporaryDirectory(dir=paths.CLASSIFIER.parent) as temporary:
         root = Path(temporary)
         try:
-            there = open_revision(revision)
-            for path in (*NEEDED, *(path for path in paths.LOCKS if there.exists(str(path)))):
+            files = open_revision(revision)
+            for path in (*NEEDED, *(path for path in paths.LOCKS if files.exists(str(path)))):
                 (root / path).parent.mkdir(parents=True, exist_ok=True)
-                there.get_file(str(path), str(root / path))
+                files.get_file(str(path), str(root / path))
             folder = model_folder(root)
-            there.get(str(folder), str(root / folder), recursive=True)
+            files.get(str(folder), str(root / folder), recursive=True)
         except (DvcException, OSError, DataIndexDirError) as error:
             reason = " ".join(str(error).split()) or type(error).__name__
             wrong = f"--revision {revision}: its model is not in git and DVC's cache ({reason})"
