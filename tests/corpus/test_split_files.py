@@ -18,7 +18,7 @@ IDS = {"train_50_hadm_ids.csv": "11\n12\n", "dev_50_hadm_ids.csv": "21\r\n", "te
 
 
 @pytest.fixture
-def own(tmp_path: Path) -> Path:
+def id_folder(tmp_path: Path) -> Path:
     """A folder of the user's, without pins."""
     for name, content in IDS.items():
         (tmp_path / name).write_bytes(content.encode())
