@@ -209,9 +209,8 @@ def _explain(kind: type[BaseModel], item: Mapping[str, Any]) -> str:
     key = ".".join(str(step) for step in item["loc"] if step != "constrained-str")
     match item["type"]:
         case "extra_forbidden":
-            return (
-                f"{key}: no such key; the keys here are {', '.join(map(str, _fields(type_of(item['loc'][:-1], kind))))}"
-            )
+            known = ", ".join(map(str, _fields(type_of(item["loc"][:-1], kind))))
+            return f"{key}: no such key; the keys here are {known}"
         case "missing":
             return f"{key}: is missing"
         case "literal_error":

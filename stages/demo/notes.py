@@ -39,6 +39,8 @@ RELATED = (
     ("486", "507.0"),
     ("96.04", "96.71", "96.72"),
 )
+PHRASES, CAPITALISED, DENIED = "\1", "\2", "\3"  # placeholders for phrases in a sentence
+STAND_INS = re.compile(f"([{PHRASES}{CAPITALISED}{DENIED}])")
 
 
 @dataclass(frozen=True)
@@ -139,10 +141,6 @@ def join(texts: Iterable[Marked], between: str) -> Marked:
         parts.append(text)
         end += len(text) + len(between)
     return Marked(between.join(parts), tuple(marks))
-
-
-PHRASES, CAPITALISED, DENIED = "\1", "\2", "\3"  # placeholders for phrases in a sentence
-STAND_INS = re.compile(f"([{PHRASES}{CAPITALISED}{DENIED}])")
 
 
 class Draft:

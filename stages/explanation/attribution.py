@@ -24,6 +24,9 @@ from stages.encoder.tokenizer import SpecialIds
 from stages.modeling.heads import MsamHead
 from stages.modeling.model import CodingModel
 
+MSAM_METHODS = ("contribution", "attention", "input_x_gradient", "attention_x_input_x_gradient")
+PLAIN_METHODS = ("input_x_gradient",)
+
 
 @dataclass(frozen=True)
 class Words:
@@ -78,10 +81,6 @@ def snippets(words: Words, scores: np.ndarray, number: int = 3, context: int = 4
             taken[first : last + 1] = True
             chosen.append(words.text[words.spans[first, 0] : words.spans[last, 1]])
     return chosen
-
-
-MSAM_METHODS = ("contribution", "attention", "input_x_gradient", "attention_x_input_x_gradient")
-PLAIN_METHODS = ("input_x_gradient",)
 
 
 class Attribution(NamedTuple):

@@ -10,6 +10,7 @@ from stages.evaluation.uncertainty import Statistic, document_ratio, from_column
 
 CUTOFFS = np.linspace(0, 0.1, 101)
 TOP = (1, 5, 10, 50)
+AT_CUTOFF = ("precision", "recall", "f1", "without_evidence")  # figures that depend on the cut-off
 
 
 @dataclass(frozen=True)
@@ -58,9 +59,6 @@ def area(counts: np.ndarray) -> np.ndarray:
         if len(recalls):
             areas[i] = np.trapezoid(np.append(precisions[:1], precisions), np.append(0, recalls))
     return areas
-
-
-AT_CUTOFF = ("precision", "recall", "f1", "without_evidence")  # figures that depend on the cut-off
 
 
 def statistics(pairs: Sequence[Pair], n_documents: int, cutoff: int) -> dict[str, Statistic]:

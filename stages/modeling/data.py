@@ -26,6 +26,8 @@ from stages.encoder.architecture import Architecture
 from stages.encoder.chunking import document_rows, document_shape
 from stages.encoder.tokenizer import SpecialIds, load_tokenizer, special_ids
 
+log = logging.getLogger(__name__)
+
 Indices = Sequence[int] | np.ndarray
 
 MEGABATCH_STEPS = 50  # documents are sorted by length within this many steps
@@ -123,9 +125,6 @@ def row_groups(lengths: np.ndarray) -> tuple[tuple[int, int], ...]:
         groups.append((int(ends[start] - start), int(lengths[start])))
         start = ends[start]
     return tuple(groups) if len(groups) > 1 else ()
-
-
-log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)

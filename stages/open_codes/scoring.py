@@ -31,6 +31,9 @@ from stages.synonyms.pools import Pool
 OVERLAP = (8, 4)
 PHRASES_AT_ONCE = 2**14
 LEARNT_FROM = 5_000
+MIX = "mix.json"
+CACHED = 5_000  # from this many phrases on, embeddings are cached
+SHORTLIST = 2000  # open codes scored per document: those with the most similar phrases
 
 
 def windows(text: str, size: int, step: int) -> list[str]:
@@ -94,11 +97,6 @@ def read_windows(
     vectors = unit(embeddings(encoder, tokenizer, distinct, device, silent=True)[:, 1].numpy())
     row = {piece: number for number, piece in enumerate(distinct)}
     return [vectors[[row[piece] for piece in kind]] for kind in kinds]
-
-
-MIX = "mix.json"
-CACHED = 5_000  # from this many phrases on, embeddings are cached
-SHORTLIST = 2000  # open codes scored per document: those with the most similar phrases
 
 
 class Pairs(NamedTuple):

@@ -21,6 +21,10 @@ from stages.quantification.sampling import group_means, group_sizes, shifted_gro
 FOLDS = 50
 SAMPLES = 40  # of the groups that errors are averaged over; what matters is that folds share them
 BLOCK = 64  # samples per block, to stay in the processor's cache
+SIZE_EDGES = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10000)  # lower ends of bands of group sizes
+SMALLEST_SHOWN = 20  # documents; in smaller groups plots could identify single documents
+JUDGED = ("ae", "ae_shifted")  # on validation, for choosing a quantifier
+POINTS = 300  # in the plot of true against estimated prevalence
 
 
 def absolute_errors(true: np.ndarray, estimated: np.ndarray) -> np.ndarray:
@@ -92,12 +96,6 @@ def jackknife_interval(estimate: float, replicates: Sequence[float] | np.ndarray
     error = np.sqrt((n_folds - 1) * np.var(replicates))
     reach = float(stats.t.ppf((1 + LEVEL) / 2, n_folds - 1) * error)
     return [max(0.0, estimate - reach), estimate + reach]
-
-
-SIZE_EDGES = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10000)  # lower ends of bands of group sizes
-SMALLEST_SHOWN = 20  # documents; in smaller groups plots could identify single documents
-JUDGED = ("ae", "ae_shifted")  # on validation, for choosing a quantifier
-POINTS = 300  # in the plot of true against estimated prevalence
 
 
 @dataclass(frozen=True)

@@ -21,6 +21,8 @@ from stages.synonyms import growth
 
 ENUMERATED = 20_000  # up to this many subsets are enumerated
 BEAM = 2_000  # sets kept per size in the search for a better start
+STEPS = 60  # more steps improve the bound by less than 0.1 %
+MARGIN = 1e-11  # relative float64 error of the bound
 
 
 @dataclass(frozen=True)
@@ -170,10 +172,6 @@ def _subsets(n: int, M: int) -> tuple[np.ndarray, np.ndarray]:
     subsets = np.array(list(combinations(range(n), M)), dtype=np.intp)
     first, second = np.triu_indices(M, 1)
     return subsets, subsets[:, first] * n + subsets[:, second]
-
-
-STEPS = 60  # more steps improve the bound by less than 0.1 %
-MARGIN = 1e-11  # relative float64 error of the bound
 
 
 def concave_kernel(distances: np.ndarray, M: int, best: float) -> tuple[np.ndarray, float]:
