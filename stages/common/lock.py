@@ -63,10 +63,10 @@ class Record:
     def other_bytes(self, other: "Record") -> list[str]:
         """The stages whose outputs differ between two records with the same command, inputs and settings."""
 
-        def differs(here: dict, there: dict) -> bool:
-            same = "deps" in here and all(here.get(key) == there.get(key) for key in ("cmd", "deps", "params"))
-            earlier = {out["path"]: out.get("md5") for out in there.get("outs", ())}
-            return same and any(out.get("md5") != earlier.get(out["path"], out.get("md5")) for out in here["outs"])
+        def differs(ours: dict, theirs: dict) -> bool:
+            same = "deps" in ours and all(ours.get(key) == theirs.get(key) for key in ("cmd", "deps", "params"))
+            expected = {out["path"]: out.get("md5") for out in theirs.get("outs", ())}
+            return same and any(out.get("md5") != expected.get(out["path"], out.get("md5")) for out in ours["outs"])
 
         return [name for name in self.stages if name in other.stages and differs(self.stages[name], other.stages[name])]
 

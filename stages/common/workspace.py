@@ -113,7 +113,7 @@ def check_files(outputs: Sequence[Path], inputs: Sequence[Path] = ()) -> None:
 def check_folder(folder: Path, replaceable: Collection[str]) -> Path:
     """The folder to write, with links resolved. Raises InputError for a file, or a folder with other content.
 
-    `own`: the names of what the tool itself wrote there earlier, which may be replaced.
+    `replaceable`: the names of what the tool itself wrote there earlier.
     """
     target = folder.resolve()
     if target.exists() and not target.is_dir():

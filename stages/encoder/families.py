@@ -7,8 +7,8 @@ from pathlib import Path
 from stages.common.io import InputError
 
 BUILTIN = "builtin"  # encoder.source of the small encoder that is trained on the training split
-HUB_NAME = re.compile(r"[A-Za-z0-9][\w.\-]*/[\w.\-]+")
 HIDDEN, POSITIONS = 64, 512  # its sizes
+HUB_NAME = re.compile(r"[A-Za-z0-9][\w.\-]*/[\w.\-]+")
 
 
 @dataclass(frozen=True)
