@@ -17,10 +17,10 @@ from stages.corpus.document import SCORED
 from stages.evaluation import classification
 from stages.evaluation.scored import Resampling
 from stages.modeling import devices
-from stages.open_codes import figures, mix
+from stages.open_codes import measurement, mix
+from stages.open_codes.measurement import SIMILAR, Part, collect, gold_codes, prepare
 from stages.open_codes.mix import FEATURES
 from stages.open_codes.scoring import Fitted, Scorer, scorer_of
-from stages.score_open import SIMILAR, Part, collect, gold_codes, prepare
 from stages.synonyms import pools
 
 log = logging.getLogger("benchmarks.open_codes")
@@ -60,14 +60,16 @@ def main() -> None:
     parts = {part: collect(scorer, part, truth[part], settings.evaluate.seed) for part in SCORED}
     val, test = parts["val"], parts["test"]
     resampling = Resampling(np.arange(len(test.pairs)), settings.evaluate.bootstrap, settings.evaluate.seed)
-    groups = {"never": figures.groups_of(scorer.counts, scorer.n_trained)["never"]}
+    groups = {"never": measurement.groups_of(scorer.counts, scorer.n_trained)["never"]}
     print(f"{'mix':28} {'MAP':>22} {'F1':>22} {'AUC never':>10}")
     for name, names in LEFT_OUT.items():
         fitted = mix.fit(np.concatenate(without(val, names)), val.true_pairs())
         scores = [fitted.probabilities(features) for features in without(test, names)]
         codes = scorer.index.codes
-        result = figures.decision_figures(test.gold, codes, test.pairs, scores, fitted.threshold, resampling)
-        aucs = figures.group_aucs(test.targets, figures.matrix(test.pairs, scores, len(codes)), groups, resampling)
+        result = measurement.decision_figures(test.gold, codes, test.pairs, scores, fitted.threshold, resampling)
+        aucs = measurement.group_aucs(
+            test.targets, measurement.matrix(test.pairs, scores, len(codes)), groups, resampling
+        )
         shown = [
             f"{result[key]:.3f} ({result['intervals'][key][0]:.3f} to {result['intervals'][key][1]:.3f})"
             for key in ("map", "f1")
@@ -105,7 +107,7 @@ def across_revisions(scorer: Scorer, val: Part, truth: dict[str, list[str]], set
     scored = [scores_of(pair.features[n_trained:]) for pair in test.pairs]
     for name in SCORES:
         matrix = np.array([scores[name] for scores in scored])
-        auc = figures.group_aucs(targets, matrix, {"all": np.ones(len(codes) - n_trained, bool)}, resampling)
+        auc = measurement.group_aucs(targets, matrix, {"all": np.ones(len(codes) - n_trained, bool)}, resampling)
         decided = classification.decision_metrics(targets, matrix > mix.threshold_of(known[name], true))
         low, high = auc["intervals"]["auc_all"]
         print(f"{name:28} {auc['auc_all']:.3f} ({low:.3f} to {high:.3f}) {decided['f1_micro']:.3f}")

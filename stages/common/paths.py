@@ -39,7 +39,8 @@ PREDICTIONS = Path("models/predictions")
 QUANTIFIER = Path("models/quantifier")
 JOINT_MODEL = Path("models/joint")
 COUNTING = Path("models/counting.safetensors")  # everything needed to count codes in a group of documents
-OPEN = Path("models/open")  # how open codes are scored: mix.json
+OPEN = Path("models/open")  # how open codes are scored
+MIX = "mix.json"  # stored there; {} without open codes
 SUBMISSION = Path("models/submission")  # CodiEsp: predictions in the official script's format
 
 PAPER = Path("metrics/paper.json")  # the figures of the paper's tables, in percent (RAE unscaled)

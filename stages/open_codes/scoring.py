@@ -17,7 +17,7 @@ import torch
 from sklearn.feature_extraction.text import TfidfVectorizer
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from stages.common import io
+from stages.common import io, paths
 from stages.encoder.encoder import AS_IT_IS, embeddings, load_encoder
 from stages.encoder.tokenizer import load_tokenizer
 from stages.modeling.data import Batch
@@ -31,7 +31,6 @@ from stages.synonyms.pools import Pool
 OVERLAP = (8, 4)
 PHRASES_AT_ONCE = 2**14
 LEARNT_FROM = 5_000
-MIX = "mix.json"
 CACHED = 5_000  # from this many phrases on, embeddings are cached
 SHORTLIST = 2000  # open codes scored per document: those with the most similar phrases
 
@@ -211,12 +210,12 @@ class Fitted:
 
     def write(self, folder: Path) -> None:
         content = {"mix": asdict(self.mix), "choice": self.choice and self.choice._asdict(), "trained": self.trained}
-        io.write_json(folder / MIX, content | {"counts": self.counts}, digits=17)
+        io.write_json(folder / paths.MIX, content | {"counts": self.counts}, digits=17)
 
     @classmethod
     def read(cls, folder: Path) -> "Fitted | None":
         """What `write` wrote; None if nothing was fitted."""
-        if not (folder / MIX).is_file() or not (content := io.read_json(folder / MIX)):
+        if not (folder / paths.MIX).is_file() or not (content := io.read_json(folder / paths.MIX)):
             return None
         choice = Choice(**content["choice"]) if content["choice"] else None
         return cls(Mix(**content["mix"]), choice, content["trained"], content["counts"])

@@ -1,0 +1,236 @@
+"""How well open codes, which training has not seen, are scored by their phrases (METHOD.md, section 15).
+
+The mix of features of a document and a code is fitted on validation documents and measured on test ones, over the
+trained codes and all open ones with known truth: those of `open.codes` and those that `data.withheld` keeps from
+training. Figures: ranking and decisions over all gold codes, and AUC by number of training documents.
+"""
+
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from torch import device as Device
+
+from stages.common import io, params, paths
+from stages.common.runner import progress_bar
+from stages.corpus.document import SCORED, UNCODED
+from stages.evaluation import calibration, official, uncertainty
+from stages.evaluation.classification import ratio
+from stages.evaluation.lexical import PhraseLookup
+from stages.evaluation.scored import Resampling
+from stages.modeling.data import load_documents
+from stages.modeling.model import load_model
+from stages.modeling.predictions import model_folder, predictions_folder, read_logits
+from stages.open_codes import mix
+from stages.open_codes.mix import FEATURES, Mix
+from stages.open_codes.phrases import open_pool
+from stages.open_codes.scoring import Choice, Fitted, Pairs, Scorer, count, scorer_of
+from stages.synonyms.pools import Pool
+from stages.synonyms.selection import UNKNOWN
+
+log = logging.getLogger(__name__)
+
+MOST_DOCUMENTS = 500  # of validation and of test documents, sampled if there are more
+GROUPS = {"never": (0, 1), "1_4": (1, 5), "5_9": (5, 10)}  # open codes by training documents
+SIMILAR = [place for place, name in enumerate(FEATURES) if name.startswith("similarity")]
+COUNT, OVERLAP = FEATURES.index("count"), FEATURES.index("overlap")
+LOWEST = -1e6  # the score of pairs that are not scored
+LOGITS = [FEATURES.index("logit_trained"), FEATURES.index("logit_open")]
+
+
+def fit_and_measure(
+    source: str | None, labels: dict[str, Any], evaluation: params.Evaluate, device: Device
+) -> tuple[Fitted, dict[str, Any], pd.DataFrame]:
+    """What the latest model's scorer learns on validation, its figures on test, and its reliability diagram.
+
+    source: `open.codes`; labels: the content of data/labels/open.json.
+    """
+    truth = gold_codes()
+    scorer, trained, counts = prepare(source, labels, truth, device)
+    parts = {part: collect(scorer, part, truth[part], evaluation.seed) for part in SCORED}
+    fitted = mix.fit(np.concatenate([pair.features for pair in parts["val"].pairs]), parts["val"].true_pairs())
+    measured, reliability = measure(scorer, fitted, parts, evaluation)
+    return Fitted(fitted, scorer.choice, trained, counts), measured, reliability
+
+
+def prepare(
+    source: str | None, labels: dict[str, Any], truth: Mapping[str, Mapping[str, Sequence[str]]], device: Device
+) -> tuple[Scorer, Pool, Mapping[str, int]]:
+    """The latest model's scorer, the phrases of its codes, and the counts of training documents by code."""
+    codes, candidates, withheld = io.read_json(paths.LABEL_CODES), io.read_json(paths.CANDIDATES), labels["withheld"]
+    trained = {code: candidates[code] or [UNKNOWN] for code in codes}
+    open_codes = {code: candidates[code] for code in withheld if candidates[code]}
+    if source is not None:
+        known = {code for part in truth.values() for listed in part.values() for code in listed}
+        open_codes |= open_pool(source, [*codes, *withheld], known)
+    counts, choice = count(truth["train"].values(), withheld), Choice(**labels["choice"]) if labels["choice"] else None
+    model = load_model(model_folder()).to(device)
+    scorer = scorer_of(model, trained, open_codes, counts, choice, paths.ENCODER)
+    log.info("%d trained and %d open codes, %d phrases", len(trained), len(open_codes), len(scorer.index.phrases))
+    return scorer, trained, counts
+
+
+def gold_codes() -> dict[str, dict[str, list[str]]]:
+    """Part -> document -> all its codes, from the official evaluation if there is one, or from the splits."""
+    if gold := io.read_json(paths.GOLD):
+        return gold
+    tables = {part: pd.read_parquet(paths.split(part), columns=["document_id", "codes"]) for part in ("train", *SCORED)}
+    return {
+        part: {case: list(codes) for case, codes in zip(table["document_id"], table["codes"], strict=True)}
+        for part, table in tables.items()
+    }
+
+
+@dataclass(frozen=True)
+class Part:
+    """Documents of one part: their gold codes, texts and pairs, and which of all codes each one has (N, C)."""
+
+    gold: dict[str, Sequence[str]]
+    texts: list[str]
+    pairs: list[Pairs]
+    targets: np.ndarray
+
+    def true_pairs(self) -> np.ndarray:
+        return np.concatenate([row[pair.codes] for row, pair in zip(self.targets, self.pairs, strict=True)])
+
+
+def collect(scorer: Scorer, part: str, gold: Mapping[str, Sequence[str]], seed: int) -> Part:
+    """The documents of a part and its uncoded cases, or a sample of them, with their pairs."""
+    places: dict[str, Any] = {}
+    for source in (part, UNCODED):
+        documents = load_documents(source, model_folder(), scorer.model.architecture, targets=False)
+        texts = pd.read_parquet(paths.split(source), columns=["text"])["text"]
+        logits = read_logits(paths.predictions(predictions_folder(), source))
+        places |= {
+            case: (texts[row], documents, row, logits[row]) for row, case in enumerate(documents.ids) if case in gold
+        }
+    drawn = np.sort(np.random.default_rng(seed).permutation(len(places))[:MOST_DOCUMENTS])
+    chosen = {case: places[case] for case in (list(places)[number] for number in drawn)}
+    bar = progress_bar(chosen.values(), desc=f"open codes, {part}", unit="document")
+    pairs = [scorer.pairs(text, documents.batch([row]), logits) for text, documents, row, logits in bar]
+    carried = [set(gold[case]) for case in chosen]
+    targets = np.array([[code in codes for code in scorer.index.codes] for codes in carried])
+    return Part({case: gold[case] for case in chosen}, [place[0] for place in chosen.values()], pairs, targets)
+
+
+def scores_by(fitted: Mix) -> dict[str, Callable[[np.ndarray], np.ndarray]]:
+    """Name -> a score of pairs from their features (n, F): the mix, and its components on their own."""
+    return {
+        "mix": fitted.probabilities,
+        "trained_codes": lambda f: np.where(f[:, FEATURES.index("trained")] == 1, f[:, LOGITS[0]], LOWEST),
+        "msam": lambda f: f[:, LOGITS].sum(axis=1),
+        "cosine": lambda f: f[:, SIMILAR].sum(axis=1),
+        "letters": lambda f: f[:, OVERLAP],
+    }
+
+
+def shuffle(pair: Pairs, counts: np.ndarray, n_trained: int, seed: int) -> Pairs:
+    """The pairs as if each open code had another one's phrases: the floor for what phrases contribute."""
+    shuffled = np.random.default_rng(seed).permutation(len(counts) - n_trained)
+    names = np.concatenate([np.arange(n_trained), n_trained + shuffled])
+    features = pair.features.copy()
+    features[:, COUNT] = np.log(counts[names[pair.codes]] + 0.5)
+    return Pairs(names[pair.codes], features)
+
+
+def measure(
+    scorer: Scorer, fitted: Mix, parts: Mapping[str, Part], evaluation: params.Evaluate
+) -> tuple[dict[str, Any], pd.DataFrame]:
+    """The test figures of the mix, its components, a phrase lookup and shuffled phrases.
+
+    Also the mix's reliability diagram for trained and for open codes.
+    """
+    index, n_trained, val, test = scorer.index, scorer.n_trained, parts["val"], parts["test"]
+    groups = groups_of(scorer.counts, n_trained)
+    resampling = Resampling(np.arange(len(test.pairs)), evaluation.bootstrap, evaluation.seed)
+
+    def describe(pairs: Sequence[Pairs], scores: Sequence[np.ndarray], threshold: float) -> dict[str, Any]:
+        decided = decision_figures(test.gold, index.codes, pairs, scores, threshold, resampling)
+        scored = matrix(pairs, scores, len(index.codes))
+        aucs = group_aucs(test.targets, scored, groups, resampling)
+        return decided | aucs | {"intervals": decided["intervals"] | aucs["intervals"]}
+
+    measured: dict[str, Any] = {"documents": len(test.pairs)}
+    for name, score in scores_by(fitted).items():
+        threshold = mix.threshold_of(np.concatenate([score(pair.features) for pair in val.pairs]), val.true_pairs())
+        measured[name] = describe(test.pairs, [score(pair.features) for pair in test.pairs], threshold)
+    lookup = PhraseLookup(index.pool, index.codes).predict(test.texts)
+    looked_up = [row[pair.codes] for row, pair in zip(lookup.toarray().astype(float), test.pairs, strict=True)]
+    measured["lookup"] = describe(test.pairs, looked_up, 0.5)
+    shuffled = [shuffle(pair, scorer.counts, n_trained, evaluation.seed) for pair in test.pairs]
+    by_shuffled = [fitted.probabilities(pair.features) for pair in shuffled]
+    measured["shuffled_phrases"] = describe(shuffled, by_shuffled, fitted.threshold)
+
+    probabilities = [fitted.probabilities(pair.features) for pair in test.pairs]
+    scored = matrix(test.pairs, probabilities, len(index.codes), unscored=0.0)
+    kinds = {"trained": groups["trained"], "open": ~groups["trained"]}
+    calibrated, reliability = calibration_figures(test.targets, scored, kinds, evaluation.bins)
+    measured["mix"] |= calibrated
+    n_open = test.targets[:, n_trained:].sum()
+    n_listed = test.true_pairs().sum() - test.targets[:, :n_trained].sum()
+    return measured | {"shortlist_recall": float(ratio(n_listed, n_open))}, reliability
+
+
+def decision_figures(
+    gold: Mapping[str, Sequence[str]],
+    codes: Sequence[str],
+    pairs: Sequence[Pairs],
+    scores: Sequence[np.ndarray],
+    threshold: float,
+    resampling: Resampling,
+) -> dict[str, Any]:
+    """MAP of each document's ranked codes, and F1 of those above the threshold, with intervals."""
+    ranked, assigned = {}, {}
+    for case, pair, score in zip(gold, pairs, scores, strict=True):
+        order = np.argsort(-score, kind="stable")
+        ranked[case] = [codes[column] for column in pair.codes[order]]
+        assigned[case] = ranked[case][: int((score > threshold).sum())]
+    return official.figures(gold, ranked, assigned, resampling)
+
+
+def matrix(
+    pairs: Sequence[Pairs], scores: Sequence[np.ndarray], n_codes: int, unscored: float | None = None
+) -> np.ndarray:
+    """Scores (N, C) of all codes; codes not scored for a document get `unscored`, or the lowest score if None."""
+    lowest = min(score.min() for score in scores) if unscored is None else unscored
+    filled = np.full((len(pairs), n_codes), lowest, np.float32)
+    for row, pair, score in zip(filled, pairs, scores, strict=True):
+        row[pair.codes] = score
+    return filled
+
+
+def group_aucs(
+    targets: np.ndarray, scores: np.ndarray, groups: Mapping[str, np.ndarray], resampling: Resampling
+) -> dict[str, Any]:
+    """The mean AUC, with interval, of each group's codes that some but not all documents have."""
+    statistics = {}
+    for name, members in groups.items():
+        occur = members & targets.any(axis=0)
+        if occur.any():
+            values = uncertainty.auc_macro_pseudo_values(targets[:, occur], scores[:, occur])
+            statistics[f"auc_{name}"] = uncertainty.document_mean(values)
+    return uncertainty.figures(statistics, resampling)
+
+
+def calibration_figures(
+    targets: np.ndarray, probabilities: np.ndarray, groups: Mapping[str, np.ndarray], bins: int
+) -> tuple[dict[str, float], pd.DataFrame]:
+    """MECE and reliability diagrams for trained and for open codes."""
+    errors, tables = {}, []
+    for name, members in groups.items():
+        if members.any():
+            cells = targets[:, members], probabilities[:, members], bins
+            errors[f"mece_{name}"] = calibration.mece(*cells)
+            tables.append(calibration.reliability(calibration.Bins.count(*cells)).assign(kind=name))
+    return errors, pd.concat(tables)
+
+
+def groups_of(counts: np.ndarray, n_trained: int) -> dict[str, np.ndarray]:
+    """Masks (C,) of the trained codes, and of open codes by number of training documents."""
+    open_ = np.arange(len(counts)) >= n_trained
+    return {"trained": ~open_} | {
+        name: open_ & (counts >= low) & (counts < high) for name, (low, high) in GROUPS.items()
+    }
