@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from torch import device as Device
+import torch
 
 from stages.common import io, params, paths
 from stages.common.runner import progress_bar
@@ -42,7 +42,7 @@ LOGITS = [FEATURES.index("logit_trained"), FEATURES.index("logit_open")]
 
 
 def fit_and_measure(
-    source: str | None, labels: dict[str, Any], evaluation: params.Evaluate, device: Device
+    source: str | None, labels: dict[str, Any], evaluation: params.Evaluate, device: torch.device
 ) -> tuple[Fitted, dict[str, Any], pd.DataFrame]:
     """What the latest model's scorer learns on validation, its figures on test, and its reliability diagram.
 
@@ -57,7 +57,7 @@ def fit_and_measure(
 
 
 def prepare(
-    source: str | None, labels: dict[str, Any], truth: Mapping[str, Mapping[str, Sequence[str]]], device: Device
+    source: str | None, labels: dict[str, Any], truth: Mapping[str, Mapping[str, Sequence[str]]], device: torch.device
 ) -> tuple[Scorer, Pool, Mapping[str, int]]:
     """The latest model's scorer, the phrases of its codes, and the counts of training documents by code."""
     codes, candidates, withheld = io.read_json(paths.LABEL_CODES), io.read_json(paths.CANDIDATES), labels["withheld"]
