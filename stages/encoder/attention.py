@@ -16,7 +16,7 @@ from transformers import AttentionInterface, PreTrainedModel
 
 from stages.encoder.families import FAMILIES
 
-WHOLE_ROW = "whole_row"
+WHOLE_ROW, SLIDING_WINDOW, BY_LAYER = "whole_row", "sliding_window", "by_layer"
 ATTENTION = AttentionInterface()
 
 
@@ -31,9 +31,6 @@ def whole_row(
 ) -> tuple[Tensor, None]:
     context = F.scaled_dot_product_attention(query, key, value, attn_mask=attention_mask, dropout_p=dropout)
     return context.transpose(1, 2), None
-
-
-ATTENTION.register(WHOLE_ROW, whole_row)
 
 
 class SelfAttention(nn.Module):
@@ -78,9 +75,6 @@ def only_first_state(encoder: PreTrainedModel) -> None:
     attention.output.register_forward_pre_hook(lambda _, states: (states[0], states[1][:, : states[0].shape[1]]))
 
 
-SLIDING_WINDOW, BY_LAYER = "sliding_window", "by_layer"
-
-
 def sliding_window(
     module: nn.Module,
     query: Tensor,
@@ -90,10 +84,7 @@ def sliding_window(
     dropout: float = 0.0,
     **_: object,
 ) -> tuple[Tensor, None]:
-    """Attend to the real tokens in a window of `module.config.attention_window` around each token; padding gets 0.
-
-    The interface is that of an attention function (attention.py).
-    """
+    """Attend to the real tokens in a window of `module.config.attention_window` around each token; padding gets 0."""
     return in_window(module, query, key, value, attention_mask, dropout, module.config.attention_window // 2)
 
 
@@ -127,6 +118,7 @@ def in_window(
     return context * visible[:, :, None, None], None
 
 
+ATTENTION.register(WHOLE_ROW, whole_row)
 ATTENTION.register(SLIDING_WINDOW, sliding_window)
 ATTENTION.register(BY_LAYER, by_layer)
 
