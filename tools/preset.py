@@ -5,6 +5,7 @@ base. Comments and all other settings of params.yaml are kept.
 """
 
 import itertools
+import logging
 import sys
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, MutableMapping
@@ -18,6 +19,8 @@ from stages.common import io, params, paths
 from stages.common.io import InputError
 from stages.common.runner import run
 from stages.corpus import corpora
+
+log = logging.getLogger("tools.preset")
 
 PRESETS = Path("presets")
 NULL = "tag:yaml.org,2002:null"
@@ -102,6 +105,7 @@ def main() -> None:
         raise InputError(f"{', '.join(map('.'.join, sorted(twice)))} is set twice")
     presets = (item for name in names for item in settings_of(name).items())
     io.write_text(paths.PARAMS, apply(params.read(), [*presets, *overrides]))
+    log.info("%s now has the preset %s; `git diff %s` shows the changes", paths.PARAMS, " ".join(names), paths.PARAMS)
 
 
 if __name__ == "__main__":
