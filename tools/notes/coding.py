@@ -37,7 +37,7 @@ def code_notes(
     """
     kit, accelerator = start(folder, revision)
     about = (
-        f"{kit.type} model of {kit.about['format']} {kit.about['subset']}, {len(kit.codes)} codes; "
+        f"{kit.type} model of {kit.corpus}, {len(kit.codes)} codes; "
         f"assigned above {kit.threshold:.2f}. Texts as the model reads them. Not for clinical use."
     )
     scorer = None if also is None else open_scorer(kit, also)

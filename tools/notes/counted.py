@@ -63,7 +63,7 @@ def count_notes(
     Raises InputError if there is no such model, method or part.
     """
     kit, accelerator = start(folder, revision)
-    about = f"{kit.type} model of {kit.about['format']} {kit.about['subset']}, {len(kit.codes)} codes."
+    about = f"{kit.type} model of {kit.corpus}, {len(kit.codes)} codes."
     if part is None:
         _, documents = read_documents(kit, notes)
         logits = predict(kit.model, documents, CHUNK_BUDGET, accelerator, name="reading").numpy()

@@ -91,6 +91,10 @@ class Kit:
         architecture = self.model.architecture
         return ModelType(architecture.encoder, architecture.head == "msam", bool(self.about.get("joint"))).name
 
+    @property
+    def corpus(self) -> str:
+        return f"{self.about['format']} {self.about['subset']}" + ", synthetic demo" * self.about["synthetic"]
+
     def write_open(self, folder: Path) -> int:
         """Write everything for open codes to a new folder; returns its size in bytes."""
         assert self.open is not None and self.encoder is not None
