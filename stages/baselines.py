@@ -20,6 +20,7 @@ REPORTED = ("f1_micro", "f1_macro", "precision_micro", "recall_micro")
 
 
 def score(targets: sp.csr_array, decisions: np.ndarray | sp.csr_array, resampling: Resampling) -> dict[str, Any]:
+    """The reported metrics of decisions (N, C), with intervals for F1."""
     metrics = classification.decision_metrics(targets, decisions)
     statistics = uncertainty.decision_statistics(targets, decisions)
     statistics = {name: statistics[name] for name in REPORTED if name in statistics}

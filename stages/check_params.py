@@ -30,11 +30,13 @@ def main() -> None:
     check_inputs(settings, description.folder)
     pools.check(settings.synonyms.pools, Path(settings.synonyms.pool_dir), subset.revision)
     evidence = corpora.evidence_folder(settings.data)
+    if evidence is not None and Path(settings.data.raw_dir) in evidence.parents:
+        evidence = None  # a part of the corpus's folder, on which the stages depend anyway
     fingerprints = {
         "settings": {},
         "encoder": fingerprint(folder_of(settings.encoder.source)),  # parameters define the built-in and the hub's
         "start_from": fingerprint(settings.train.start_from),
-        "evidence": fingerprint(None if evidence and Path(settings.data.raw_dir) in evidence.parents else evidence),
+        "evidence": fingerprint(evidence),
         "open": fingerprint(open_file(settings)),
     }
     with io.whole_directory(paths.CHECKED) as folder:

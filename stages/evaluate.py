@@ -71,6 +71,7 @@ def main() -> None:
 
 
 def read(settings: params.Params) -> Given:
+    """Raises InputError if predictions are missing or do not fit."""
     codes = io.read_json(paths.LABEL_CODES)
     val, test = (load_part(part, predictions_folder(), len(codes)) for part in SCORED)
     resampling = Resampling(test.patients, settings.evaluate.bootstrap, settings.evaluate.seed)

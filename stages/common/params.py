@@ -176,6 +176,7 @@ def load(path: Path = paths.PARAMS) -> Params:
 
 
 def read(path: Path = paths.PARAMS) -> str:
+    """The text of a parameter file. Raises InputError if it is missing or not UTF-8."""
     try:
         return path.read_text(encoding="utf-8")
     except FileNotFoundError:

@@ -40,7 +40,15 @@ EARLIER_OUTPUTS = (
     "`git checkout metrics` bring them back"
 )
 LAUNCHED = "ICD_CODING_LAUNCHED"  # set in processes started by compute.launch
-LAUNCHER_SETS = ("RANK", "LOCAL_RANK", "WORLD_SIZE", "LOCAL_WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT", "GROUP_RANK")
+LAUNCHER_VARIABLES = (
+    "RANK",
+    "LOCAL_RANK",
+    "GROUP_RANK",
+    "WORLD_SIZE",
+    "LOCAL_WORLD_SIZE",
+    "MASTER_ADDR",
+    "MASTER_PORT",
+)
 
 
 def is_first_process() -> bool:
@@ -98,7 +106,7 @@ def is_launched(launch: bool) -> bool:
 
 def start_processes(launch: str) -> None:
     """Replace this process by a launcher; with `python`, keep it and clear what earlier launchers left behind."""
-    for variable in LAUNCHER_SETS:
+    for variable in LAUNCHER_VARIABLES:
         os.environ.pop(variable, None)
     program, *arguments = shlex.split(launch)
     if program == "python":

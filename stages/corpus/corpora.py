@@ -55,6 +55,12 @@ def _check(key: str, value: str, choices: Iterable[str], where: str = "") -> Non
         raise InputError(f"data.{key}: {value!r} is not one of {', '.join(names)}{where}")
 
 
+def title_of(name: str, subset: str, synthetic: bool) -> str:
+    """The name of a corpus for people, such as `MIMIC-III top50, synthetic demo`; an unknown format keeps its own."""
+    title = CORPORA[name].title if name in CORPORA else name
+    return f"{title} {subset}" + (", synthetic demo" if synthetic else "")
+
+
 def is_synthetic(data: Data) -> bool:
     return Path(data.raw_dir) == paths.DEMO
 

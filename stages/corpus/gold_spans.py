@@ -9,7 +9,6 @@ import string
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import accumulate
 from pathlib import Path
 from typing import NamedTuple
 
@@ -68,6 +67,7 @@ class Evidence:
         return cls(files, part_of, subset.revision)
 
     def spans(self, admission: int) -> Iterator[RawSpan]:
+        """The spans of an admission. Raises InputError for a malformed file."""
         path = self.files[admission]
         kinds: dict[str, Kind] = {f"ICD-{self.revision}-CM": "diagnosis", f"ICD-{self.revision}-PCS": "procedure"}
         try:
@@ -114,7 +114,11 @@ def map_spans(
     """
     whole = " ".join(note for _, note in notes)
     lengths = {note_id: len(note) for note_id, note in notes}
-    starts = dict(zip(lengths, accumulate((len(note) + 1 for _, note in notes), initial=0), strict=False))
+    starts: dict[str, int] = {}
+    position = 0
+    for note_id, note in notes:
+        starts[note_id] = position
+        position += len(note) + 1
     words = text.words(whole, clean, text.document([clean(note) for _, note in notes], clean))
     for span in spans:
         if span.note_id not in starts:

@@ -357,10 +357,13 @@ def _read_code_table(
         parts.append(rows[coded])
     rows = np.concatenate(parts)
     rows = rows[np.lexsort(rows.T[::-1])]
-    return read, rows[np.append(True, np.any(rows[1:] != rows[:-1], axis=1))] if len(rows) else rows, n_missing
+    if len(rows):
+        rows = rows[np.append(True, np.any(rows[1:] != rows[:-1], axis=1))]
+    return read, rows, n_missing
 
 
 def _of_revision(path: Path, batch: pa.RecordBatch, release: Release, revision: Revision) -> pa.RecordBatch:
+    """The rows of one ICD revision. Raises InputError for a row of neither 9 nor 10."""
     if release.version is None:
         return batch
     versions = pc.utf8_trim_whitespace(batch.column(release.version))
@@ -384,7 +387,8 @@ def _warn_of_lost_zeros(kinds: dict[str, Kind], release: Release, revision: Revi
                 raise InputError(f"{said}; they were stored as numbers, but codes are text, and zeros matter")
             log.warning("%s", said)
         if revision == 9 and len(codes) >= SOME_CODES and not any(code.startswith("0") for code in codes):
-            log.warning("%s: none of its %d different codes begins with 0; were they numbers once?", name, len(codes))
+            said = f"{name}: none of its {len(codes)} different codes begins with 0"
+            log.warning("%s; were they numbers once? Codes are text, and zeros count", said)
 
 
 def read_titles(

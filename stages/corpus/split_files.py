@@ -112,6 +112,7 @@ def fetch(folder: Path, name: str) -> Path:
 
 
 def read_pins(path: Path) -> dict[str, dict[str, str]]:
+    """Each split file's `url` and `md5`. Raises InputError for a malformed file."""
     pins = outside.parse_yaml(outside.read_text(path), path) or {}
     if not isinstance(pins, dict) or not all(
         isinstance(pin, dict) and all(isinstance(pin.get(key), str) for key in ("url", "md5")) for pin in pins.values()

@@ -32,6 +32,7 @@ class Architecture(BaseModel):
 
     @classmethod
     def parse(cls, values: object) -> "Architecture":
+        """The architecture that labelize wrote. Raises InputError if it is invalid."""
         return validate(cls, values, "architecture")
 
     def to_dict(self) -> dict[str, Any]:

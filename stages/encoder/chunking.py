@@ -36,8 +36,7 @@ def document_rows(
         return _one_row(tokens, len(tokens) if masked else length, special)
     rows, mask = _chunks(tokens, length, architecture.chunk_length, special)
     if masked:
-        stride = (architecture.chunk_length - 2) // 2
-        with_text = 1 + stride * np.arange(len(rows)) < len(tokens) - 1
+        with_text = 1 + _stride(architecture.chunk_length) * np.arange(len(rows)) < len(tokens) - 1
         return rows[with_text], mask[with_text]
     return rows, mask
 
@@ -52,7 +51,7 @@ def document_shape(n_tokens: int, architecture: Architecture) -> tuple[int, int]
     length = bucket(n_tokens, chunk_length, architecture.max_tokens)
     if length == chunk_length:
         return 1, min(n_tokens, length) if masked else length
-    stride = (chunk_length - 2) // 2
+    stride = _stride(chunk_length)
     n_chunks = 1 + (length - chunk_length + 1) // stride
     n_with_text = -(-(min(n_tokens, length) - 2) // stride)  # chunk k begins at position 1 + k stride, before [SEP]
     return min(n_chunks, n_with_text) if masked else n_chunks, chunk_length
@@ -76,7 +75,7 @@ def _chunks(tokens: np.ndarray, length: int, chunk_length: int, special: Special
     padded = np.full(length, special.pad)
     padded[: len(tokens)] = tokens
     real = np.arange(length) < len(tokens)
-    starts = np.arange(0, length - chunk_length + 2, (chunk_length - 2) // 2)
+    starts = np.arange(0, length - chunk_length + 2, _stride(chunk_length))
     window = starts[:, None] + np.arange(1, chunk_length - 1)
 
     rows = np.full((len(starts), chunk_length), special.pad)
@@ -100,3 +99,8 @@ def _truncate(tokens: np.ndarray, length: int, special: SpecialIds) -> np.ndarra
 
 def _multiple(length: int, step: int) -> int:
     return -(-length // step) * step
+
+
+def _stride(chunk_length: int) -> int:
+    """The distance between chunk starts: half of a chunk's tokens without [CLS] and [SEP]."""
+    return (chunk_length - 2) // 2

@@ -155,6 +155,7 @@ def token_states(
 
 
 def mask_for(encoder: PreTrainedModel, attention_mask: Tensor) -> Tensor | dict[str, Tensor]:
+    """The mask (R, T) in the form that the encoder expects."""
     # transformers passes a four-dimensional mask to the attention modules unchanged.
     mask = attention_mask.bool()[:, None, None, :]
     if encoder.config._attn_implementation == BY_LAYER:

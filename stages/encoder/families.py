@@ -64,6 +64,7 @@ def folder_of(source: str) -> Path | None:
 
 
 def family_of(model_type: str, where: str) -> Family:
+    """The family of a `model_type`. Raises InputError if it is not accepted."""
     if model_type not in FAMILIES:
         wrong = f"{where} is a {model_type}{REFUSED.get(model_type, '')}"
         raise InputError(f"{wrong}; it must be one of {', '.join(FAMILIES)}")

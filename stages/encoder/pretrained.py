@@ -73,7 +73,7 @@ def load_pretrained(
     except Exception as error:  # the libraries raise all kinds, including bare Exception
         if getattr(error, "errno", None) == errno.ENOSPC:
             raise
-        for path in (path for path in sorted(folder.iterdir()) if path.is_file()) if folder is not None else ():
+        for path in sorted(path for path in folder.iterdir() if path.is_file()) if folder is not None else []:
             with path.open("rb") as file:
                 if file.read(len(LFS)) == LFS:
                     wrong = f"{path.name} is a pointer of Git LFS, not the file"

@@ -42,6 +42,7 @@ class Bins:
         return binned
 
     def pool(self) -> "Bins":
+        """The bins of all codes together, (1, bins + 1)."""
         return Bins(*(part.sum(axis=0, keepdims=True) for part in (self.cells, self.probability, self.positives)))
 
 

@@ -37,15 +37,18 @@ class Counts:
 
 
 def positives_by_code(targets: np.ndarray | sp.csr_array) -> np.ndarray:
+    """The number of documents with each code (C,)."""
     _, codes = ranking.positive_cells(targets, targets.shape)
     return np.bincount(codes, minlength=targets.shape[1])
 
 
 def counts_by_code(targets: np.ndarray | sp.csr_array, decisions: np.ndarray | sp.csr_array) -> Counts:
+    """Counts per code (C,)."""
     return _counts(targets, decisions, axis=0)
 
 
 def counts_by_document(targets: np.ndarray | sp.csr_array, decisions: np.ndarray | sp.csr_array) -> Counts:
+    """Counts per document (N,)."""
     return _counts(targets, decisions, axis=1)
 
 
@@ -112,6 +115,7 @@ def decision_metrics(targets: np.ndarray | sp.csr_array, decisions: np.ndarray |
 
 
 def exact_matches(counts: Counts) -> np.ndarray:
+    """Per document (N,): True where exactly the true codes were predicted."""
     return counts.false_positives + counts.false_negatives == 0
 
 

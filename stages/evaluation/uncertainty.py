@@ -70,6 +70,7 @@ def pool_counts(counts: np.ndarray, metric: Callable[[Counts], np.ndarray]) -> S
 
 
 def f1_micro(targets: sp.csr_array, decisions: np.ndarray) -> Statistic:
+    """Micro-F1 of decisions (N, C)."""
     counts = classification.counts_by_document(targets, decisions)
     columns = np.column_stack([counts.true_positives, counts.false_positives, counts.false_negatives])
     return pool_counts(columns, classification.f1)
@@ -184,6 +185,7 @@ def _pseudo_values(pairs: np.ndarray, positives: np.ndarray, negatives: np.ndarr
 
 
 def decision_statistics(targets: sp.csr_array, decisions: np.ndarray) -> dict[str, Statistic]:
+    """The three F1 scores of decisions (N, C) by metric name."""
     return {
         "f1_micro": f1_micro(targets, decisions),
         "f1_macro": by_code_counts(targets, decisions, f1_macro),

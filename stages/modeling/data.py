@@ -153,6 +153,7 @@ class Documents:
 
     @cached_property
     def n_unknown(self) -> np.ndarray:
+        """The number of unknown tokens of each document (N,)."""
         so_far = np.cumsum(np.append(0, self.tokens == self.special.unknown))
         return np.diff(so_far[self.offsets])
 

@@ -67,6 +67,7 @@ class CodingModel(nn.Module):
         return document_maximum(logits, batch.document, batch.n_documents)
 
     def row_logits(self, batch: Batch) -> Tensor:
+        """The scores of each row (R, C), float32."""
         H = token_states(self.encoder, batch.input_ids, batch.attention_mask, batch.groups)
         return self.head(H, self.visible_tokens(batch.attention_mask), batch.n_documents).float()
 

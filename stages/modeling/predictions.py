@@ -29,6 +29,7 @@ def write_predictions(folder: Path, predictions: Mapping[str, Predicted]) -> Non
 
 
 def read_logits(path: Path) -> np.ndarray:
+    """Logits (N, C), float32. Raises InputError if they are missing, damaged or not finite."""
     return read_predictions(path).logits
 
 

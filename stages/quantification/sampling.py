@@ -66,6 +66,7 @@ def shifted_groups(targets: sp.csr_array, n_samples: int, rng: np.random.Generat
 
 
 def group_sizes(groups: np.ndarray) -> np.ndarray:
+    """The number of documents of each group, (S,)."""
     return groups.sum(axis=1)
 
 
