@@ -13,8 +13,8 @@ from jinja2 import Environment, FileSystemLoader
 from stages.common import io, paths
 from stages.common.io import InputError
 from stages.common.runner import run
-from stages.common.workspace import check_folder
 from stages.modeling.model import save_model
+from tools.common.outputs import check_folder
 from tools.notes import kit as kits
 from tools.notes.kit import Kit
 

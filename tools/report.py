@@ -27,9 +27,11 @@ from stages.common import io, params, paths
 from stages.common.io import InputError, md5
 from stages.common.lock import Record
 from stages.common.runner import progress_bar, run
-from stages.common.workspace import WORKSPACE, check_folder, git, open_revision, read_file
+from stages.common.workspace import git
 from stages.evaluation import tuning, uncertainty
 from stages.evaluation.scored import Predictions
+from tools.common.outputs import check_folder
+from tools.common.revisions import WORKSPACE, open_revision, read_file
 from tools.reporting import experiments as runs
 from tools.reporting import page, tables
 from tools.reporting.experiments import Experiment, Setting, comparable
@@ -40,8 +42,15 @@ log = logging.getLogger("tools.report")
 
 UNFINISHED = ("Queued", "Running", "Failed")
 METRIC_FILES = (
-    *(paths.CLASSIFICATION, paths.CALIBRATION, paths.QUANTIFICATION, paths.SELECTIVE, paths.SYNONYM_STATISTICS),
-    *(paths.SPLIT_STATISTICS, paths.BASELINES, paths.OPEN_CODES, paths.EXPLANATIONS),
+    paths.CLASSIFICATION,
+    paths.CALIBRATION,
+    paths.QUANTIFICATION,
+    paths.SELECTIVE,
+    paths.SYNONYM_STATISTICS,
+    paths.SPLIT_STATISTICS,
+    paths.BASELINES,
+    paths.OPEN_CODES,
+    paths.EXPLANATIONS,
 )
 NEEDED = paths.CLASSIFICATION  # without it, an experiment has not been evaluated
 PLOTS = ("training", "reliability", "reliability_open", "codes", "bands", "prevalence")
@@ -114,7 +123,7 @@ def _parse(content: bytes, path: Path, revision: str) -> Any:
 
 
 def gather(names: Sequence[str]) -> list[Experiment]:
-    """The experiments of the named revisions, or all available ones."""
+    """The experiments of the named revisions, or all available ones. Raises InputError if there is none."""
     experiments = []
     for name in progress_bar(names or revisions(), desc="experiments", unit="revision"):
         experiment = read_experiment(name)

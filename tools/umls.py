@@ -19,9 +19,9 @@ from pyarrow import csv
 from stages.common import io
 from stages.common.io import InputError
 from stages.common.runner import progress_bar, run
-from stages.common.workspace import check_files
 from stages.corpus.icd import compact
 from stages.synonyms.pools import POOLS, Pool, normalise_all, read_pool
+from tools.common.outputs import check_files
 
 log = logging.getLogger("tools.umls")
 

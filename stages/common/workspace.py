@@ -1,23 +1,18 @@
-"""Which files of the workspace git and DVC track, the files of a revision, and what a tool may overwrite.
+"""Which files of the workspace git and DVC track.
 
 `dvc exp run --temp` and `--queue` work in a copy of the repository that holds only tracked files, so any input that
 the user provides must be tracked or have an absolute path.
 """
 
 import subprocess
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import yaml
 
 from stages.common import paths
 from stages.common.io import InputError
 
-if TYPE_CHECKING:
-    from dvc.api import DVCFileSystem  # DVC takes half a second to load, so functions that need it import it
-
-WORKSPACE = "workspace"
 PINNED = Path("data/published")  # its pins.yaml fixes the content of this folder, whoever put it there
 
 
@@ -96,43 +91,9 @@ def dvc_added() -> Iterator[Path]:
             yield Path(name).parent / output["path"]
 
 
-def check_files(outputs: Sequence[Path], inputs: Sequence[Path] = ()) -> None:
-    """Raise InputError for an output that is also an input or another output, or a folder or device."""
-    taken = {path.resolve(): "is an input and would be overwritten" for path in inputs}
-    for path in outputs:
-        target = path.resolve()
-        if target in taken:
-            raise InputError(f"{path} {taken[target]}; give another name")
-        if target.exists() and not target.is_file():
-            raise InputError(f"{path} is a {'folder' if target.is_dir() else 'device'}; give the name of a file")
-        taken[target] = "is named for two outputs"
-    for path in outputs:
-        _check_parent(path)
-
-
-def check_folder(folder: Path, replaceable: Collection[str]) -> Path:
-    """The folder to write, with links resolved. Raises InputError for a file, or a folder with other content.
-
-    `replaceable`: the names of what the tool itself wrote there earlier.
-    """
-    target = folder.resolve()
-    if target.exists() and not target.is_dir():
-        raise InputError(f"{folder} is a file; give the name of a new folder")
-    if lost := [path.name for path in target.glob("*") if path.name not in replaceable]:
-        raise InputError(f"{folder} has {len(lost)} other files, which would be lost; give the name of a new folder")
-    _check_parent(folder)
-    return target
-
-
-def _check_parent(path: Path) -> None:
-    """Raise InputError if one of the parents of `path` is a file."""
-    if blocking := next((parent for parent in path.resolve().parents if parent.exists() and not parent.is_dir()), None):
-        raise InputError(f"{path}: {blocking} is a file, not a folder")
-
-
 def shared_folder() -> Path:
     """Where all workspaces of a repository keep checkpoints: in DVC's cache, or models/checkpoints without DVC."""
-    from dvc.config import Config, ConfigError
+    from dvc.config import Config, ConfigError  # takes half a second
     from dvc.exceptions import NotDvcRepoError
     from dvc.repo import Repo
 
@@ -142,34 +103,6 @@ def shared_folder() -> Path:
     except (NotDvcRepoError, ConfigError):
         return paths.CHECKPOINTS
     return Path(configured or Path(dvc_folder) / "cache") / "checkpoints"
-
-
-def open_revision(revision: str) -> "DVCFileSystem":
-    """The files of a revision in git and DVC's cache. Raises InputError for an unknown revision."""
-    from dvc.api import DVCFileSystem
-    from dvc.exceptions import DvcException
-    from dvc.scm import SCMError
-
-    known = git("rev-parse", "--verify", "--quiet", f"{revision}^{{commit}}") is not None or revision == WORKSPACE
-    if not known and not git("for-each-ref", f"refs/exps/*/*/{revision}"):  # where DVC keeps named experiments
-        raise InputError(f"revision {revision}: git knows no such commit; `dvc exp show` lists the experiments")
-    try:
-        files = DVCFileSystem(rev=None if revision == WORKSPACE else revision)
-        files.ls("", detail=False)  # opens the repository, which is otherwise deferred
-        return files
-    except (SCMError, DvcException) as error:
-        raise InputError(f"revision {revision}: {error}; `dvc exp show` lists the experiments") from None
-
-
-def read_file(files: "DVCFileSystem", path: Path) -> bytes | None:
-    """A file of a revision; None if neither git nor DVC's cache has it."""
-    from dvc_data.index import DataIndexDirError
-
-    try:
-        with files.open(str(path), "rb") as file:
-            return file.read()
-    except (OSError, DataIndexDirError):
-        return None
 
 
 def git(*arguments: str) -> str | None:

@@ -209,7 +209,7 @@ def test_an_exported_folder_codes_the_same_to_the_last_bit(pipeline, monkeypatch
     card = Path("exported/README.md").read_text()
     assert "| f1_micro | 15.00 | 10.00 to 20.00 |" in card
     assert "no clinical use" in card
-    assert "* Corpus: mimic3 top50, synthetic demo." in card
+    assert "* Corpus: MIMIC-III top50, synthetic demo." in card
     moved = tmp_path_factory.mktemp("moved") / "model"
     Path("exported").rename(moved)
     expected = json.loads(Path("out.json").read_text())

@@ -18,9 +18,8 @@ from dvc_data.index import DataIndexDirError
 from stages.common import io, outside, paths
 from stages.common.io import InputError
 from stages.common.lock import Record, md5_of_folder
-from stages.common.workspace import open_revision
 from stages.corpus import text
-from stages.corpus.corpora import CORPORA
+from stages.corpus.corpora import CORPORA, title_of
 from stages.corpus.document import Subset
 from stages.corpus.text import Cleaner
 from stages.encoder.tokenizer import load_tokenizer
@@ -29,6 +28,7 @@ from stages.modeling.model_type import ModelType
 from stages.modeling.predictions import model_folder
 from stages.open_codes.scoring import Fitted
 from stages.quantification.counting import Counting
+from tools.common.revisions import open_revision
 
 KIT, CARD = "kit.json", "README.md"
 OPEN, ENCODER = "open", "encoder"  # folders for open codes in an exported folder
@@ -93,7 +93,7 @@ class Kit:
 
     @property
     def corpus(self) -> str:
-        return f"{self.about['format']} {self.about['subset']}" + ", synthetic demo" * self.about["synthetic"]
+        return title_of(self.about["format"], self.about["subset"], self.about["synthetic"])
 
     def write_open(self, folder: Path) -> int:
         """Write everything for open codes to a new folder; returns its size in bytes."""

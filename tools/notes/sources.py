@@ -11,8 +11,8 @@ from typing import Any
 
 from stages.common import outside
 from stages.common.io import InputError, whole_file, write_text
-from stages.common.workspace import check_files
 from stages.corpus import delimited
+from tools.common.outputs import check_files
 
 log = logging.getLogger(__name__)
 

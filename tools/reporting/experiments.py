@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from stages.common import paths
-from stages.corpus.corpora import CORPORA
+from stages.corpus.corpora import CORPORA, title_of
 from stages.modeling.model_type import TYPES, ModelType, effective
 
 log = logging.getLogger(__name__)
@@ -70,8 +70,7 @@ class Experiment:
 
     @property
     def corpus_title(self) -> str:
-        corpus = CORPORA[self.format].title if self.format in CORPORA else self.format
-        return f"{corpus} {self.params.get('data.subset')}" + (", synthetic demo" if self.synthetic else "")
+        return title_of(self.format, str(self.params.get("data.subset")), self.synthetic)
 
     @property
     def synthetic(self) -> bool:

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from stages.common.io import InputError
-from stages.common.workspace import check_files, check_folder
+from tools.common.outputs import check_files, check_folder
 
 
 def test_files(tmp_path):
