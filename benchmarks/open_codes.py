@@ -18,9 +18,10 @@ from stages.evaluation import classification
 from stages.evaluation.scored import Resampling
 from stages.modeling import devices
 from stages.open_codes import measurement, mix
-from stages.open_codes.measurement import SIMILAR, Part, collect, gold_codes, prepare
+from stages.open_codes.measurement import SIMILAR, Part
 from stages.open_codes.mix import FEATURES
 from stages.open_codes.scoring import Fitted, Scorer, scorer_of
+from stages.score_open import collect, gold_codes, prepare
 from stages.synonyms import pools
 
 log = logging.getLogger("benchmarks.open_codes")

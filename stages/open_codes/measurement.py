@@ -5,83 +5,27 @@ trained codes and all open ones with known truth: those of `open.codes` and thos
 training. Figures: ranking and decisions over all gold codes, and AUC by number of training documents.
 """
 
-import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import pandas as pd
-import torch
 
-from stages.common import io, params, paths
-from stages.common.runner import progress_bar
-from stages.corpus.document import SCORED, UNCODED
+from stages.common import params
 from stages.evaluation import calibration, official, uncertainty
 from stages.evaluation.classification import ratio
 from stages.evaluation.lexical import PhraseLookup
 from stages.evaluation.scored import Resampling
-from stages.modeling.data import load_documents
-from stages.modeling.model import load_model
-from stages.modeling.predictions import model_folder, predictions_folder, read_logits
 from stages.open_codes import mix
 from stages.open_codes.mix import FEATURES, Mix
-from stages.open_codes.phrases import open_pool
-from stages.open_codes.scoring import Choice, Fitted, Pairs, Scorer, count, scorer_of
-from stages.synonyms.pools import Pool
-from stages.synonyms.selection import UNKNOWN
+from stages.open_codes.scoring import Pairs, Scorer
 
-log = logging.getLogger(__name__)
-
-MOST_DOCUMENTS = 500  # of validation and of test documents, sampled if there are more
 GROUPS = {"never": (0, 1), "1_4": (1, 5), "5_9": (5, 10)}  # open codes by training documents
 SIMILAR = [place for place, name in enumerate(FEATURES) if name.startswith("similarity")]
 COUNT, OVERLAP = FEATURES.index("count"), FEATURES.index("overlap")
 LOWEST = -1e6  # the score of pairs that are not scored
 LOGITS = [FEATURES.index("logit_trained"), FEATURES.index("logit_open")]
-
-
-def fit_and_measure(
-    source: str | None, labels: dict[str, Any], evaluation: params.Evaluate, device: torch.device
-) -> tuple[Fitted, dict[str, Any], pd.DataFrame]:
-    """What the latest model's scorer learns on validation, its figures on test, and its reliability diagram.
-
-    source: `open.codes`; labels: the content of data/labels/open.json.
-    """
-    truth = gold_codes()
-    scorer, trained, counts = prepare(source, labels, truth, device)
-    parts = {part: collect(scorer, part, truth[part], evaluation.seed) for part in SCORED}
-    fitted = mix.fit(np.concatenate([pair.features for pair in parts["val"].pairs]), parts["val"].true_pairs())
-    measured, reliability = measure(scorer, fitted, parts, evaluation)
-    return Fitted(fitted, scorer.choice, trained, counts), measured, reliability
-
-
-def prepare(
-    source: str | None, labels: dict[str, Any], truth: Mapping[str, Mapping[str, Sequence[str]]], device: torch.device
-) -> tuple[Scorer, Pool, Mapping[str, int]]:
-    """The latest model's scorer, the phrases of its codes, and the counts of training documents by code."""
-    codes, candidates, withheld = io.read_json(paths.LABEL_CODES), io.read_json(paths.CANDIDATES), labels["withheld"]
-    trained = {code: candidates[code] or [UNKNOWN] for code in codes}
-    open_codes = {code: candidates[code] for code in withheld if candidates[code]}
-    if source is not None:
-        known = {code for part in truth.values() for listed in part.values() for code in listed}
-        open_codes |= open_pool(source, [*codes, *withheld], known)
-    counts, choice = count(truth["train"].values(), withheld), Choice(**labels["choice"]) if labels["choice"] else None
-    model = load_model(model_folder()).to(device)
-    scorer = scorer_of(model, trained, open_codes, counts, choice, paths.ENCODER)
-    log.info("%d trained and %d open codes, %d phrases", len(trained), len(open_codes), len(scorer.index.phrases))
-    return scorer, trained, counts
-
-
-def gold_codes() -> dict[str, dict[str, list[str]]]:
-    """Part -> document -> all its codes, from the official evaluation if there is one, or from the splits."""
-    if gold := io.read_json(paths.GOLD):
-        return gold
-    tables = {part: pd.read_parquet(paths.split(part), columns=["document_id", "codes"]) for part in ("train", *SCORED)}
-    return {
-        part: {case: list(codes) for case, codes in zip(table["document_id"], table["codes"], strict=True)}
-        for part, table in tables.items()
-    }
 
 
 @dataclass(frozen=True)
@@ -95,25 +39,6 @@ class Part:
 
     def true_pairs(self) -> np.ndarray:
         return np.concatenate([row[pair.codes] for row, pair in zip(self.targets, self.pairs, strict=True)])
-
-
-def collect(scorer: Scorer, part: str, gold: Mapping[str, Sequence[str]], seed: int) -> Part:
-    """The documents of a part and its uncoded cases, or a sample of them, with their pairs."""
-    places: dict[str, Any] = {}
-    for source in (part, UNCODED):
-        documents = load_documents(source, model_folder(), scorer.model.architecture, targets=False)
-        texts = pd.read_parquet(paths.split(source), columns=["text"])["text"]
-        logits = read_logits(paths.predictions(predictions_folder(), source))
-        places |= {
-            case: (texts[row], documents, row, logits[row]) for row, case in enumerate(documents.ids) if case in gold
-        }
-    drawn = np.sort(np.random.default_rng(seed).permutation(len(places))[:MOST_DOCUMENTS])
-    chosen = {case: places[case] for case in (list(places)[number] for number in drawn)}
-    bar = progress_bar(chosen.values(), desc=f"open codes, {part}", unit="document")
-    pairs = [scorer.pairs(text, documents.batch([row]), logits) for text, documents, row, logits in bar]
-    carried = [set(gold[case]) for case in chosen]
-    targets = np.array([[code in codes for code in scorer.index.codes] for codes in carried])
-    return Part({case: gold[case] for case in chosen}, [place[0] for place in chosen.values()], pairs, targets)
 
 
 def scores_by(fitted: Mix) -> dict[str, Callable[[np.ndarray], np.ndarray]]:

@@ -99,6 +99,8 @@ def read_windows(
 
 
 class Pairs(NamedTuple):
+    """A document's pairs with some codes: their columns (K,) and features (K, F)."""
+
     codes: np.ndarray
     features: np.ndarray
 
