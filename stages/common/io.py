@@ -70,15 +70,15 @@ def whole_directory(path: Path) -> Iterator[Path]:
 
 
 @contextmanager
-def named_damage(path: Path, what: str, stage: str) -> Iterator[None]:
-    """Turn an error in reading `what` from a file of tensors that `stage` wrote into an InputError."""
+def named_damage(path: Path, what: str) -> Iterator[None]:
+    """Turn an error in reading `what` from a file of tensors into an InputError."""
     try:
         yield
     except FileNotFoundError:
         raise InputError(f"{path} does not exist; `dvc repro` makes it") from None
     except (SafetensorError, KeyError, TypeError, ValueError, RuntimeError) as error:
         reason = " ".join(str(error).split())[:200]
-        raise InputError(f"{path} holds no {what} ({reason}); `dvc repro -f {stage}` makes it again") from None
+        raise InputError(f"{path} holds no {what} ({reason}); remove it, and `dvc repro` makes it again") from None
 
 
 def write_text(path: Path, text: str) -> None:

@@ -154,7 +154,7 @@ def save_model(model: CodingModel, folder: Path) -> None:
 def load_model(folder: Path) -> CodingModel:
     """The model that `save_model` wrote, on the CPU in evaluation mode. Raises InputError if a file is missing."""
     architecture = Architecture.parse(io.read_json(folder / ARCHITECTURE))
-    with io.named_damage(folder / WEIGHTS, "model", "train_classifier"):
+    with io.named_damage(folder / WEIGHTS, "model"):
         weights = load_file(folder / WEIGHTS)
     if (scores := "head.Q" if architecture.head == "msam" else "head.output.weight") not in weights:
         raise InputError(f"{folder / WEIGHTS} has no {scores}: it is of another architecture; train or export again")
@@ -164,7 +164,7 @@ def load_model(folder: Path) -> CodingModel:
     with torch.random.fork_rng(devices=[]):
         head = _empty_head(architecture, Q, encoder.config.hidden_size, n_codes)
     model = CodingModel(architecture, load_tokenizer(folder), encoder, head)
-    with io.named_damage(folder / WEIGHTS, "model of its architecture", "train_classifier"):
+    with io.named_damage(folder / WEIGHTS, "model of its architecture"):
         model.load_state_dict(weights)
     check_finite(model.state_dict(), folder)
     return model.eval()

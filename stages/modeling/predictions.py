@@ -35,7 +35,7 @@ def read_logits(path: Path) -> np.ndarray:
 
 def read_predictions(path: Path) -> Predicted:
     """What `write_predictions` wrote. Raises InputError if it is missing, damaged or not finite."""
-    with io.named_damage(path, "predictions", "predict"):
+    with io.named_damage(path, "predictions"):
         predicted = Predicted(**load_file(path))
     _check_finite(predicted.logits, str(path))
     return predicted

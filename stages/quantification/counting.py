@@ -102,7 +102,7 @@ class Counting:
     @classmethod
     def load(cls, path: Path) -> "Counting":
         """Read what `save` wrote. Raises InputError if it is missing or damaged."""
-        with named_damage(path, "counting data", "evaluate"):
+        with named_damage(path, "counting data"):
             with safe_open(path, "pt") as file:
                 tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (no mapping)
                 method = file.metadata()["method"]

@@ -55,8 +55,7 @@ def save_mlp(model: PrevalenceMLP, folder: Path) -> None:
 
 def load_mlp(folder: Path, name: str = "model.safetensors") -> PrevalenceMLP:
     """Read a network that `save_mlp` or joint training wrote. Raises InputError if it is missing or damaged."""
-    stage = "train_quantifier" if name == "model.safetensors" else "train_joint"
-    with io.named_damage(folder / name, "quantifier", stage):
+    with io.named_damage(folder / name, "quantifier"):
         return build_mlp(load_file(folder / name))
 
 
