@@ -212,7 +212,7 @@ def test_weights_that_are_no_numbers_are_named(tmp_path):
     save_mlp(model, tmp_path)
     weights = load_file(tmp_path / "model.safetensors")
     save_file(weights | {"hidden.bias": torch.full((3,), torch.nan)}, tmp_path / "model.safetensors")
-    with pytest.raises(InputError, match="not finite numbers.; remove it, and `dvc repro`"):
+    with pytest.raises(InputError, match=r"not finite numbers.; remove it, and `dvc repro`"):
         load_mlp(tmp_path)
 
 
