@@ -1,5 +1,6 @@
 """Where tests run, the reference cases, and encoders small enough for every test."""
 
+import gc
 import os
 import sys
 from collections.abc import Iterator
@@ -17,6 +18,13 @@ settings.load_profile("fixed")
 # Every test begins with one thread, on whatever machine and after whichever other; threads are never fewer than asked.
 # torch loads with the tests that need it: pytest's first process, which only deals them out, does without.
 os.environ |= {"OMP_NUM_THREADS": "1", "MKL_DYNAMIC": "FALSE", "OMP_DYNAMIC": "FALSE"}
+
+gc.disable()  # until all tests are collected: nothing imported is garbage
+
+
+def pytest_collection_finish() -> None:
+    gc.freeze()
+    gc.enable()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

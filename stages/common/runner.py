@@ -1,6 +1,7 @@
 """How a script runs: processes, logging, progress bars, and one-line messages for errors the user can fix."""
 
 import errno
+import gc
 import logging
 import os
 import shlex
@@ -84,6 +85,7 @@ def run(main: Callable[[], None], memory: str = "", launch: bool = False) -> NoR
         if not is_launched(launch):
             start_processes(params.load().compute.launch if launch else "python")
         start_logging()
+        gc.freeze()  # nothing imported is garbage: looking for it takes a second at the end of each stage with torch
         main()
     except KeyboardInterrupt:
         fail(f"{name}: interrupted")
