@@ -20,10 +20,9 @@ import pandas as pd
 from transformers import PreTrainedTokenizerBase
 
 from benchmarks import measuring
-from stages.common import io, params, paths
+from stages.common import devices, io, params, paths
 from stages.encoder.architecture import Architecture
 from stages.encoder.tokenizer import load_tokenizer
-from stages.modeling import devices
 from stages.modeling.checkpoints import CheckpointFolder
 from stages.modeling.data import Batch, Documents, Indices, load_documents
 from stages.modeling.training import BinaryCrossEntropy, Goal, Training

@@ -10,13 +10,12 @@ import logging
 
 import numpy as np
 
-from stages.common import io, params, paths
+from stages.common import devices, io, params, paths
+from stages.common.parts import SCORED
 from stages.common.runner import run
 from stages.corpus.corpora import is_synthetic
-from stages.corpus.document import SCORED
 from stages.evaluation import classification
 from stages.evaluation.scored import Resampling
-from stages.modeling import devices
 from stages.open_codes import measurement, mix
 from stages.open_codes.measurement import SIMILAR, Part
 from stages.open_codes.mix import FEATURES

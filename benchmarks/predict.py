@@ -14,7 +14,7 @@ import time
 import torch
 
 from benchmarks import measuring
-from stages.modeling import devices
+from stages.common import devices
 from stages.modeling.inference import predict
 
 

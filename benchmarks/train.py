@@ -18,8 +18,8 @@ from torch import nn
 from torch.nn.functional import binary_cross_entropy_with_logits
 
 from benchmarks import measuring
+from stages.common import devices
 from stages.common.params import Train
-from stages.modeling import devices
 from stages.modeling.checkpoints import CheckpointFolder
 from stages.modeling.training import BinaryCrossEntropy, Goal, Training
 

@@ -8,9 +8,9 @@ import pandas as pd
 import scipy.sparse as sp
 
 from stages.common import io, params, paths
+from stages.common.parts import PARTS
 from stages.common.runner import run
 from stages.common.threads import limit
-from stages.corpus.document import PARTS
 from stages.evaluation import classification, lexical, tuning, uncertainty
 from stages.evaluation.scored import Resampling
 

@@ -5,11 +5,10 @@ import logging
 import numpy as np
 from safetensors.numpy import save_file
 
-from stages.common import io, params, paths
+from stages.common import devices, io, params, paths
 from stages.common.runner import run
 from stages.encoder.encoder import AS_IT_IS, cls_embeddings, load_encoder
 from stages.encoder.tokenizer import load_tokenizer
-from stages.modeling import devices
 
 log = logging.getLogger("stages.embed_synonyms")
 

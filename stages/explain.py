@@ -15,9 +15,10 @@ import pandas as pd
 from accelerate import Accelerator
 from scipy.special import expit
 
-from stages.common import io, params, paths
+from stages.common import devices, io, params, paths
+from stages.common.parts import CHARTS, SCORED
+from stages.common.predictions import model_folder, predictions_folder, read_logits
 from stages.common.runner import progress_bar, run
-from stages.corpus.document import CHARTS, SCORED
 from stages.encoder.tokenizer import SpecialIds, load_tokenizer, special_ids
 from stages.evaluation import tuning, uncertainty
 from stages.evaluation.scored import Resampling
@@ -26,9 +27,7 @@ from stages.explanation import faithfulness, plausibility
 from stages.explanation.attribution import Words, attribute, methods_for
 from stages.explanation.faithfulness import Case
 from stages.explanation.plausibility import Pair
-from stages.modeling import devices
 from stages.modeling.model import CodingModel, load_model
-from stages.modeling.predictions import model_folder, predictions_folder, read_logits
 
 log = logging.getLogger("stages.explain")
 

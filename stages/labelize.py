@@ -13,8 +13,8 @@ import scipy.sparse as sp
 
 from stages.common import io, params, paths
 from stages.common.io import InputError
+from stages.common.parts import PARTS
 from stages.common.runner import run
-from stages.corpus.document import PARTS
 from stages.modeling.model_type import ModelType, architecture_of
 
 log = logging.getLogger("stages.labelize")

@@ -13,9 +13,10 @@ import pyarrow.parquet as pq
 
 from stages.common import io, params, paths
 from stages.common.io import InputError
+from stages.common.parts import CHARTS, PARTS, UNCODED
 from stages.common.runner import run
 from stages.corpus import corpora, mimic, split_files, statistics, stratify
-from stages.corpus.document import CHARTS, PARTS, UNCODED, Corpus, Document, Span, Subset
+from stages.corpus.document import Corpus, Document, Span, Subset
 
 log = logging.getLogger("stages.prepare_splits")
 

@@ -12,8 +12,9 @@ import numpy as np
 import pandas as pd
 
 from stages.common import io, params, paths
+from stages.common.parts import SCORED, UNCODED
+from stages.common.predictions import model_folder, predictions_folder, read_logits
 from stages.common.runner import progress_bar, run
-from stages.corpus.document import SCORED, UNCODED
 from stages.evaluation.calibration import RELIABILITY
 from stages.synonyms.pools import Pool
 from stages.synonyms.selection import UNKNOWN
@@ -44,7 +45,7 @@ def main() -> None:
 
 def score(settings: params.Params, labels: dict[str, Any]) -> None:
     """Fit the mix on validation and measure it on test; `labels` is the content of data/labels/open.json."""
-    from stages.modeling import devices
+    from stages.common import devices
     from stages.open_codes import mix
     from stages.open_codes.measurement import measure
     from stages.open_codes.scoring import Fitted
@@ -68,7 +69,6 @@ def prepare(
 ) -> tuple["Scorer", Pool, Mapping[str, int]]:
     """The latest model's scorer, the phrases of its codes, and the counts of training documents by code."""
     from stages.modeling.model import load_model
-    from stages.modeling.predictions import model_folder
     from stages.open_codes.phrases import open_pool
     from stages.open_codes.scoring import Choice, count, scorer_of
 
@@ -99,7 +99,6 @@ def gold_codes() -> dict[str, dict[str, list[str]]]:
 def collect(scorer: "Scorer", part: str, gold: Mapping[str, Sequence[str]], seed: int) -> "Part":
     """The documents of a part and its uncoded cases, or a sample of them, with their pairs."""
     from stages.modeling.data import load_documents
-    from stages.modeling.predictions import model_folder, predictions_folder, read_logits
     from stages.open_codes.measurement import Part
 
     places: dict[str, Any] = {}

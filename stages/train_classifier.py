@@ -6,11 +6,11 @@ import numpy as np
 import pandas as pd
 import torch
 
-from stages.common import io, params, paths
+from stages.common import devices, io, params, paths
+from stages.common.parts import LEARNT
 from stages.common.runner import run
-from stages.corpus.document import LEARNT
 from stages.encoder.architecture import Architecture
-from stages.modeling import devices, warm_start
+from stages.modeling import warm_start
 from stages.modeling.checkpoints import open_run
 from stages.modeling.data import load_documents
 from stages.modeling.model import CodingModel, build_model, save_model

@@ -7,8 +7,9 @@ import logging
 from shutil import copy2
 
 from stages.common import io, params, paths
+from stages.common.parts import LEARNT
+from stages.common.predictions import write_predictions
 from stages.common.runner import is_first_process, run
-from stages.corpus.document import LEARNT
 
 log = logging.getLogger("stages.train_joint")
 
@@ -28,14 +29,13 @@ def train_both(settings: params.Params) -> None:
     from safetensors.torch import save_file
     from scipy.special import expit
 
+    from stages.common import devices
     from stages.evaluation.calibration import mece
-    from stages.modeling import devices
     from stages.modeling.checkpoints import open_run
     from stages.modeling.clq import GroupSums, JointLoss
     from stages.modeling.data import load_documents
     from stages.modeling.inference import predict_parts
     from stages.modeling.model import load_model, save_model
-    from stages.modeling.predictions import write_predictions
     from stages.modeling.training import Goal, Training, micro_f1
     from stages.quantification.quantifiers import load_mlp
 

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
+from tests.models import AS_ROBERTA, write_model
 from tests.project import Project
 
 # The same examples in every run; `--hypothesis-profile=default` draws others.
@@ -40,18 +41,6 @@ def one_thread() -> Iterator[None]:
         torch.set_num_threads(1)
 
 
-VOCABULARY = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *(f"w{number}" for number in range(60)), "Fever", "fever"]
-SIZES = {
-    "vocab_size": len(VOCABULARY),
-    "hidden_size": 16,
-    "num_hidden_layers": 2,
-    "num_attention_heads": 4,
-    "intermediate_size": 24,
-    "max_position_embeddings": 32,
-    "initializer_range": 0.3,
-}
-
-
 @pytest.fixture(scope="session")
 def largest_tensor():
     """A context that notes the number of elements of the largest tensor made in it, as `.elements`."""
@@ -69,38 +58,6 @@ def largest_tensor():
             return result
 
     return LargestTensor
-
-
-AS_ROBERTA = {
-    "max_position_embeddings": 34,
-    "pad_token_id": 1,
-    "type_vocab_size": 1,
-    "bos_token_id": 0,
-    "eos_token_id": 2,
-}
-
-
-def write_model(folder: Path, kind: str, model: str = "Model", **config) -> Path:
-    """A model with weights drawn at random, and a tokenizer that knows the words w0 to w59.
-
-    RoBERTa's kinds (`AS_ROBERTA`): padding is 1, texts begin at row 2 of 34, one token type.
-    """
-    import torch
-    import transformers
-
-    torch.manual_seed(7)
-    sizes = getattr(transformers, f"{kind}Config")(**SIZES | config)
-    getattr(transformers, f"{kind}{model}")(sizes).save_pretrained(folder)
-    order = VOCABULARY
-    if config.get("pad_token_id"):
-        order = ["[CLS]", "[PAD]", "[SEP]", "[UNK]", "[MASK]", *VOCABULARY[5:]]
-    tokenizer = transformers.BertTokenizerFast(vocab={token: index for index, token in enumerate(order)})
-    if config.get("pad_token_id"):
-        special = {name: getattr(tokenizer, name) for name in ("cls_token", "sep_token", "pad_token", "unk_token")}
-        backend = tokenizer.backend_tokenizer
-        tokenizer = transformers.PreTrainedTokenizerFast(tokenizer_object=backend, mask_token="[MASK]", **special)
-    tokenizer.save_pretrained(folder)
-    return folder
 
 
 @pytest.fixture(scope="session")

@@ -1,4 +1,4 @@
-"""A copy of the repository in a folder of its own, for tests that run it under DVC."""
+"""Folders that tests work in: with the project's settings, with git, or a copy of the whole repository under DVC."""
 
 import json
 import os
@@ -7,9 +7,16 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
-from stages.common import paths
+import yaml
+
+from stages.common import params, paths
+from stages.common.params import Compute
 from tools import preset
+
+ROOT = Path(__file__).parents[1]
+CPU = Compute(device="cpu", precision="float32", threads=1, portable=False, launch="python")
 
 SMALL = (
     "compute.device=cpu",
@@ -27,6 +34,22 @@ SMALL = (
 )
 AFTER_TRAINING = {"predict", "train_quantifier", "train_joint", "evaluate", "score_open", "explain"}
 TRAINING = {"labelize", "train_classifier"} | AFTER_TRAINING
+
+
+def set_params(**changes: Any) -> None:
+    """Change ./params.yaml, given as section__key; it begins as the repository's."""
+    path = paths.PARAMS if paths.PARAMS.exists() else ROOT / paths.PARAMS
+    content = params.parse(path.read_text(encoding="utf-8"))
+    for name, value in changes.items():
+        section, key = name.split("__")
+        content[section][key] = value
+    paths.PARAMS.write_text(yaml.safe_dump(content))
+
+
+def git(*arguments: str) -> str:
+    """What git answers in the present folder."""
+    command = ["git", "-c", "user.name=tests", "-c", "user.email=tests@example.org", *arguments]
+    return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
 
 
 class Project:

@@ -1,22 +1,14 @@
 """What is refused in the first second, before DVC takes an output away."""
 
-import subprocess
 from pathlib import Path
 
 import pytest
-import yaml
 
 from stages import check_params
 from stages.common import io, params, paths, workspace
 from stages.common.io import InputError
 from stages.corpus import corpora
-
-ROOT = Path(__file__).parents[1]
-
-
-def git(*arguments: str) -> None:
-    identity = ("-c", "user.name=n", "-c", "user.email=n@n")
-    subprocess.run(["git", *identity, *arguments], check=True, capture_output=True)
+from tests.project import git, set_params
 
 
 @pytest.fixture
@@ -30,22 +22,10 @@ def repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         (tmp_path / folder / "README.md").write_text("x")
     (tmp_path / "data/pools/authored.yaml").write_text("'486': {synonyms: [pneumonia]}\n")
     (tmp_path / "dvc.yaml").write_text("stages:\n  one:\n    cmd: echo\n    outs:\n      - made: {push: false}\n")
-    configure()
+    set_params(data__raw_dir=str(tmp_path / "raw"))
     git("add", "-A")
     git("commit", "-q", "-m", "first")
     return tmp_path
-
-
-def configure(**changes: object) -> None:
-    content = params.parse((ROOT / paths.PARAMS).read_text(encoding="utf-8"))
-    content["data"]["raw_dir"] = str(Path.cwd() / "raw")
-    for key, value in changes.items():
-        *sections, last = key.split("__")
-        section = content
-        for step in sections:
-            section = section[step]
-        section[last] = value
-    paths.PARAMS.write_text(yaml.safe_dump(content))
 
 
 def test_the_projects_own_parameters_pass(repository: Path):
@@ -107,7 +87,7 @@ def test_the_projects_own_parameters_pass(repository: Path):
     ],
 )
 def test_refused(repository: Path, change: dict, message: str):
-    configure(**change)
+    set_params(**change)
     with pytest.raises(InputError, match=message) as refused:
         check_params.main()
     assert "\n" not in str(refused.value)
@@ -116,7 +96,7 @@ def test_refused(repository: Path, change: dict, message: str):
 def test_a_relative_folder_that_nobody_tracks_is_refused_with_the_line_to_type(repository: Path):
     (repository / "mimic").mkdir()
     (repository / "mimic" / "NOTEEVENTS.csv").write_text("x")
-    configure(data__raw_dir="mimic")
+    set_params(data__raw_dir="mimic")
     with pytest.raises(InputError, match=r"type `dvc add mimic && git add mimic\.dvc`"):
         check_params.main()
     (repository / "mimic.dvc").write_text("outs:\n- md5: x\n  path: mimic\n")
@@ -140,21 +120,21 @@ def test_what_lies_outside_has_an_absolute_path(repository: Path):
 
 
 def test_the_output_of_a_stage_need_not_be_there(repository: Path):
-    configure(data__raw_dir="made/mimic")
+    set_params(data__raw_dir="made/mimic")
     check_params.main()
 
 
 def test_hand_placed_split_files_are_decided_by_their_checksums(repository: Path):
     (repository / ".gitignore").write_text("*.csv\n")
     (repository / "data/published/train_50_hadm_ids.csv").write_text("1\n")
-    configure(data__split="published")
+    set_params(data__split="published")
     check_params.main()
 
 
 def test_the_fingerprint_follows_the_content_of_an_encoder(repository: Path, tmp_path_factory: pytest.TempPathFactory):
     folder = tmp_path_factory.mktemp("encoder")
     (folder / "config.json").write_text('{"hidden_size": 16}')
-    configure(encoder__source=str(folder))
+    set_params(encoder__source=str(folder))
     check_params.main()
     first = io.read_json(paths.CHECKED / "encoder.json")
     check_params.main()
@@ -162,7 +142,7 @@ def test_the_fingerprint_follows_the_content_of_an_encoder(repository: Path, tmp
     (folder / "model.safetensors").write_text("trained further")
     check_params.main()
     assert io.read_json(paths.CHECKED / "encoder.json") != first
-    configure(encoder__source=str(folder), synonyms__M=3)
+    set_params(encoder__source=str(folder), synonyms__M=3)
     with pytest.raises(InputError, match=f"M: 3 does not divide 16, the hidden size of {folder}"):
         check_params.main()
 
@@ -175,11 +155,11 @@ def test_evidence_that_changes_is_another_fingerprint(repository: Path, tmp_path
     seen = []
     for content in ("{}", "{ }"):
         (folder / "100-ICD-9.json").write_text(content)
-        configure(data__evidence_dir=str(folder))
+        set_params(data__evidence_dir=str(folder))
         check_params.main()
         seen.append(io.read_json(paths.CHECKED / "evidence.json"))
     assert seen[0] != seen[1]
-    configure(data__evidence_dir="data/demo/mimic/evidence", data__raw_dir=str(tmp_path))
+    set_params(data__evidence_dir="data/demo/mimic/evidence", data__raw_dir=str(tmp_path))
     assert corpora.evidence_folder(params.load().data) is None
     check_params.main()
     assert io.read_json(paths.CHECKED / "evidence.json") == {}

@@ -9,13 +9,13 @@ import torch
 from safetensors.numpy import save_file
 
 from stages import evaluate
-from stages.common import io, params, paths
+from stages.common import io, paths
 from stages.common.io import InputError
-from stages.corpus.document import UNCODED
+from stages.common.parts import UNCODED
 from stages.evaluation import calibration, classification, tuning
 from stages.quantification.quantifiers import PrevalenceMLP, save_mlp
+from tests.project import set_params
 
-SETTINGS = paths.PARAMS.read_text(encoding="utf-8")
 CODES = ["36.15", "401.9", "427.31", "428.0", "486", "96.04"]
 DOCUMENTS = {"train": 60, "val": 30, "test": 25}
 PLOTS = {"bands.csv", "codes.csv", "prevalence.csv", "quantification_sizes.csv", "reliability.csv", "selective.csv"}
@@ -25,11 +25,7 @@ PLOTS = {"bands.csv", "codes.csv", "prevalence.csv", "quantification_sizes.csv",
 def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder with all that the stage reads, of a model that is not joint."""
     monkeypatch.chdir(tmp_path)
-    settings = SETTINGS.replace("train_samples: 5000", "train_samples: 30").replace(
-        "test_samples: 1000", "test_samples: 20"
-    )
-    paths.PARAMS.write_text(settings.replace("bootstrap: 200", "bootstrap: 20"), encoding="utf-8")
-    assert params.load().quantifier.test_samples == 20
+    set_params(quantifier__train_samples=30, quantifier__test_samples=20, evaluate__bootstrap=20)
     rng = np.random.default_rng(1)
     rows = []
     for part, count in DOCUMENTS.items():
@@ -160,7 +156,7 @@ def test_a_joint_model_is_evaluated_by_its_own_predictions(project: Path):
 
 
 def test_without_resamples_there_are_no_intervals(project: Path):
-    paths.PARAMS.write_text(paths.PARAMS.read_text().replace("bootstrap: 20", "bootstrap: 0"))
+    set_params(evaluate__bootstrap=0)
     evaluate.main()
     assert json.loads(paths.CLASSIFICATION.read_text())["test"]["intervals"] == {}
     assert "intervals" not in json.loads(paths.QUANTIFICATION.read_text())["test"]["pcc"]
@@ -173,7 +169,10 @@ def test_without_resamples_there_are_no_intervals(project: Path):
         (lambda path: path.write_bytes(path.read_bytes()[:40]), r"test\.safetensors holds no predictions"),
         (lambda path: save_file({"other": np.zeros(3)}, path), r"test\.safetensors holds no predictions"),
         (lambda path: write_logits("test", np.zeros((25, 5))), r"logits of shape \(25, 5\) do not fit .* \(25, 6\)"),
-        (lambda path: write_logits("test", np.full((25, 6), np.nan)), "150 logits are not finite"),
+        (
+            lambda path: write_logits("test", np.full((25, 6), np.nan)),
+            r"test\.safetensors: 150 logits are not finite.*dvc repro -f train_classifier",
+        ),
     ],
 )
 def test_damaged_predictions_are_named_and_earlier_metrics_stay(project: Path, break_it, message):
@@ -250,13 +249,6 @@ def test_the_submission_scores_as_the_metrics_say(project: Path):
         assert (result["precision"], result["recall"], result["f1"]) == pytest.approx(assigned[1:], rel=1e-5)
         low, high = result["intervals"]["f1"]
         assert low <= result["f1"] <= high
-
-
-@pytest.mark.parametrize("name", ["val", "test"])
-def test_logits_that_are_no_numbers_name_the_file_and_the_stage(project: Path, name: str):
-    write_logits(name, np.full((DOCUMENTS[name], len(CODES)), np.nan))
-    with pytest.raises(InputError, match=rf"{name}\.safetensors: .*not finite numbers.*dvc repro -f train_classifier"):
-        evaluate.main()
 
 
 def test_a_code_of_every_validation_document_is_defined(project: Path):

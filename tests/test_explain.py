@@ -7,14 +7,13 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from stages.common import params
-from stages.common.params import Compute
+from stages.common import devices, params
 from stages.encoder.tokenizer import special_ids
 from stages.explain import RANDOM, Explainer, collect_cases, measure_faithfulness, measure_plausibility
 from stages.explanation import faithfulness
 from stages.explanation.attribution import Words
-from stages.modeling import devices
 from tests.explanation.test_attribution import TEXT, made
+from tests.project import CPU
 
 METHODS = ("contribution", "attention")
 TEXTS = pd.Series({"a": TEXT, "b": " ".join(reversed(TEXT.split()))})
@@ -31,7 +30,7 @@ def explainer(bert_folder) -> Explainer:
 
 @pytest.fixture
 def accelerator():
-    return devices.start(Compute(device="cpu", precision="float32", threads=1, portable=False, launch="python"))
+    return devices.start(CPU)
 
 
 def test_all_methods_at_once_measure_what_each_would_alone(explainer, accelerator, caplog: pytest.LogCaptureFixture):

@@ -36,13 +36,15 @@ def test_scripts_are_the_stages_and_import_no_script():
 
 
 def test_imports_go_one_way():
-    """tools -> packages of the field -> common; corpus knows nothing of torch."""
+    """tools -> packages of the field -> common; corpus knows nothing of torch, and training nothing of corpora."""
     for path in Path("stages").rglob("*.py"):
         assert not any(module.parts[0] == "tools" for module in imports(path)), path
     for path in Path("stages/common").glob("*.py"):
         assert all(module.parts[1] in ("common", "__init__.py") for module in imports(path)), path
     for path in Path("stages/corpus").glob("*.py"):
         assert "torch" not in path.read_text(encoding="utf-8"), path
+    for path in Path("stages/modeling").glob("*.py"):
+        assert not any(module.parts[1] == "corpus" for module in imports(path)), path
 
 
 @pytest.mark.parametrize(

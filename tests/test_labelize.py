@@ -1,4 +1,3 @@
-import json
 from pathlib import Path
 
 import numpy as np
@@ -6,9 +5,10 @@ import pandas as pd
 import pytest
 
 from stages import labelize
-from stages.common import io, params, paths
+from stages.common import io, paths
 from stages.common.io import InputError
-from stages.corpus.document import PARTS
+from stages.common.parts import PARTS
+from tests.project import set_params
 
 
 def test_one_hot():
@@ -25,11 +25,8 @@ def test_a_code_outside_the_label_set_is_named():
 
 @pytest.mark.parametrize(("kind", "phrases", "joint"), [("CE_MSAM_CLQ", 2, True), ("CE", 0, False)])
 def test_main(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str, phrases: int, joint: bool):
-    content = params.parse(paths.PARAMS.read_text(encoding="utf-8"))
-    content["model"]["type"] = kind
-    content["synonyms"]["M"] = 2
     monkeypatch.chdir(tmp_path)
-    paths.PARAMS.write_text(json.dumps(content))
+    set_params(model__type=kind, synonyms__M=2)
     io.write_json(paths.CODES, {"486": {}, "401.9": {}})
     io.write_json(paths.SELECTED, {"486": ["a", "b"], "401.9": ["c", "d"]})
     for part, code in zip(PARTS, ("486", "401.9", "486"), strict=True):
@@ -48,9 +45,8 @@ def test_main(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str, phrase
 
 
 def test_synonyms_of_another_number_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    content = paths.PARAMS.read_text(encoding="utf-8")
     monkeypatch.chdir(tmp_path)
-    paths.PARAMS.write_text(content)
+    set_params()
     io.write_json(paths.CODES, {"486": {}})
     io.write_json(paths.SELECTED, {"486": ["a", "b"]})
     with pytest.raises(InputError, match=r"has 2 synonyms for 486, not synonyms\.M = 4"):

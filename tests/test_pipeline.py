@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from benchmarks.as_mimic4 import write_as_mimic4
-from stages.common import params, paths
+from stages.common import paths
 from tests.project import Project
 
 
@@ -88,10 +88,6 @@ def test_what_a_failed_stage_lost_comes_back(base: Project, stage: str, damage):
         for output in entry.get("outs", []):
             if not output["path"].startswith("metrics/"):
                 assert (base.root / output["path"]).exists(), output["path"]
-
-
-def test_small_settings_differ_from_the_demo_only_in_size(project: Project):
-    assert params.validate(params.Params, params.parse(project.base)).model.type == "CE_MSAM"
 
 
 @pytest.mark.slow

@@ -13,7 +13,6 @@ from pathlib import Path
 import pandas as pd
 import pytest
 import torch
-from ruamel.yaml import YAML
 from safetensors.torch import load_file, save_file
 from tokenizers import ByteLevelBPETokenizer, Tokenizer, normalizers, pre_tokenizers
 from tokenizers.models import WordLevel
@@ -21,8 +20,6 @@ from tokenizers.pre_tokenizers import Whitespace
 from transformers import (
     AutoModel,
     AutoTokenizer,
-    BertTokenizerFast,
-    MegatronBertConfig,
     MegatronBertModel,
     PreTrainedTokenizerFast,
     RobertaConfig,
@@ -37,53 +34,33 @@ from stages.encoder.architecture import Architecture
 from stages.encoder.builtin import Recipe
 from stages.encoder.encoder import load_encoder
 from stages.encoder.tokenizer import load_tokenizer
+from tests.models import write_model
+from tests.project import ROOT, set_params
 
-ROOT = Path(__file__).parents[1]
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 WORDS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "fever", "cough", "##s", "and", "no", ","]
 SPECIAL = {"cls_token": "[CLS]", "sep_token": "[SEP]", "pad_token": "[PAD]", "unk_token": "[UNK]"}
 TEXTS = ["fever and cough", "coughs, no fever"] * 5
-CE = Architecture(encoder="CE", head="plain", padding="masked", dropout=0.0, chunk_length=16, max_tokens=64)
+CE = Architecture(encoder="CE", head="plain", padding="masked", chunk_length=16, max_tokens=64)
 
 
 @pytest.fixture
 def workspace(tmp_path, monkeypatch):
     """A folder with params.yaml as the present directory; returns the function that sets `encoder.*` there."""
     monkeypatch.chdir(tmp_path)
-    yaml = YAML()
-    content = yaml.load(ROOT / "params.yaml")
-    content["compute"]["threads"] = 1
-    content["encoder"]["steps"] = 3
     tiny = {"layers": 1, "hidden": 16, "heads": 2, "vocabulary": 300, "positions": 64, "batch_size": 4}
     monkeypatch.setattr(prepare_encoder, "Recipe", partial(Recipe, **tiny))
-
-    def set_encoder(**changes) -> None:
-        content["encoder"].update(changes)
-        yaml.dump(content, paths.PARAMS)
-
-    set_encoder()
+    set_params(compute__threads=1, encoder__steps=3)
     io.write_parquet(paths.split("train"), pd.DataFrame({"text": TEXTS}))
     io.write_json(paths.CANDIDATES, {"486": ["cough", "fevers"], "780.6": ["fever", "coughs"]})
-    return set_encoder
+    return lambda **changes: set_params(**{f"encoder__{key}": value for key, value in changes.items()})
 
 
 @pytest.fixture(scope="module")
 def megatron(tmp_path_factory) -> Path:
     """A small MegatronBert with its tokenizer, in safetensors form."""
     folder = tmp_path_factory.mktemp("megatron")
-    torch.manual_seed(1)
-    config = MegatronBertConfig(
-        vocab_size=len(WORDS),
-        hidden_size=16,
-        num_hidden_layers=2,
-        num_attention_heads=2,
-        intermediate_size=32,
-        max_position_embeddings=64,
-    )
-    MegatronBertModel(config).save_pretrained(folder)
-    ids = {word: number for number, word in enumerate(WORDS)}
-    BertTokenizerFast(vocab=ids, do_lower_case=True).save_pretrained(folder)
-    return folder
+    return write_model(folder, "MegatronBert", vocabulary=WORDS, max_position_embeddings=64)
 
 
 def as_pickle(folder: Path) -> None:

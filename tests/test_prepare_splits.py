@@ -3,7 +3,6 @@
 import errno
 import gzip
 import hashlib
-import json
 import logging
 import os
 import shutil
@@ -18,16 +17,17 @@ import pyarrow.parquet as pq
 import pytest
 
 from stages import prepare_splits
-from stages.common import io, params, paths
+from stages.common import io, paths
 from stages.common.io import InputError
+from stages.common.parts import PARTS, UNCODED
 from stages.corpus import split_files
 from stages.corpus.corpora import CORPORA
-from stages.corpus.document import PARTS, UNCODED, Document
+from stages.corpus.document import Document
+from tests.project import ROOT, set_params
 
 SUBSETS = CORPORA["mimic3"].subsets
 
 MARKER = "zyxmarker"
-ROOT = Path(__file__).parents[1]
 NOTES = "NOTEEVENTS.csv.gz"
 
 
@@ -54,9 +54,9 @@ def raw(planted: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def configure(**data: Any) -> None:
-    content = params.parse((ROOT / paths.PARAMS).read_text(encoding="utf-8"))
-    content["data"] |= {"raw_dir": "raw", "published_dir": "raw"} | data
-    paths.PARAMS.write_text(json.dumps(content))
+    """Settings of the corpus in ./raw, split by subjects unless `data` says otherwise."""
+    data = {"raw_dir": "raw", "published_dir": "raw", "split": "stratified"} | data
+    set_params(**{f"data__{key}": value for key, value in data.items()})
 
 
 def outputs() -> dict[str, str]:
@@ -157,19 +157,6 @@ BAD = {
     "cut": (cut, "damaged or cut short"),
     "column": (rewrite(lambda text: text.replace("CATEGORY", "KIND", 1)), "no column CATEGORY"),
     "open quote": (rewrite(lambda text: f'{text}1,2,"{MARKER}\n'), "NOTEEVENTS"),
-    "row": (rewrite(lambda text: f"{text}1,2,{MARKER}\n"), "too few or too many fields"),
-    "no admission": (
-        rewrite(lambda text: f"{text}77777,1,,,,,Discharge summary,Report,,,{MARKER}\n"),
-        "HADM_ID is missing in the row with ROW_ID 77777",
-    ),
-    "bad admission": (
-        rewrite(lambda text: f"{text}77777,1,x,,,,Discharge summary,Report,,,{MARKER}\n"),
-        "HADM_ID is not a whole number in the row with ROW_ID 77777",
-    ),
-    "twice": (
-        rewrite(lambda text: text + f"77777,1,2,,,,Discharge summary,Report,,,{MARKER}\n" * 2),
-        "ROW_ID 77777 twice",
-    ),
     "table": (lambda raw: (raw / "PROCEDURES_ICD.csv.gz").unlink(), "neither PROCEDURES_ICD.csv.gz nor"),
     "folder": (lambda raw: shutil.rmtree(raw), "data.raw_dir: raw is not a folder"),
 }

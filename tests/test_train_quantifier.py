@@ -1,26 +1,22 @@
 import numpy as np
 import pytest
 import scipy.sparse as sp
-import yaml
 from safetensors.numpy import load_file
 from scipy.special import expit
 
 from stages import train_quantifier
 from stages.common import io, paths
 from stages.common.io import InputError
-from stages.common.params import load
-from stages.modeling.predictions import Predicted, write_predictions
+from stages.common.predictions import Predicted, write_predictions
 from stages.quantification.quantifiers import load_mlp
+from tests.project import set_params
 
 
 @pytest.fixture
 def workspace(tmp_path, monkeypatch):
     """A folder with parameters, validation predictions and targets: 40 documents, 5 codes."""
-    settings = load().model_dump(by_alias=True)
-    settings["quantifier"] |= {"epochs": 4, "train_samples": 60, "hidden": 3}
-    settings["compute"]["device"] = "cpu"
     monkeypatch.chdir(tmp_path)
-    (tmp_path / "params.yaml").write_text(yaml.safe_dump(settings))
+    set_params(quantifier__epochs=4, quantifier__train_samples=60, quantifier__hidden=3, compute__device="cpu")
     rng = np.random.default_rng(0)
     logits = rng.normal(-1, 2, (40, 5)).astype(np.float32)
     io.write_csr(paths.targets("val"), sp.csr_array((rng.random((40, 5)) < expit(logits)).astype(np.uint8)))
@@ -34,15 +30,9 @@ def write(logits: np.ndarray) -> None:
     write_predictions(paths.PREDICTIONS, {"val": Predicted(logits, n_tokens, np.zeros_like(n_tokens))})
 
 
-def set_parameter(workspace, key, value):
-    settings = yaml.safe_load((workspace / "params.yaml").read_text())
-    settings["quantifier"][key] = value
-    (workspace / "params.yaml").write_text(yaml.safe_dump(settings))
-
-
 @pytest.mark.parametrize("early_stopping", ["validation", "original"])
 def test_writes_the_network_and_its_losses(workspace, early_stopping):
-    set_parameter(workspace, "early_stopping", early_stopping)
+    set_params(quantifier__early_stopping=early_stopping)
     train_quantifier.main()
     weights = load_file(paths.QUANTIFIER / "model.safetensors")
     shapes = {name: weight.shape for name, weight in weights.items()}
@@ -64,11 +54,4 @@ def test_missing_predictions(workspace):
 def test_predictions_of_other_codes(workspace):
     write(np.zeros((40, 4), np.float32))
     with pytest.raises(InputError, match=r"\(40, 4\).*\(40, 5\)"):
-        train_quantifier.main()
-
-
-def test_damaged_predictions(workspace):
-    path = paths.predictions(paths.PREDICTIONS, "val")
-    path.write_bytes(path.read_bytes()[:50])
-    with pytest.raises(InputError, match=r"val\.safetensors holds no predictions"):
         train_quantifier.main()

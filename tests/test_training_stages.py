@@ -13,14 +13,12 @@ import pandas as pd
 import pytest
 import scipy.sparse as sp
 import torch
-from ruamel.yaml import YAML
 from safetensors.torch import load, load_file
-from transformers import BertConfig, BertModel, BertTokenizerFast
 
 from stages import predict, score_open, train_classifier, train_joint
 from stages.common import io, paths
 from stages.common.io import InputError
-from stages.corpus.document import UNCODED
+from stages.common.parts import UNCODED
 from stages.encoder.architecture import Architecture
 from stages.modeling import warm_start
 from stages.modeling.data import load_documents
@@ -28,8 +26,9 @@ from stages.modeling.model import load_model
 from stages.open_codes.mix import FEATURES
 from stages.open_codes.scoring import Choice, Fitted, scorer_of
 from stages.quantification.quantifiers import PrevalenceMLP, save_mlp
+from tests.models import write_model
+from tests.project import ROOT, set_params
 
-ROOT = Path(__file__).parents[1]
 CODES = ["001", "002", "003"]
 WORDS = [f"w{number}" for number in range(30)]
 PART_SIZES = {"train": 21, "val": 7, "test": 6}
@@ -44,21 +43,10 @@ ARCHITECTURE = {
 }
 
 
-def set_params(**changes) -> None:
-    """Set values of ./params.yaml, given as section__key."""
-    yaml = YAML()
-    content = yaml.load(paths.PARAMS)
-    for name, value in changes.items():
-        section, key = name.split("__")
-        content[section][key] = value
-    yaml.dump(content, paths.PARAMS)
-
-
 @pytest.fixture
 def workspace(tmp_path, monkeypatch) -> Path:
     """A folder with all that these stages read, as the present directory."""
     monkeypatch.chdir(tmp_path)
-    shutil.copy(ROOT / "params.yaml", paths.PARAMS)
     set_params(train__epochs=2, train__batch_documents=4, train__chunk_budget=16, train__start_from=None)
     set_params(clq__epochs=2, clq__learning_rate=0.01, compute__threads=1, compute__device="cpu")
     rng = np.random.default_rng(5)
@@ -77,20 +65,8 @@ def workspace(tmp_path, monkeypatch) -> Path:
     io.write_json(paths.HEAD_SYNONYMS, {code: [WORDS[i], WORDS[i + 5]] for i, code in enumerate(CODES)})
     io.write_json(paths.JOINT, {"joint": False})
     io.write_json(paths.CORPUS, {"format": "mimic3", "subset": "top50"})
-    vocabulary = {word: number for number, word in enumerate(["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *WORDS])}
-    torch.manual_seed(0)
-    config = BertConfig(
-        vocab_size=len(vocabulary),
-        hidden_size=16,
-        num_hidden_layers=1,
-        num_attention_heads=2,
-        intermediate_size=32,
-        max_position_embeddings=64,
-        hidden_dropout_prob=0.0,
-        attention_probs_dropout_prob=0.0,
-    )
-    BertModel(config).save_pretrained(paths.ENCODER)
-    BertTokenizerFast(vocab=vocabulary).save_pretrained(paths.ENCODER)
+    no_dropout = {"hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0}
+    write_model(paths.ENCODER, "Bert", num_hidden_layers=1, max_position_embeddings=64, **no_dropout)
     return tmp_path
 
 
@@ -225,7 +201,7 @@ def swap_parts(first: str, second: str) -> None:
 
 def forget_a_word() -> None:
     text = (paths.ENCODER / "tokenizer.json").read_text()
-    (paths.ENCODER / "tokenizer.json").write_text(text.replace('"w29"', '"w30"'))
+    (paths.ENCODER / "tokenizer.json").write_text(text.replace('"w59"', '"w60"'))
 
 
 def test_an_empty_part_is_refused(workspace):

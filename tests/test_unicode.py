@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 
 from stages.common import paths
-from stages.corpus.document import PARTS
+from stages.common.parts import PARTS
 from tests.project import Project
 
 MARKER = "geheimniskrämer"

@@ -18,8 +18,8 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 from stages.common.io import InputError
+from stages.common.parts import SCORED
 from stages.common.runner import run
-from stages.corpus.document import SCORED
 from tools.notes import sources
 
 if TYPE_CHECKING:

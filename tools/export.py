@@ -6,6 +6,7 @@ Face hub's format with the metrics. `python -m tools.code_notes --model FOLDER` 
 
 import argparse
 import logging
+from dataclasses import replace
 from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader
@@ -13,7 +14,6 @@ from jinja2 import Environment, FileSystemLoader
 from stages.common import io, paths
 from stages.common.io import InputError
 from stages.common.runner import run
-from stages.modeling.model import save_model
 from tools.common.outputs import check_folder
 from tools.notes import kit as kits
 from tools.notes.kit import Kit
@@ -55,13 +55,14 @@ def main() -> None:
             f"this model was trained on {kit.about['format']}, whose data use agreement covers its weights; if the "
             "folder stays where the data may be, say so by --stays-where-the-data-may-be"
         )
+    if options.without_open_codes:
+        kit = replace(kit, open=None)
     with io.whole_directory(target) as partial:
-        save_model(kit.model, partial)
-        if kit.open is not None and not options.without_open_codes:
-            size = kit.write_open(partial / kits.OPEN)
-            log.info("for codes that training has not seen: %.0f MB (--without-open-codes leaves them out)", size / 1e6)
         kit.write(partial)
         io.write_text(partial / kits.CARD, card(kit, protected))
+    if kit.open is not None:
+        size = sum(path.stat().st_size for path in (target / kits.OPEN).rglob("*"))
+        log.info("for codes that training has not seen: %.0f MB (--without-open-codes leaves them out)", size / 1e6)
     log.info("%s: model, tokenizer, %d codes, model card", options.folder, len(kit.codes))
 
 

@@ -5,9 +5,10 @@ from pathlib import Path
 
 from stages.common import outside
 from stages.common.io import InputError
+from stages.common.parts import SCORED
 from stages.corpus import icd, text
 from stages.corpus.delimited import is_id, quote_id
-from stages.corpus.document import SCORED, Code, Corpus, Document, Kind, Subset
+from stages.corpus.document import Code, Corpus, Document, Kind, Subset
 from stages.corpus.icd import NotACode
 
 FOLDERS = {"train": "train", "val": "dev", "test": "test"}

@@ -8,8 +8,9 @@ from pathlib import Path
 from stages.common import paths
 from stages.common.io import InputError
 from stages.common.params import Data
+from stages.common.parts import PARTS
 from stages.corpus import codiesp, mimic, table
-from stages.corpus.document import PARTS, Corpus, Revision, Subset
+from stages.corpus.document import Corpus, Revision, Subset
 from stages.corpus.icd import MIMIC_50
 from stages.corpus.text import as_it_is, lower_alphanumeric, lower_words
 

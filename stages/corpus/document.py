@@ -6,12 +6,6 @@ from typing import Literal, NamedTuple
 
 from stages.corpus import text
 
-PARTS = ("train", "val", "test")  # in this order everywhere
-LEARNT = PARTS[:2]  # seen in training: one to learn from, one to validate on
-SCORED = PARTS[1:]  # what is predicted and evaluated
-UNCODED = "uncoded"  # an extra part, see `Corpus.uncoded`
-CHARTS = "charts"  # another, see `Corpus.charts`
-
 Kind = Literal["diagnosis", "procedure"]
 Revision = Literal[9, 10]  # of ICD-CM
 

@@ -14,8 +14,9 @@ from typing import NamedTuple
 
 from stages.common import io, outside
 from stages.common.io import InputError
+from stages.common.parts import PARTS
 from stages.corpus import icd, text
-from stages.corpus.document import PARTS, Kind, Revision, Span, Subset
+from stages.corpus.document import Kind, Revision, Span, Subset
 from stages.corpus.icd import NotACode
 
 log = logging.getLogger(__name__)

@@ -14,7 +14,7 @@ from pyarrow import feather
 
 from stages.common import io, outside
 from stages.common.io import InputError
-from stages.corpus.document import PARTS
+from stages.common.parts import PARTS
 from stages.corpus.icd import NotACode, read_any
 
 log = logging.getLogger(__name__)

@@ -12,8 +12,9 @@ import pyarrow.parquet as pq
 
 from stages.common import outside
 from stages.common.io import InputError
+from stages.common.parts import PARTS
 from stages.corpus import delimited, icd, text
-from stages.corpus.document import PARTS, Code, Corpus, Document, Kind
+from stages.corpus.document import Code, Corpus, Document, Kind
 
 log = logging.getLogger(__name__)
 

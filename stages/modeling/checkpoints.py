@@ -23,11 +23,11 @@ from torch import Tensor
 
 from stages.common import io
 from stages.common.code import code_of_stage, meaning_of
+from stages.common.devices import describe
 from stages.common.io import InputError
 from stages.common.lock import Record, md5_of_folder
 from stages.common.params import Train
 from stages.common.workspace import shared_folder
-from stages.modeling.devices import describe
 
 log = logging.getLogger(__name__)
 

@@ -20,8 +20,8 @@ from transformers import PreTrainedTokenizerBase
 
 from stages.common import io, paths
 from stages.common.io import InputError
+from stages.common.parts import UNCODED
 from stages.common.runner import progress_bar
-from stages.corpus.document import UNCODED
 from stages.encoder.architecture import Architecture
 from stages.encoder.chunking import document_rows, document_shape
 from stages.encoder.tokenizer import SpecialIds, load_tokenizer, special_ids

@@ -20,8 +20,15 @@ from threadpoolctl import threadpool_info
 blas = {info["architecture"] for info in threadpool_info() if info["internal_api"] == "openblas"}
 print(json.dumps([torch.backends.cpu.get_cpu_capability(), sorted(blas), features["X86_V4"]]))
 """
-
-
+FIRST_CALLS = """
+import hashlib, torch
+from stages.common import threads
+threads.limit(2)
+values = torch.randn(400_000, generator=torch.Generator().manual_seed(0))
+functions = (torch.tanh, torch.exp, torch.erf, torch.log1p)
+first, again = ([hashlib.md5(f(values).numpy().tobytes()).digest() for f in functions] for _ in range(2))
+assert first == again
+"""
 CPU = Path("/proc/cpuinfo")
 
 
@@ -53,3 +60,11 @@ def test_no_stage_takes_the_square_root_that_each_make_rounds_in_its_own_way():
                 assert ast.unparse(node.value) == "np", f"{path}:{node.lineno}"
             if isinstance(node, ast.Call) and ast.unparse(node.func).startswith("torch.optim.Adam"):
                 assert any(keyword.arg == "fused" for keyword in node.keywords), f"{path}:{node.lineno}"
+
+
+@pytest.mark.slow
+def test_processes_side_by_side_compute_the_same_at_their_first_call():
+    """The first call of a vector function by two threads at once gives what any later call gives."""
+    for _ in range(10):
+        processes = [subprocess.Popen([sys.executable, "-c", FIRST_CALLS]) for _ in range(4)]
+        assert [process.wait() for process in processes] == [0] * 4

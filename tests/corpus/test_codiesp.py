@@ -106,13 +106,6 @@ def test_what_other_systems_add_is_passed_over(folder: Path, tmp_path_factory: p
     assert codiesp.load(outer, SUBSETS["diagnoses"], 2) == expected
 
 
-@pytest.mark.parametrize("name", ["train/trainD.tsv", "train/text_files_en/t1.txt"])
-def test_latin_1_is_one_line(folder: Path, name: str):
-    (folder / name).write_bytes("t1\tcaf\xe9\n".encode("latin-1"))
-    with pytest.raises(InputError, match="is not UTF-8 text"):
-        codiesp.load(folder, SUBSETS["diagnoses"], 1)
-
-
 def test_a_file_that_is_cut_in_its_last_code(folder: Path):
     path = folder / "train" / "trainD.tsv"
     path.write_text(path.read_text()[:-3])

@@ -82,7 +82,7 @@ def test_a_file_that_is_no_gzip_and_one_that_is_no_text(tmp_path: Path):
     with pytest.raises(InputError, match="damaged"):
         content(tmp_path / "notes.csv.gz", ("TEXT",))
     (tmp_path / "notes.csv").write_bytes(HEADER.encode() + b"1,2,SECRET \xff\n")
-    with pytest.raises(InputError, match="not UTF-8") as raised:
+    with pytest.raises(InputError, match=r"not UTF-8 text \(Latin-1, perhaps\)") as raised:
         content(tmp_path / "notes.csv", ("TEXT",))
     assert "SECRET" not in str(raised.value)
 
@@ -151,13 +151,10 @@ def test_a_table_cut_in_a_field_without_quotes(tmp_path: Path):
     assert content(write(tmp_path / "codes.csv", "ROW_ID,CODE\r1,4019\r"), ("CODE",)) == [("4019",)]
 
 
-def test_bytes_outside_utf8_are_reported(tmp_path: Path):
+def test_utf16_is_reported(tmp_path: Path):
     (tmp_path / "a.csv").write_bytes((HEADER + ROWS).encode("utf-16"))
     with pytest.raises(InputError, match="UTF-16 or no text at all"):
         content(tmp_path / "a.csv", ("TEXT",))
-    (tmp_path / "b.csv").write_bytes((HEADER + "1,2,caf\xe9\n").encode("latin-1"))
-    with pytest.raises(InputError, match="Latin-1, perhaps"):
-        content(tmp_path / "b.csv", ("TEXT",))
 
 
 def test_the_columns_that_were_found_are_named_unless_they_may_be_text(tmp_path: Path):

@@ -13,11 +13,11 @@ CLS, SEP, PAD = 7, 8, 9
 
 def chunks_of_8(padding: str, max_tokens: int = 26) -> Architecture:
     """Windows of 6 tokens, stride 3; buckets of 8, 13, 19, 25 tokens."""
-    return Architecture(encoder="CE", head="plain", padding=padding, dropout=0.0, chunk_length=8, max_tokens=max_tokens)
+    return Architecture(encoder="CE", head="plain", padding=padding, chunk_length=8, max_tokens=max_tokens)
 
 
 def windows_of_4(padding: str) -> Architecture:
-    return Architecture(encoder="LE", head="plain", padding=padding, dropout=0.0, window=4, max_positions=12)
+    return Architecture(encoder="LE", head="plain", padding=padding, window=4, max_positions=12)
 
 
 def text(words: int) -> list[int]:
@@ -89,10 +89,10 @@ def test_the_limit_itself_is_no_bucket():
 def test_masked_rows_hold_the_whole_text_and_each_some_of_it(words, half, max_tokens):
     sizes = {"chunk_length": 2 * half, "max_tokens": max(max_tokens, 2 * half + 1)}
     masked, mask = document_rows(
-        text(words), Architecture(encoder="CE", head="plain", padding="masked", dropout=0.0, **sizes), SPECIAL
+        text(words), Architecture(encoder="CE", head="plain", padding="masked", **sizes), SPECIAL
     )
     original, original_mask = document_rows(
-        text(words), Architecture(encoder="CE", head="plain", padding="original", dropout=0.0, **sizes), SPECIAL
+        text(words), Architecture(encoder="CE", head="plain", padding="original", **sizes), SPECIAL
     )
     kept = bucket(words + 2, **sizes) - 2
     for rows, padding in ((masked, "masked"), (original, "original")):

@@ -11,8 +11,8 @@ from stages.encoder.attention import only_first_state
 from stages.encoder.encoder import bare_encoder, cls_embeddings, load_encoder, token_states
 from stages.encoder.tokenizer import SpecialIds, load_tokenizer, special_ids
 
-CE = Architecture(encoder="CE", head="plain", padding="masked", dropout=0.0, chunk_length=16, max_tokens=64)
-LE = Architecture(encoder="LE", head="plain", padding="masked", dropout=0.0, window=8, max_positions=96)
+CE = Architecture(encoder="CE", head="plain", padding="masked", chunk_length=16, max_tokens=64)
+LE = Architecture(encoder="LE", head="plain", padding="masked", window=8, max_positions=96)
 
 
 AS_ROBERTA = ("roberta", "xlm-roberta", "camembert")
@@ -73,7 +73,7 @@ def banded(model, ids: torch.Tensor, mask: torch.Tensor, reach: int) -> torch.Te
 
 def test_the_sliding_window_is_a_dense_band(folder):
     """At the encoder's own length, so that its position table stays; of one layer's reach, real tokens alone."""
-    narrow = Architecture(encoder="LE", head="plain", padding="masked", dropout=0.0, window=8, max_positions=32)
+    narrow = Architecture(encoder="LE", head="plain", padding="masked", window=8, max_positions=32)
     encoder, _ = load_encoder(folder, narrow)
     original = AutoModel.from_pretrained(folder, attn_implementation="eager", dtype=torch.float32)
     ids, mask = tokens(2, 32)
@@ -86,7 +86,7 @@ def test_modernbert_is_transformers_own(modernbert_folder):
     ids, mask = tokens(2, 60)
     with torch.no_grad():
         expected = original(input_ids=ids, attention_mask=mask.long()).last_hidden_state
-    long = Architecture(encoder="LE", head="plain", padding="masked", dropout=0.0, window=8, max_positions=128)
+    long = Architecture(encoder="LE", head="plain", padding="masked", window=8, max_positions=128)
     for architecture in (CE, long):
         encoder, pooler = load_encoder(modernbert_folder, architecture)
         assert pooler is None
@@ -96,7 +96,7 @@ def test_modernbert_is_transformers_own(modernbert_folder):
     with pytest.raises(InputError, match="reads 128 tokens by itself"):
         load_encoder(
             modernbert_folder,
-            Architecture(encoder="LE", head="plain", padding="masked", dropout=0.0, window=8, max_positions=256),
+            Architecture(encoder="LE", head="plain", padding="masked", window=8, max_positions=256),
         )
 
 
@@ -120,10 +120,10 @@ def test_a_longformer_s_positions_are_not_repeated(longformer_folder, caplog):
 
 
 def test_a_window_as_wide_as_the_text_changes_nothing(folder):
-    wide = Architecture(encoder="LE", head="plain", padding="masked", dropout=0.0, window=64, max_positions=64)
+    wide = Architecture(encoder="LE", head="plain", padding="masked", window=64, max_positions=64)
     ids, mask = tokens(2, 30)
     full, _ = load_encoder(
-        folder, Architecture(encoder="CE", head="plain", padding="masked", dropout=0.0, chunk_length=32, max_tokens=64)
+        folder, Architecture(encoder="CE", head="plain", padding="masked", chunk_length=32, max_tokens=64)
     )
     windowed, _ = load_encoder(folder, wide)
     torch.testing.assert_close(states(windowed, ids, mask)[mask], states(full, ids, mask)[mask], rtol=0, atol=1e-5)
@@ -216,7 +216,7 @@ def test_pickled_weights_are_refused(copied):
 
 
 def test_chunks_longer_than_the_positions_are_refused(folder):
-    long = Architecture(encoder="CE", head="plain", padding="masked", dropout=0.0, chunk_length=64, max_tokens=256)
+    long = Architecture(encoder="CE", head="plain", padding="masked", chunk_length=64, max_tokens=256)
     with pytest.raises(InputError, match="the encoder has 32 positions, too few for chunks of 64 tokens"):
         load_encoder(folder, long)
 

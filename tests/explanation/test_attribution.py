@@ -12,17 +12,16 @@ from stages.explanation import attribution
 from stages.explanation.attribution import MSAM_METHODS, Words, attribute, methods_for, snippets
 from stages.modeling.data import Documents
 from stages.modeling.model import build_model
+from tests.encoder.test_families import FAMILIES
 
 N_CODES = 4
 SYNONYMS = [[f"w{code} w{code + 20}", f"w{code + 40}"] for code in range(N_CODES)]
 TYPES = {
-    "CE_MSAM": Architecture(encoder="CE", head="msam", padding="masked", dropout=0.0, chunk_length=12, max_tokens=200),
-    "CE_MSAM original": Architecture(
-        encoder="CE", head="msam", padding="original", dropout=0.0, chunk_length=12, max_tokens=200
-    ),
-    "LE_MSAM": Architecture(encoder="LE", head="msam", padding="masked", dropout=0.0, window=8, max_positions=64),
-    "CE": Architecture(encoder="CE", head="plain", padding="masked", dropout=0.0, chunk_length=12, max_tokens=200),
-    "LE": Architecture(encoder="LE", head="plain", padding="masked", dropout=0.0, window=8, max_positions=64),
+    "CE_MSAM": Architecture(encoder="CE", head="msam", padding="masked", chunk_length=12, max_tokens=200),
+    "CE_MSAM original": Architecture(encoder="CE", head="msam", padding="original", chunk_length=12, max_tokens=200),
+    "LE_MSAM": Architecture(encoder="LE", head="msam", padding="masked", window=8, max_positions=64),
+    "CE": Architecture(encoder="CE", head="plain", padding="masked", chunk_length=12, max_tokens=200),
+    "LE": Architecture(encoder="LE", head="plain", padding="masked", window=8, max_positions=64),
 }
 TEXT = " ".join(f"w{number}" for number in np.random.default_rng(3).integers(0, 60, 45))
 
@@ -107,7 +106,7 @@ def test_snippets_do_not_overlap_and_need_a_score(bert_folder):
     assert snippets(words, np.zeros(12)) == []
 
 
-@pytest.mark.parametrize("family", ["bert", "megatron", "electra", "roberta", "xlm_roberta", "modernbert"])
+@pytest.mark.parametrize("family", FAMILIES)
 def test_a_gradient_of_the_embeddings_is_that_of_the_logit_that_is_explained(family, request):
     """Embeddings that are handed in give the logits that token ids give, in every family and padded rows as well."""
     folder = request.getfixturevalue(f"{family}_folder")

@@ -6,14 +6,14 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stages.common.params import Compute
+from stages.common import devices
 from stages.encoder.tokenizer import special_ids
 from stages.explanation import faithfulness, plausibility
 from stages.explanation.attribution import Words
 from stages.explanation.faithfulness import SHARES, Case, mask_words
 from stages.explanation.plausibility import CUTOFFS, Pair, area, best_cutoff, normalise
-from stages.modeling import devices
 from tests.explanation.test_attribution import TEXT, logits_of, made
+from tests.project import CPU
 
 # Two documents, three pairs. Of the first pair's tokens two are marked, its scores are clear; of the second's none of
 # the three highest is; of the third's all scores are 0.
@@ -94,7 +94,7 @@ def test_what_is_needed_is_measured(bert_folder, name):
     mask = model.tokenizer.unk_token_id
     scores = np.random.default_rng(1).random((2, len(words.spans)))
     cases = [Case(words, code, row) for code, row in zip((3, 1), scores, strict=True)]
-    accelerator = devices.start(Compute(device="cpu", precision="float32", threads=1, portable=False, launch="python"))
+    accelerator = devices.start(CPU)
     result = faithfulness.drops(model, cases, mask, special_ids(model.tokenizer), 8, accelerator)
 
     def probability(case: Case, masked: np.ndarray) -> float:

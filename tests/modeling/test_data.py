@@ -14,8 +14,8 @@ from stages.encoder.tokenizer import SpecialIds
 from stages.modeling import data
 from stages.modeling.data import Documents, epoch_steps, pack, row_groups, tokenise
 
-CE = Architecture(encoder="CE", head="plain", padding="masked", dropout=0.0, chunk_length=8, max_tokens=64)
-LE = Architecture(encoder="LE", head="plain", padding="masked", dropout=0.0, window=8, max_positions=64)
+CE = Architecture(encoder="CE", head="plain", padding="masked", chunk_length=8, max_tokens=64)
+LE = Architecture(encoder="LE", head="plain", padding="masked", window=8, max_positions=64)
 SPECIAL = SpecialIds(cls=1, sep=2, pad=0)
 
 shapes = st.lists(st.tuples(st.integers(1, 9), st.integers(1, 40)), min_size=1, max_size=60).map(np.array)

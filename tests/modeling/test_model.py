@@ -212,6 +212,9 @@ def every_pair(wanted: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
 @pytest.mark.parametrize("name", TYPES)
 def test_written_and_read_again(megatron_folder, tmp_path, name):
     model = built(megatron_folder, TYPES[name].model_copy(update={"lowercase_documents": True}))
+    with torch.no_grad():
+        for weight in model.parameters():
+            weight.add_(0.01)  # as training would, of the encoder too
     save_model(model, tmp_path)
     before = torch.random.get_rng_state()
     again = load_model(tmp_path)
@@ -233,16 +236,6 @@ def test_equal_models_are_written_as_equal_bytes(megatron_folder, tmp_path):
     )
     assert first == second
     assert not any(str(megatron_folder).encode() in content for content in first.values())
-
-
-def test_a_model_written_after_training_keeps_what_it_learned(megatron_folder, tmp_path):
-    model = built(megatron_folder, TYPES["CE_MSAM"])
-    with torch.no_grad():
-        for weight in model.parameters():
-            weight.add_(0.01)
-    save_model(model, tmp_path)
-    for weight_name, weight in load_model(tmp_path).state_dict().items():
-        assert torch.equal(weight, model.state_dict()[weight_name]), weight_name
 
 
 def test_a_model_without_its_files_is_refused(megatron_folder, tmp_path):

@@ -10,17 +10,18 @@ import torch
 from torch import nn
 from torch.nn.functional import binary_cross_entropy_with_logits
 
+from stages.common import devices
 from stages.common.io import InputError
-from stages.common.params import Compute, Train
+from stages.common.params import Train
 from stages.encoder.architecture import Architecture
 from stages.encoder.tokenizer import SpecialIds
-from stages.modeling import devices
 from stages.modeling.checkpoints import CheckpointFolder
 from stages.modeling.clq import GroupSums, JointLoss
 from stages.modeling.data import Documents, epoch_steps
 from stages.modeling.inference import predict
 from stages.modeling.training import BinaryCrossEntropy, Goal, Training, micro_f1
 from stages.quantification.quantifiers import PrevalenceMLP
+from tests.project import CPU
 
 CODES = 3
 WORDS = 20
@@ -64,9 +65,7 @@ def some_documents(count: int, seed: int) -> Documents:
     texts = [rng.integers(3, WORDS, size=rng.integers(3, 30)) for _ in range(count)]
     targets = sp.csr_array(np.array([[int(5 + code in text) for code in range(CODES)] for text in texts], np.uint8))
     tokens = [np.concatenate([[1], text, [2]]).astype(np.int32) for text in texts]
-    architecture = Architecture(
-        encoder="CE", head="plain", padding="masked", dropout=0.0, chunk_length=8, max_tokens=64
-    )
+    architecture = Architecture(encoder="CE", head="plain", padding="masked", chunk_length=8, max_tokens=64)
     ids = [f"{seed}-{number}" for number in range(count)]
     offsets = np.cumsum([0, *map(len, tokens)])
     return Documents(ids, np.concatenate(tokens), offsets, targets, architecture, SpecialIds(1, 2, 0))
@@ -85,9 +84,7 @@ def new_training(folder, dropout=0.0, joint=False, **changes) -> Training:
         settings=settings,
         goal=Goal("f1_micro", higher_is_better=True),
         metrics=lambda logits, targets: {"f1_micro": micro_f1(logits, targets)},
-        accelerator=devices.start(
-            Compute(device="cpu", precision="float32", threads=1, portable=False, launch="python")
-        ),
+        accelerator=devices.start(CPU),
         checkpoints=CheckpointFolder(folder),
     )
 

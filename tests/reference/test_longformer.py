@@ -36,9 +36,7 @@ def encoder(description: dict, case: dict[str, np.ndarray]):
 
 def sliding(description: dict) -> Architecture:
     window, positions = description["attention_window"], description["longformer_max_length"]
-    return Architecture(
-        encoder="LE", head="plain", padding="original", dropout=0.0, window=window, max_positions=positions
-    )
+    return Architecture(encoder="LE", head="plain", padding="original", window=window, max_positions=positions)
 
 
 def test_converted_encoder(reference, device):
@@ -68,9 +66,7 @@ def test_full_attention_is_that_of_the_unconverted_encoder(reference):
             continue
         met += 1
         length = description["config"]["max_position_embeddings"]
-        full = Architecture(
-            encoder="CE", head="plain", padding="original", dropout=0.0, chunk_length=length, max_tokens=2 * length
-        )
+        full = Architecture(encoder="CE", head="plain", padding="original", chunk_length=length, max_tokens=2 * length)
         model = adapt(encoder(description, case), full, name)
         with torch.no_grad():
             states = token_states(model, torch.tensor(case["input_ids"]).long(), torch.tensor(case["attention_mask"]))

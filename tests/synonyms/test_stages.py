@@ -9,12 +9,14 @@ import pytest
 import torch
 import yaml
 from safetensors.numpy import load_file, save_file
-from transformers import BertConfig, BertModel, BertTokenizerFast
+from transformers import BertModel, BertTokenizerFast
 
 from stages import collect_synonyms, embed_synonyms, select_synonyms
-from stages.common import params, paths
+from stages.common import paths
 from stages.common.io import InputError
 from stages.synonyms import mdp
+from tests.models import write_model
+from tests.project import set_params
 
 WORDS = ("acute", "chronic", "renal", "heart", "failure", "disease", "mild", "severe", "left", "right", "kidney",
          "pressure", "high")  # fmt: skip
@@ -36,28 +38,14 @@ AUTHORED = {
 @pytest.fixture
 def folder(tmp_path, monkeypatch):
     """A folder with what the stages before these would have left, and the parameters of the repository."""
-    repository = params.load(paths.PARAMS).model_dump(by_alias=True)
     monkeypatch.chdir(tmp_path)
     paths.SPLITS.mkdir(parents=True)
     paths.CODES.write_text(json.dumps(CODES))
     (tmp_path / "data/pools").mkdir()
     authored = {code: {"synonyms": phrases, "mentions": ["x"]} for code, phrases in AUTHORED.items()}
     (tmp_path / "data/pools/authored.yaml").write_text(yaml.safe_dump(authored))
-    torch.manual_seed(0)
-    vocabulary = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *WORDS]
-    config = BertConfig(
-        vocab_size=len(vocabulary), hidden_size=16, num_hidden_layers=2, num_attention_heads=2, intermediate_size=16,
-        max_position_embeddings=16, initializer_range=0.5,
-    )  # fmt: skip
-    BertModel(config).save_pretrained(paths.ENCODER)
-    BertTokenizerFast(vocab={word: i for i, word in enumerate(vocabulary)}).save_pretrained(paths.ENCODER)
-
-    def settings(**sections: dict) -> None:
-        content = {name: {**section, **sections.get(name, {})} for name, section in repository.items()}
-        paths.PARAMS.write_text(yaml.safe_dump(content))
-
-    settings(compute={"device": "cpu"})
-    return settings
+    write_model(paths.ENCODER, "Bert", vocabulary=["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *WORDS])
+    set_params(compute__device="cpu")
 
 
 def written() -> dict[str, bytes]:
@@ -111,7 +99,7 @@ def test_selection_is_the_same_for_one_thread_and_two_and_twice(folder):
     embed_synonyms.main()
     outputs = []
     for threads in (1, 2, 2):
-        folder(compute={"threads": threads})
+        set_params(compute__threads=threads)
         select_synonyms.main()
         outputs.append(written())
     assert outputs[0] == outputs[1] == outputs[2]
@@ -120,7 +108,7 @@ def test_selection_is_the_same_for_one_thread_and_two_and_twice(folder):
 def test_random_synonyms(folder):
     collect_synonyms.main()
     embed_synonyms.main()
-    folder(synonyms={"M": 6, "criterion": "rand"})
+    set_params(synonyms__M=6, synonyms__criterion="rand")
     select_synonyms.main()
     candidates, selected = json.loads(paths.CANDIDATES.read_text()), json.loads(paths.SELECTED.read_text())
     assert len(set(selected["428.0"])) == 6
@@ -137,13 +125,13 @@ def test_random_synonyms(folder):
         ("icd10cm", {}, "icd10cm describes ICD-10-CM codes; the corpus is coded in ICD-9-CM"),
         (
             "wikipedia",
-            {"format": "codiesp", "subset": "both", "split": "official"},
+            {"data__format": "codiesp", "data__subset": "both", "data__split": "official"},
             "wikipedia describes ICD-9-CM codes",
         ),
     ],
 )
 def test_a_pool_of_another_revision_is_refused(folder, pool, data, said):
-    folder(synonyms={"pools": [pool]}, data=data)
+    set_params(synonyms__pools=[pool], **data)
     with pytest.raises(InputError, match=said):
         collect_synonyms.main()
 
@@ -168,7 +156,7 @@ def test_embeddings_that_are_not_finite_are_refused(folder):
 def test_no_candidates_at_all(folder):
     Path("pools").mkdir()
     Path("pools/authored.yaml").write_text("'999.9': {synonyms: [of another corpus]}\n")
-    folder(synonyms={"pools": ["authored"], "pool_dir": "pools"}, compute={"device": "cpu"})
+    set_params(synonyms__pools=["authored"], synonyms__pool_dir="pools")
     for stage in (collect_synonyms, embed_synonyms, select_synonyms):
         stage.main()
     selected = json.loads(paths.SELECTED.read_text())

@@ -23,11 +23,12 @@ from stages.open_codes.mix import FEATURES, Mix
 from stages.open_codes.scoring import Choice, Fitted
 from stages.quantification.counting import Counting
 from stages.quantification.quantifiers import PrevalenceMLP
+from tests.project import set_params
 from tools import code_notes, count_codes, export
 from tools.notes import kit as kits
 
 CODES = ["401.9", "486", "96.04"]
-ARCHITECTURE = Architecture(encoder="CE", head="msam", padding="masked", dropout=0.0, chunk_length=12, max_tokens=40)
+ARCHITECTURE = Architecture(encoder="CE", head="msam", padding="masked", chunk_length=12, max_tokens=40)
 MARKER = "zyxmarker"
 
 
@@ -35,7 +36,7 @@ MARKER = "zyxmarker"
 def pipeline(bert_folder, tmp_path, monkeypatch) -> Path:
     """A folder with what the pipeline leaves that coding needs."""
     monkeypatch.chdir(tmp_path)
-    paths.PARAMS.write_text((Path(__file__).parents[2] / "params.yaml").read_text())
+    set_params()
     torch.manual_seed(2)
     model = build_model(bert_folder, ARCHITECTURE, 3, [[f"w{i}", f"w{i} w{i + 9}"] for i in range(3)])
     paths.CLASSIFIER.mkdir(parents=True)
@@ -204,8 +205,7 @@ def test_no_model_and_a_model_of_other_codes(pipeline, monkeypatch):
 def test_an_exported_folder_codes_the_same_to_the_last_bit(pipeline, monkeypatch, tmp_path_factory):
     Path("a.txt").write_text("w1 w2 fever w9 w30 " * 5)
     run("a.txt", "--json", "out.json", monkeypatch=monkeypatch)
-    monkeypatch.setattr(sys, "argv", ["export", "exported"])
-    export.main()
+    run("exported", monkeypatch=monkeypatch, tool=export)
     card = Path("exported/README.md").read_text()
     assert "| f1_micro | 15.00 | 10.00 to 20.00 |" in card
     assert "no clinical use" in card
@@ -240,12 +240,10 @@ def test_codes_of_ones_own_stand_beside_the_trained_ones(with_open_codes, monkey
     assert 0.6 < added["probability"] < 1 and added["words"]
     assert "open: scored by its words" in Path("more.html").read_text()
     moved = tmp_path_factory.mktemp("moved") / "model"
-    monkeypatch.setattr(sys, "argv", ["export", str(moved)])
-    export.main()
+    run(str(moved), monkeypatch=monkeypatch, tool=export)
     run("a.txt", "--model", str(moved), "--also", "more.yaml", "--json", "again.json", monkeypatch=monkeypatch)
     assert json.loads(Path("again.json").read_text()) == more
-    monkeypatch.setattr(sys, "argv", ["export", str(moved), "--without-open-codes"])
-    export.main()
+    run(str(moved), "--without-open-codes", monkeypatch=monkeypatch, tool=export)
     with pytest.raises(InputError, match="unless it was left out"):
         run("a.txt", "--model", str(moved), "--also", "more.yaml", monkeypatch=monkeypatch)
 
@@ -263,12 +261,10 @@ def test_weights_of_protected_records_need_a_word(pipeline, monkeypatch):
     origin = {"format": "mimic3", "subset": "top50", "synthetic": False, "protected": True}
     path = paths.CLASSIFIER / "provenance.json"
     io.write_json(path, io.read_json(path) | {"corpus": origin})  # whatever params.yaml says by now
-    monkeypatch.setattr(sys, "argv", ["export", "exported"])
     with pytest.raises(InputError, match="--stays-where-the-data-may-be"):
-        export.main()
+        run("exported", monkeypatch=monkeypatch, tool=export)
     assert not Path("exported").exists()
-    monkeypatch.setattr(sys, "argv", ["export", "exported", "--stays-where-the-data-may-be"])
-    export.main()
+    run("exported", "--stays-where-the-data-may-be", monkeypatch=monkeypatch, tool=export)
     assert "the weights stay where the data may be" in Path("exported/README.md").read_text()
 
 
@@ -287,8 +283,7 @@ def test_cleaning_is_that_of_the_corpus():
 
 
 def exported(monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setattr(sys, "argv", ["export", "exported"])
-    export.main()
+    run("exported", monkeypatch=monkeypatch, tool=export)
     return Path("exported")
 
 

@@ -1,20 +1,15 @@
 """What a kill left in git's and DVC's own files is recognised, mended, and put aside, not deleted."""
 
 import logging
-import subprocess
 from pathlib import Path
 
 import pytest
 
 from stages.common.io import InputError
+from tests.project import git
 from tools import mend
 
 LOCK = "schema: '2.0'\nstages:\n  one:\n    cmd: echo\n"
-
-
-def git(*arguments: str) -> str:
-    identity = ("-c", "user.name=n", "-c", "user.email=n@n")
-    return subprocess.run(["git", *identity, *arguments], check=True, capture_output=True, text=True).stdout.strip()
 
 
 @pytest.fixture
@@ -62,13 +57,6 @@ def test_a_killed_experiment_leaves_its_files_on_the_branch(repository: Path):
     assert git("branch", "--show-current") == "main"
     assert Path("params.yaml").read_text() == "changed: 1\n"
     assert git("status", "--short", "params.yaml") == "?? params.yaml"
-
-
-def test_a_head_that_the_user_detached_is_only_reported(repository: Path, caplog: pytest.LogCaptureFixture):
-    git("switch", "-q", "--detach")
-    mend.main()
-    assert git("branch", "--show-current") == ""
-    assert "git switch -" in caplog.text
 
 
 def test_elsewhere_it_says_where_to_run_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):

@@ -2,7 +2,6 @@
 
 import json
 import shutil
-import subprocess
 import sys
 
 import numpy as np
@@ -17,15 +16,12 @@ from scipy.special import expit
 from stages.common import io, paths
 from stages.common.io import InputError
 from stages.evaluation import calibration, classification
+from tests.project import git
 from tools import report
 from tools.reporting.experiments import settings_of
 
 DOCUMENTS, CODES = 120, 6
 BRANCHES = {"plain": ("CE", 2.5), "attending": ("CE_MSAM", 0.8), "wide": ("LE", 2.4)}
-
-
-def git(*arguments):
-    subprocess.run(("git", "-c", "user.name=n", "-c", "user.email=n@n", *arguments), check=True, capture_output=True)
 
 
 def write_experiment(type_, noise, params):
@@ -129,7 +125,7 @@ def test_an_experiment_is_known_by_the_name_that_dvc_gave_it(repository, monkeyp
     """Its commit is at no branch and no tag, but where DVC keeps experiments."""
     shutil.copytree(repository, tmp_path / "copy")
     monkeypatch.chdir(tmp_path / "copy")
-    baseline = subprocess.run(["git", "rev-parse", "HEAD"], check=True, capture_output=True, text=True).stdout.strip()
+    baseline = git("rev-parse", "HEAD")
     git("update-ref", f"refs/exps/{baseline[:2]}/{baseline[2:]}/hasty-tiger", "plain")
     git("branch", "-D", "plain")
     assert [experiment.type for experiment in report.gather(["hasty-tiger"])] == ["CE"]

@@ -8,11 +8,10 @@ import torch
 from accelerate import Accelerator
 from scipy.special import expit
 
-from stages.common import outside, params
+from stages.common import devices, outside, params
 from stages.common.io import InputError
 from stages.encoder.tokenizer import SpecialIds, special_ids
 from stages.explanation.attribution import Words, attribute, methods_for, snippets
-from stages.modeling import devices
 from stages.modeling.data import Documents, tokenise
 from stages.modeling.heads import MsamHead
 from stages.modeling.inference import predict

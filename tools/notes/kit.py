@@ -18,14 +18,14 @@ from dvc_data.index import DataIndexDirError
 from stages.common import io, outside, paths
 from stages.common.io import InputError
 from stages.common.lock import Record, md5_of_folder
+from stages.common.predictions import model_folder
 from stages.corpus import text
 from stages.corpus.corpora import CORPORA, title_of
 from stages.corpus.document import Subset
 from stages.corpus.text import Cleaner
 from stages.encoder.tokenizer import load_tokenizer
-from stages.modeling.model import CodingModel, load_model
+from stages.modeling.model import CodingModel, load_model, save_model
 from stages.modeling.model_type import ModelType
-from stages.modeling.predictions import model_folder
 from stages.open_codes.scoring import Fitted
 from stages.quantification.counting import Counting
 from tools.common.revisions import open_revision
@@ -95,16 +95,13 @@ class Kit:
     def corpus(self) -> str:
         return title_of(self.about["format"], self.about["subset"], self.about["synthetic"])
 
-    def write_open(self, folder: Path) -> int:
-        """Write everything for open codes to a new folder; returns its size in bytes."""
-        assert self.open is not None and self.encoder is not None
-        shutil.copytree(self.encoder, folder / ENCODER)
-        self.open.write(folder)
-        return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
-
     def write(self, folder: Path) -> None:
-        """Add the counting data and kit.json, with all files' checksums, to a folder that has the model."""
+        """Write the model and everything else to an existing folder, and the checksums of all files to kit.json."""
+        save_model(self.model, folder)
         self.counting.save(folder / paths.COUNTING.name)
+        if self.open is not None and self.encoder is not None:
+            shutil.copytree(self.encoder, folder / OPEN / ENCODER)
+            self.open.write(folder / OPEN)
         described = {entry.name: getattr(self, entry.name) for entry in fields(self) if entry.name not in OF_FILES}
         described["files"] = {path.name: io.digest(path) for path in sorted(folder.iterdir())}
         io.write_json(folder / KIT, described | {"checksum": _checksum(described)}, digits=17)

@@ -7,7 +7,7 @@ from pathlib import Path
 import pandas as pd
 from jinja2 import Environment, FileSystemLoader
 
-from stages.corpus.document import PARTS
+from stages.common.parts import PARTS
 from tools.reporting import plots, tables
 from tools.reporting.experiments import Experiment, Setting, main_settings, settings_of
 from tools.reporting.metrics import METRICS

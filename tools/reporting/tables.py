@@ -11,7 +11,6 @@ from typing import NamedTuple
 
 import pandas as pd
 
-from stages.evaluation.breakdowns import BANDS
 from tools.reporting.experiments import Experiment, Setting, main_settings
 from tools.reporting.literature import blocks_beside
 from tools.reporting.metrics import METRICS, SPECIFICATION
@@ -199,8 +198,8 @@ def official_table(settings: Sequence[Setting]) -> Table:
 def band_table(settings: Sequence[Setting]) -> Table:
     def figures(setting: Setting) -> dict[str, Cell]:
         tables = [run.plots["bands"].query("kind == 'all'") for run in setting.experiments if "bands" in run.plots]
-        rows = {band: pd.concat([table[table["band"] == band] for table in tables]) for band in BANDS if tables}
-        return {f"band_{band}": _figure_of_rows(band_rows) for band, band_rows in rows.items() if len(band_rows)}
+        by_band = pd.concat(tables).groupby("band") if tables else ()
+        return {f"band_{band}": _figure_of_rows(rows) for band, rows in by_band if band != "all"}
 
     return comparison_table("bands", settings, figures)
 

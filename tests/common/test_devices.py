@@ -1,10 +1,9 @@
 import pytest
 import torch
 
-from stages.common import threads
+from stages.common import devices, threads
 from stages.common.io import InputError
 from stages.common.params import Compute
-from stages.modeling import devices
 
 
 def test_emulated_bf16_does_not_count(monkeypatch: pytest.MonkeyPatch):
