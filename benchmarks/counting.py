@@ -13,10 +13,10 @@ import numpy as np
 import scipy.sparse as sp
 
 from stages.common import io, paths
-from stages.common.predictions import predictions_folder
 from stages.common.runner import progress_bar
 from stages.evaluate import load_part
 from stages.evaluation.scored import Predictions
+from stages.modeling.predictions import predictions_folder
 from stages.quantification import drift
 from stages.quantification.counting import Counting, bin_counts
 from stages.quantification.posterior import count_intervals

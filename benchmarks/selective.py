@@ -17,11 +17,11 @@ import numpy as np
 
 from benchmarks.counting import divided, move, warnings_of
 from stages.common import io, params, paths
-from stages.common.predictions import predictions_folder
 from stages.common.runner import progress_bar
 from stages.evaluate import load_part
 from stages.evaluation import calibration, selective, tuning
 from stages.evaluation.scored import Predictions, Resampling
+from stages.modeling.predictions import predictions_folder
 
 DIVISIONS = 500
 

@@ -13,10 +13,10 @@ from scipy.special import expit
 from stages.common import io, params, paths, threads
 from stages.common.io import InputError
 from stages.common.parts import SCORED, UNCODED
-from stages.common.predictions import is_joint, predictions_folder, read_logits, read_predictions
 from stages.common.runner import run
 from stages.evaluation import breakdowns, calibration, classification, official, selective, tuning, uncertainty
 from stages.evaluation.scored import Predictions, Resampling
+from stages.modeling.predictions import is_joint, predictions_folder, read_logits, read_predictions
 from stages.quantification import comparison
 from stages.quantification.counting import Counting
 from stages.quantification.quantifiers import load_mlp

@@ -17,7 +17,6 @@ from scipy.special import expit
 
 from stages.common import devices, io, params, paths
 from stages.common.parts import CHARTS, SCORED
-from stages.common.predictions import model_folder, predictions_folder, read_logits
 from stages.common.runner import progress_bar, run
 from stages.encoder.tokenizer import SpecialIds, load_tokenizer, special_ids
 from stages.evaluation import tuning, uncertainty
@@ -28,6 +27,7 @@ from stages.explanation.attribution import Words, attribute, methods_for
 from stages.explanation.faithfulness import Case
 from stages.explanation.plausibility import Pair
 from stages.modeling.model import CodingModel, load_model
+from stages.modeling.predictions import model_folder, predictions_folder, read_logits
 
 log = logging.getLogger("stages.explain")
 

@@ -1,10 +1,10 @@
 """Predict the validation and test documents with the trained classifier."""
 
 from stages.common import devices, io, params, paths
-from stages.common.predictions import write_predictions
 from stages.common.runner import run
 from stages.modeling.inference import predict_parts
 from stages.modeling.model import load_model
+from stages.modeling.predictions import write_predictions
 
 
 def main() -> None:

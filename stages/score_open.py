@@ -13,9 +13,9 @@ import pandas as pd
 
 from stages.common import io, params, paths
 from stages.common.parts import SCORED, UNCODED
-from stages.common.predictions import model_folder, predictions_folder, read_logits
 from stages.common.runner import progress_bar, run
 from stages.evaluation.calibration import RELIABILITY
+from stages.modeling.predictions import model_folder, predictions_folder, read_logits
 from stages.synonyms.pools import Pool
 from stages.synonyms.selection import UNKNOWN
 

@@ -8,8 +8,8 @@ from shutil import copy2
 
 from stages.common import io, params, paths
 from stages.common.parts import LEARNT
-from stages.common.predictions import write_predictions
 from stages.common.runner import is_first_process, run
+from stages.modeling.predictions import write_predictions
 
 log = logging.getLogger("stages.train_joint")
 

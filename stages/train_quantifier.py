@@ -9,8 +9,8 @@ from scipy.special import expit
 
 from stages.common import devices, io, params, paths
 from stages.common.io import InputError
-from stages.common.predictions import read_logits
 from stages.common.runner import run
+from stages.modeling.predictions import read_logits
 from stages.quantification.quantifiers import PrevalenceMLP, fit_mlp, hold_out, save_mlp, shuffle_epochs
 from stages.quantification.sampling import group_means, training_groups
 

@@ -192,7 +192,7 @@ def test_codiesp_is_scored_against_all_gold_codes(project: Path):
         targets = io.read_csr(paths.targets(part)).toarray()
         cases = documents.document_id[documents.part == part]
         gold[part] = {
-            case: [*(code for code, own in zip(CODES, row, strict=True) if own), "Z99"]
+            case: [*(code for code, carried in zip(CODES, row, strict=True) if carried), "Z99"]
             for case, row in zip(cases, targets, strict=True)
         } | {f"{part} unseen": ["Z99"]}
         write_logits(part, 20.0 * targets - 10)

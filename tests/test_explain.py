@@ -12,7 +12,7 @@ from stages.encoder.tokenizer import special_ids
 from stages.explain import RANDOM, Explainer, collect_cases, measure_faithfulness, measure_plausibility
 from stages.explanation import faithfulness
 from stages.explanation.attribution import Words
-from tests.explanation.test_attribution import TEXT, made
+from tests.explanation.test_attribution import TEXT, build
 from tests.project import CPU
 
 METHODS = ("contribution", "attention")
@@ -23,7 +23,7 @@ SETTINGS = params.load(Path(__file__).parents[1] / "params.yaml")
 
 @pytest.fixture
 def explainer(bert_folder) -> Explainer:
-    model = made(bert_folder, "CE_MSAM")
+    model = build(bert_folder, "CE_MSAM")
     rng = np.random.default_rng(0)
     return Explainer(model, model.tokenizer, special_ids(model.tokenizer), METHODS, rng)
 

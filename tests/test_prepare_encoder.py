@@ -126,8 +126,8 @@ def test_half_precision_weights_become_float32(workspace, megatron, tmp_path, ha
     assert {weight.dtype for weight in halves.values()} == {half}
     workspace(source=str(folder))
     prepare_encoder.main()
-    made = load_file(paths.ENCODER / "model.safetensors")
-    assert all(made[name].dtype == torch.float32 and torch.equal(made[name], halves[name].float()) for name in halves)
+    kept = load_file(paths.ENCODER / "model.safetensors")
+    assert all(kept[name].dtype == torch.float32 and torch.equal(kept[name], halves[name].float()) for name in halves)
     encoder, _ = load_encoder(paths.ENCODER, CE)
     assert {weight.dtype for weight in encoder.parameters()} == {torch.float32}
 
@@ -140,8 +140,8 @@ def test_a_vocabulary_alone_makes_berts_tokenizer(workspace, megatron, tmp_path)
     (folder / "vocab.txt").write_text("".join(f"{word}\n" for word in WORDS))
     workspace(source=str(folder), lowercase_documents=None)
     prepare_encoder.main()
-    made = AutoTokenizer.from_pretrained(paths.ENCODER, local_files_only=True)
-    assert made(TEXTS)["input_ids"] == AutoTokenizer.from_pretrained(megatron)(TEXTS)["input_ids"]
+    kept = AutoTokenizer.from_pretrained(paths.ENCODER, local_files_only=True)
+    assert kept(TEXTS)["input_ids"] == AutoTokenizer.from_pretrained(megatron)(TEXTS)["input_ids"]
 
 
 def test_vocabulary_and_merges_alone_make_robertas_tokenizer(workspace, tmp_path):
@@ -158,9 +158,9 @@ def test_vocabulary_and_merges_alone_make_robertas_tokenizer(workspace, tmp_path
     assert {path.name for path in folder.iterdir()} == {"vocab.json", "merges.txt", "config.json", "model.safetensors"}
     workspace(source=str(folder), lowercase_documents=None)
     prepare_encoder.main()
-    made = AutoTokenizer.from_pretrained(paths.ENCODER, local_files_only=True)
+    kept = AutoTokenizer.from_pretrained(paths.ENCODER, local_files_only=True)
     for text in TEXTS:
-        assert made(text)["input_ids"] == [0, *pairs.encode(text).ids, 2]
+        assert kept(text)["input_ids"] == [0, *pairs.encode(text).ids, 2]
     workspace(source=str(folder), lowercase_documents=True)
     with pytest.raises(InputError, match=r"casing of this tokenizer cannot be set"):
         prepare_encoder.main()
@@ -393,20 +393,20 @@ def test_a_tokenizer_is_tried_on_training_texts(workspace, megatron, tmp_path):
         prepare_encoder.main()
 
 
-@pytest.mark.parametrize(("n_capital", "said"), [(2, "are unknown; encoder.lowercase_documents"), (20, None)])
-def test_documents_in_another_casing_than_the_encoders(workspace, megatron, caplog, n_capital, said):
+@pytest.mark.parametrize(("n_capital", "message"), [(2, "are unknown; encoder.lowercase_documents"), (20, None)])
+def test_documents_in_another_casing_than_the_encoders(workspace, megatron, caplog, n_capital, message):
     """Of 60 words the capital ones are unknown to an uncased tokenizer that is told to leave them as they are."""
     texts = ["FEVER and cough"] * n_capital + ["fever and cough"] * (20 - n_capital)
     io.write_parquet(paths.split("train"), pd.DataFrame({"text": texts}))
     workspace(source=str(megatron), lowercase_documents=False)
-    if said is None:
+    if message is None:
         with pytest.raises(InputError, match=r"33\.3 % of the tokens of the training documents are unknown"):
             prepare_encoder.main()
         workspace(source=str(megatron), lowercase_documents=True)
         prepare_encoder.main()
     else:
         prepare_encoder.main()
-        assert said in caplog.text
+        assert message in caplog.text
 
 
 def test_a_casing_that_the_tokenizer_cannot_obey_is_refused(workspace, megatron, tmp_path):

@@ -7,7 +7,7 @@ from scipy.special import expit
 from stages import train_quantifier
 from stages.common import io, paths
 from stages.common.io import InputError
-from stages.common.predictions import Predicted, write_predictions
+from stages.modeling.predictions import Predicted, write_predictions
 from stages.quantification.quantifiers import load_mlp
 from tests.project import set_params
 

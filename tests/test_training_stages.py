@@ -299,7 +299,7 @@ def test_two_processes_train_jointly(joint_workspace):
     torch.testing.assert_close(logits(jointly(2)), logits(jointly(1)), rtol=0, atol=1e-5)
 
 
-CANDIDATES = {code: [WORDS[at], WORDS[at + 5]] for at, code in enumerate([*CODES, "004"])}
+CANDIDATES = {code: [WORDS[i], WORDS[i + 5]] for i, code in enumerate([*CODES, "004"])}
 
 
 def test_open_codes_are_scored_by_their_words(workspace):

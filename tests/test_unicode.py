@@ -48,15 +48,15 @@ def test_unicode_goes_through_everything(tmp_path: Path):
         *("data.format=table", f"data.raw_dir={raw}", "data.min_documents=1", "data.subset=all", "data.split=given"),
         "synonyms.pools=[authored]",
     )
-    said = other.run("dvc", "repro")
-    assert said.returncode == 0, said.stderr[-2000:]
+    ran = other.run("dvc", "repro")
+    assert ran.returncode == 0, ran.stderr[-2000:]
     notes = tmp_path / "notes"
     notes.mkdir()
     for number in range(3):
         (notes / f"{FOLDER}{number}.txt").write_text(f"Atrial fibrillation. {MARKER} {any_text(rng, 200)}")
     exported, counted, coded = (tmp_path / f"{name}{FOLDER}" for name in ("out", "counted", "coded"))
     python = sys.executable
-    runs = [said]
+    runs = [ran]
     for command in (
         ("tools.report",),
         ("tools.export", str(exported)),

@@ -12,10 +12,10 @@ from torch.utils.data import DataLoader
 
 from stages.common.io import InputError
 from stages.common.parts import SCORED, UNCODED
-from stages.common.predictions import Predicted
 from stages.common.runner import progress_bar
 from stages.modeling.data import Batch, Documents, load_documents
 from stages.modeling.model import CodingModel
+from stages.modeling.predictions import Predicted
 
 PREDICTION_BUDGET = 4  # chunks of a pass without gradients, relative to a training pass
 

@@ -46,23 +46,23 @@ def test_the_words_are_those_of_the_cleaned_text(clean, raw):
 def test_a_span_reads_as_what_it_was_made_of(clean, notes, data):
     """Whatever the notes, the cleaning, and where the span lies."""
     document = text.document([clean(note) for note in notes], clean)
-    at = data.draw(st.integers(0, len(notes) - 1))
-    if not notes[at]:
+    i = data.draw(st.integers(0, len(notes) - 1))
+    if not notes[i]:
         return
-    begin = data.draw(st.integers(0, len(notes[at]) - 1))
-    end = data.draw(st.integers(begin + 1, len(notes[at])))
+    begin = data.draw(st.integers(0, len(notes[i]) - 1))
+    end = data.draw(st.integers(begin + 1, len(notes[i])))
     counts: Counter = Counter()
     named = [(str(number), note) for number, note in enumerate(notes)]
-    spans = list(map_spans([RawSpan(str(at), begin, end, "401.9", False)], named, clean, "1", counts))
+    spans = list(map_spans([RawSpan(str(i), begin, end, "401.9", False)], named, clean, "1", counts))
     assert sum(counts.values()) == 1
     for span in spans:
         result = document[span.begin : span.end]
         assert result
         assert result == result.strip()
-        own = notes[at][begin:end]
+        span_text = notes[i][begin:end]
         if clean is text.lower_words and "İ" in "".join(notes):  # becomes two letters: the whole word is taken
             continue
-        small = {letter for one in own for letter in one + one.lower() + "ς" * (one == "Σ")}
+        small = {form for letter in span_text for form in letter + letter.lower() + "ς" * (letter == "Σ")}
         assert set("".join(result.split())) <= small
 
 
@@ -136,7 +136,7 @@ def test_mdaces_lists_deal_and_bar_the_clean_subset(tmp_path, caplog, monkeypatc
 
 
 @pytest.mark.parametrize(
-    ("annotations", "said"),
+    ("annotations", "message"),
     [
         ([annotation(begin=5, end=5)], "is not in MDACE's format"),
         ([annotation(begin=-1)], "is not in MDACE's format"),
@@ -147,12 +147,12 @@ def test_mdaces_lists_deal_and_bar_the_clean_subset(tmp_path, caplog, monkeypatc
         ([annotation(code="389.0")], None),
     ],
 )
-def test_a_malformed_annotation_is_reported(tmp_path, annotations, said):
+def test_a_malformed_annotation_is_reported(tmp_path, annotations, message):
     evidence = Evidence.of(written(tmp_path, 100, annotations), SUBSETS["full"])
-    if said is None:
+    if message is None:
         assert len(list(evidence.spans(100))) == 1
         return
-    with pytest.raises(InputError, match=rf"100-ICD-9\.json.*{said}"):
+    with pytest.raises(InputError, match=rf"100-ICD-9\.json.*{message}"):
         list(evidence.spans(100))
 
 

@@ -55,7 +55,7 @@ def test_a_code_is_read_in_any_spelling(text, kind, revision, code):
 
 
 @pytest.mark.parametrize(
-    ("text", "kind", "revision", "said"),
+    ("text", "kind", "revision", "message"),
     [
         ("4019.0", "diagnosis", 9, "'4019.0' is no ICD-9-CM diagnosis code .*stored as a number"),
         ("3893.0", "procedure", 9, "'3893.0' is no ICD-9-CM procedure code .*stored as a number"),
@@ -72,8 +72,8 @@ def test_a_code_is_read_in_any_spelling(text, kind, revision, code):
         ("chest pain", "diagnosis", 9, "a text of 10 characters is no"),
     ],
 )
-def test_what_no_code_can_be_is_refused(text, kind, revision, said):
-    with pytest.raises(icd.NotACode, match=said):
+def test_what_no_code_can_be_is_refused(text, kind, revision, message):
+    with pytest.raises(icd.NotACode, match=message):
         icd.read(text, kind, revision)
 
 

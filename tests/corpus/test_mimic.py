@@ -40,10 +40,10 @@ TABLES = {
 }
 
 
-def folder(at: Path, **changed: str) -> Path:
+def folder(path: Path, **changed: str) -> Path:
     for name, content in (TABLES | changed).items():
-        (at / f"{name}.csv").write_text(content)
-    return at
+        (path / f"{name}.csv").write_text(content)
+    return path
 
 
 def test_full(tmp_path: Path):

@@ -78,11 +78,11 @@ def prepare(tmp_path, monkeypatch):
                 number = "50" if subset.startswith("top50") else "full"
                 file = part if part.endswith(".csv") else f"{part}_{number}_hadm_ids.csv"
                 (inner / file).write_bytes(content.encode())
-        own = {"raw_dir": str(tmp_path), "notes_dir": str(tmp_path), "published_dir": str(folder), "subset": subset}
+        places = {"raw_dir": str(tmp_path), "notes_dir": str(tmp_path), "published_dir": str(folder), "subset": subset}
         with monkeypatch.context() as inside:
             inside.chdir(Path(__file__).parents[2])
             settings = settings_of(preset)
-        changes = [*settings.items(), *((("data", key), value) for key, value in own.items())]
+        changes = [*settings.items(), *((("data", key), value) for key, value in places.items())]
         paths.PARAMS.write_text(apply(PARAMS, changes))
         fetch_splits.main()
         prepare_splits.main()

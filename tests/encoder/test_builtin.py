@@ -150,11 +150,11 @@ def test_pairs_are_two_phrases_of_one_code():
 
 
 def test_pretraining_tells_codes_apart():
-    wanted = Recipe(**{**SIZES, "hidden": 32}, steps=120, batch_size=16, learning_rate=1e-2)
+    recipe = Recipe(**{**SIZES, "hidden": 32}, steps=120, batch_size=16, learning_rate=1e-2)
 
     def cosines(steps: int) -> tuple[float, float]:
         """The mean cosine of two phrases of one code, and of two codes."""
-        settings = Recipe(**{**vars(wanted), "steps": steps})
+        settings = Recipe(**{**vars(recipe), "steps": steps})
         encoder, tokenizer = train_builtin_encoder(some_documents(), SYNONYMS, settings, lowercase_documents=True)
         codes = [code for code in SYNONYMS for _ in SYNONYMS[code]]
         phrases = tokenizer(
@@ -167,7 +167,7 @@ def test_pretraining_tells_codes_apart():
         similarity = vectors @ vectors.T
         return similarity[same & others].mean().item(), similarity[~same].mean().item()
 
-    same, different = cosines(wanted.steps)
+    same, different = cosines(recipe.steps)
     assert same > 0.5
     assert different < 0.1
     assert cosines(1)[1] > 0.9  # where it comes from

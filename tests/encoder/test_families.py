@@ -20,11 +20,9 @@ TYPES = {
     "LE": LE,
     "LE_MSAM": LE.model_copy(update={"head": "msam"}),
 }
-SYNONYMS = [[f"w{at}", f"w{at} w{at + 9}"] for at in range(3)]
+SYNONYMS = [[f"w{i}", f"w{i} w{i + 9}"] for i in range(3)]
 LENGTHS = (3, 40, 70)
-TEXTS = [
-    " ".join(f"w{n}" for n in np.random.default_rng(at).integers(0, 60, LENGTHS[at])) for at in range(len(LENGTHS))
-]
+TEXTS = [" ".join(f"w{n}" for n in np.random.default_rng(i).integers(0, 60, LENGTHS[i])) for i in range(len(LENGTHS))]
 
 
 @pytest.mark.parametrize(("family", "kind"), list(itertools.product(FAMILIES, TYPES)))

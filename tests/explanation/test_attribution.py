@@ -26,7 +26,7 @@ TYPES = {
 TEXT = " ".join(f"w{number}" for number in np.random.default_rng(3).integers(0, 60, 45))
 
 
-def made(folder, name: str):
+def build(folder, name: str):
     torch.manual_seed(1)
     synonyms = SYNONYMS if "MSAM" in name else None
     return build_model(folder, TYPES[name], N_CODES, synonyms).eval()
@@ -41,7 +41,7 @@ def logits_of(model, words: Words) -> np.ndarray:
 
 @pytest.mark.parametrize("name", TYPES)
 def test_logits_and_places(bert_folder, name):
-    model = made(bert_folder, name)
+    model = build(bert_folder, name)
     words = Words.from_text(TEXT, model.tokenizer)
     for method in methods_for(model):
         result = attribute(model, words.ids, special_ids(model.tokenizer), range(N_CODES), method)
@@ -54,7 +54,7 @@ def test_logits_and_places(bert_folder, name):
 @pytest.mark.parametrize("name", ["CE_MSAM", "LE_MSAM", "CE_MSAM original"])
 def test_contributions_of_all_tokens_sum_to_the_logit(bert_folder, name, monkeypatch):
     """With those of the special tokens and of padding, which a text's words leave out."""
-    model = made(bert_folder, name)
+    model = build(bert_folder, name)
     words = Words.from_text(TEXT, model.tokenizer)
     whole = {}
     inner = attribution.msam_scores
@@ -70,7 +70,7 @@ def test_contributions_of_all_tokens_sum_to_the_logit(bert_folder, name, monkeyp
 
 
 def test_a_token_outside_of_the_winning_chunk_has_no_score(bert_folder):
-    model = made(bert_folder, "CE_MSAM")
+    model = build(bert_folder, "CE_MSAM")
     words = Words.from_text(TEXT, model.tokenizer)
     result = attribute(model, words.ids, special_ids(model.tokenizer), range(N_CODES), "attention")
     for scores, row in zip(result.scores, result.rows, strict=True):
@@ -80,7 +80,7 @@ def test_a_token_outside_of_the_winning_chunk_has_no_score(bert_folder):
 
 
 def test_the_choice_of_codes_changes_nothing(bert_folder):
-    model = made(bert_folder, "CE_MSAM")
+    model = build(bert_folder, "CE_MSAM")
     words = Words.from_text(TEXT, model.tokenizer)
     for method in MSAM_METHODS:
         together = attribute(model, words.ids, special_ids(model.tokenizer), range(N_CODES), method)
@@ -89,7 +89,7 @@ def test_the_choice_of_codes_changes_nothing(bert_folder):
 
 
 def test_words_point_at_what_they_say(bert_folder):
-    model = made(bert_folder, "CE_MSAM")
+    model = build(bert_folder, "CE_MSAM")
     text = "  w1, Fever   w3 (w4)"
     words = Words.from_text(text, model.tokenizer)
     assert [text[first:last] for first, last in words.spans] == ["w1", ",", "Fever", "w3", "(", "w4", ")"]
@@ -98,7 +98,7 @@ def test_words_point_at_what_they_say(bert_folder):
 
 
 def test_snippets_do_not_overlap_and_need_a_score(bert_folder):
-    model = made(bert_folder, "CE_MSAM")
+    model = build(bert_folder, "CE_MSAM")
     words = Words.from_text(" ".join(f"w{number}" for number in range(12)), model.tokenizer)
     scores = np.zeros(12)
     scores[[2, 3, 9]] = [0.5, 0.4, 0.3]

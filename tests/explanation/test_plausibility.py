@@ -12,7 +12,7 @@ from stages.explanation import faithfulness, plausibility
 from stages.explanation.attribution import Words
 from stages.explanation.faithfulness import SHARES, Case, mask_words
 from stages.explanation.plausibility import CUTOFFS, Pair, area, best_cutoff, normalise
-from tests.explanation.test_attribution import TEXT, logits_of, made
+from tests.explanation.test_attribution import TEXT, build, logits_of
 from tests.project import CPU
 
 # Two documents, three pairs. Of the first pair's tokens two are marked, its scores are clear; of the second's none of
@@ -24,7 +24,7 @@ PAIRS = [
 ]
 
 
-def at(name: str, cutoff: float, documents=(1.0, 1.0)) -> float:
+def figure(name: str, cutoff: float, documents=(1.0, 1.0)) -> float:
     place = int(np.argmin(abs(CUTOFFS - cutoff)))
     statistic = plausibility.statistics(PAIRS, 2, place)[name]
     return float(statistic.at(np.array([documents]))[0])
@@ -32,22 +32,22 @@ def at(name: str, cutoff: float, documents=(1.0, 1.0)) -> float:
 
 def test_by_hand():
     # Above 0.05 lie two of two marked tokens of the first pair, two wrong ones of the second, none of the third.
-    assert at("precision", 0.05) == pytest.approx(2 / 4)
-    assert at("recall", 0.05) == pytest.approx(2 / 4)
-    assert at("f1", 0.05) == pytest.approx(2 * 2 / (2 * 2 + 2 + 2))
-    assert at("without_evidence", 0.05) == pytest.approx(1 / 3)
+    assert figure("precision", 0.05) == pytest.approx(2 / 4)
+    assert figure("recall", 0.05) == pytest.approx(2 / 4)
+    assert figure("f1", 0.05) == pytest.approx(2 * 2 / (2 * 2 + 2 + 2))
+    assert figure("without_evidence", 0.05) == pytest.approx(1 / 3)
     # At 0.01 the first pair's fourth token is wrong too, and the second's first is found.
-    assert at("precision", 0.01) == pytest.approx(3 / 6)
-    assert at("recall", 0.01) == pytest.approx(3 / 4)
+    assert figure("precision", 0.01) == pytest.approx(3 / 6)
+    assert figure("recall", 0.01) == pytest.approx(3 / 4)
     # The top tokens: right, wrong, wrong (of equal scores the first token).
-    assert at("top_token", 0.05) == pytest.approx(1 / 3)
+    assert figure("top_token", 0.05) == pytest.approx(1 / 3)
     # As many as are marked: both of two; none of one; of the third, all 0, the first token.
-    assert at("iou", 0.05) == pytest.approx((2 / 2 + 0 + 0) / 3)
-    assert at("recall_at_1", 0.05) == pytest.approx((1 / 2 + 0 + 0) / 3)
-    assert at("recall_at_5", 0.05) == pytest.approx(1)
+    assert figure("iou", 0.05) == pytest.approx((2 / 2 + 0 + 0) / 3)
+    assert figure("recall_at_1", 0.05) == pytest.approx((1 / 2 + 0 + 0) / 3)
+    assert figure("recall_at_5", 0.05) == pytest.approx(1)
     # A resample of the first document alone.
-    assert at("recall", 0.05, (2.0, 0.0)) == pytest.approx(2 / 3)
-    assert at("top_token", 0.05, (2.0, 0.0)) == pytest.approx(1 / 2)
+    assert figure("recall", 0.05, (2.0, 0.0)) == pytest.approx(2 / 3)
+    assert figure("top_token", 0.05, (2.0, 0.0)) == pytest.approx(1 / 2)
 
 
 def test_the_cutoff_is_the_best_and_the_lowest_of_equal_ones():
@@ -88,7 +88,7 @@ def test_which_words_are_masked():
 @pytest.mark.parametrize("name", ["CE_MSAM", "LE"])
 def test_what_is_needed_is_measured(bert_folder, name):
     """Against probabilities of texts in which the words stand replaced; special tokens stay."""
-    model = made(bert_folder, name)
+    model = build(bert_folder, name)
     model.tokenizer.split_special_tokens = False  # `[UNK]` stands for a hidden word below
     words = Words.from_text(TEXT, model.tokenizer)
     mask = model.tokenizer.unk_token_id
@@ -102,8 +102,8 @@ def test_what_is_needed_is_measured(bert_folder, name):
         other = Words.from_text(" ".join(shown), model.tokenizer)
         return float(torch.sigmoid(torch.tensor(logits_of(model, other)[case.code])))
 
-    for at_, case in enumerate(cases):
+    for i, case in enumerate(cases):
         whole = probability(case, np.zeros(len(words.spans), dtype=bool))
         fallen = [1 - probability(case, masked) / whole for masked in mask_words(case.scores)]
-        assert result[0][at_] == pytest.approx(np.mean(fallen[:5]), abs=1e-4)
-        assert result[1][at_] == pytest.approx(np.mean(fallen[5:]), abs=1e-4)
+        assert result[0][i] == pytest.approx(np.mean(fallen[:5]), abs=1e-4)
+        assert result[1][i] == pytest.approx(np.mean(fallen[5:]), abs=1e-4)

@@ -94,7 +94,7 @@ def test_batch_by_hand():
 def cuts_of(n_rows: int):
     """Every way to cut so many rows into groups, as the numbers of rows."""
     for inside in itertools.product([False, True], repeat=n_rows - 1):
-        ends = [*(at + 1 for at, cut in enumerate(inside) if cut), n_rows]
+        ends = [*(i + 1 for i, cut in enumerate(inside) if cut), n_rows]
         yield [end - start for start, end in itertools.pairwise([0, *ends])]
 
 

@@ -33,8 +33,8 @@ def test_only_le_drops_the_states_themselves():
         torch.nn.init.eye_(head.output.weight)
         torch.nn.init.zeros_(head.output.bias)
         # Once dropped and doubled inside of tanh, once outside: tanh(2) * 2; outside alone: tanh(1) * 2.
-        met = {round(value, 4) for value in head(H).detach().unique().tolist()}
-        assert met == {0.0, round(2 * math.tanh(2 if drop_states else 1), 4)}
+        values = {round(value, 4) for value in head(H).detach().unique().tolist()}
+        assert values == {0.0, round(2 * math.tanh(2 if drop_states else 1), 4)}
 
 
 def test_msam_head_keeps_its_synonym_vectors_fixed():

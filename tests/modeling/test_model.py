@@ -191,9 +191,9 @@ def test_every_weight_is_trained_and_the_synonym_vectors_are_not(megatron_folder
 @pytest.mark.parametrize("padding", ["masked", "original"])
 @pytest.mark.parametrize("name", TYPES)
 def test_forward_and_backward_make_every_tensor_on_the_models_device(megatron_folder, monkeypatch, name, padding):
-    """On the meta device, which computes shapes alone and lets no tensor of another device in."""
+    """On the meta device, which knows shapes, no values (hence every pair), and lets no tensor of another device in."""
     monkeypatch.setitem(msam.BLOCK_SCORES, "meta", 2**9)
-    monkeypatch.setattr(msam, "_nonzero_pairs", lambda wanted, _: [every_pair(wanted)])  # which pairs count is a value
+    monkeypatch.setattr(msam, "_nonzero_pairs", lambda gradient, _: [every_pair(gradient)])
     monkeypatch.setattr(torch, "autocast", lambda *_, **__: nullcontext())
     model = built(megatron_folder, TYPES[name].model_copy(update={"padding": padding})).train().to("meta")
     ids = torch.empty(4, 12 if name.startswith("CE") else 32, dtype=torch.long, device="meta")
@@ -204,8 +204,8 @@ def test_forward_and_backward_make_every_tensor_on_the_models_device(megatron_fo
         model(Batch(ids, torch.ones(ids.shape, dtype=torch.long), document, 3))
 
 
-def every_pair(wanted: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    rows, codes = (torch.arange(size, device=wanted.device) for size in wanted.shape)
+def every_pair(gradient: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    rows, codes = (torch.arange(size, device=gradient.device) for size in gradient.shape)
     return rows, codes.expand(len(rows), -1)
 
 

@@ -66,8 +66,8 @@ def test_values_and_gradients_are_those_of_the_plain_form(
     expected = plain(attention, Q, H, ql, mask)
     torch.testing.assert_close(ours, expected, rtol=0, atol=1e-11)
     loss = ((expected.amax(0) if pooled else expected**2) * weight).sum()
-    for got, wanted in zip(of_ours, gradients(loss, attention, H), strict=True):
-        torch.testing.assert_close(got, wanted, rtol=0, atol=1e-10)
+    for part, theirs in zip(of_ours, gradients(loss, attention, H), strict=True):
+        torch.testing.assert_close(part, theirs, rtol=0, atol=1e-10)
 
 
 @pytest.mark.parametrize("pooled", [True, False])
@@ -84,8 +84,8 @@ def test_float32_is_the_plain_form_on_every_device(device, pooled):
         return [part.detach().cpu().float() for part in (logits, *gradients(loss, module, states))]
 
     ours = computed(MultiSynonymAttention.__call__, {"device": device})
-    for got, wanted in zip(ours, computed(plain, {"dtype": torch.float64}), strict=True):
-        torch.testing.assert_close(got, wanted, rtol=1e-5, atol=1e-5 * wanted.abs().max().item())
+    for part, theirs in zip(ours, computed(plain, {"dtype": torch.float64}), strict=True):
+        torch.testing.assert_close(part, theirs, rtol=1e-5, atol=1e-5 * theirs.abs().max().item())
 
 
 def test_memory_for_the_longest_document_of_mimic_clean(cuda):

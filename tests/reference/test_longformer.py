@@ -60,18 +60,18 @@ def test_attention_of_the_first_layer(reference):
 
 
 def test_full_attention_is_that_of_the_unconverted_encoder(reference):
-    met = 0
+    n_compared = 0
     for name, (description, case) in cases(reference).items():
         if "out_before_conversion" not in case:
             continue
-        met += 1
+        n_compared += 1
         length = description["config"]["max_position_embeddings"]
         full = Architecture(encoder="CE", head="plain", padding="original", chunk_length=length, max_tokens=2 * length)
         model = adapt(encoder(description, case), full, name)
         with torch.no_grad():
             states = token_states(model, torch.tensor(case["input_ids"]).long(), torch.tensor(case["attention_mask"]))
         np.testing.assert_allclose(states, case["out_before_conversion"], rtol=0, atol=1e-5, err_msg=name)
-    if not met:
+    if not n_compared:
         pytest.skip("no case holds the unconverted encoder's output")
 
 

@@ -56,7 +56,7 @@ def test_few_codes_covered_are_warned_of(caplog):
 
 
 @pytest.mark.parametrize(
-    "name,content,said",
+    "name,content,message",
     [
         ("icd_mimic3_random_sort.json", b'{"401.9": ["hyper', "not valid JSON"),
         ("icd_mimic3_random_sort.json", b'["401.9"]', "mapping from codes"),
@@ -69,10 +69,10 @@ def test_few_codes_covered_are_warned_of(caplog):
         ("authored.yaml", b"'401.9': {synonyms: [1, 2]}\n", "code 401.9 should have a list of strings"),
     ],
 )
-def test_a_file_of_another_form_is_refused(tmp_path, name, content, said):
+def test_a_file_of_another_form_is_refused(tmp_path, name, content, message):
     (tmp_path / name).write_bytes(content)
     pool = next(pool for pool, known in pools.POOLS.items() if known.parse and known.names(9)[0] == name)
-    with pytest.raises(InputError, match=said) as refused:
+    with pytest.raises(InputError, match=message) as refused:
         pools.read_pool(pool, tmp_path)
     assert name in str(refused.value)
     assert "\n" not in str(refused.value)

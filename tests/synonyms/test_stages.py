@@ -120,7 +120,7 @@ def test_random_synonyms(folder):
 
 
 @pytest.mark.parametrize(
-    "pool,data,said",
+    "pool,data,message",
     [
         ("icd10cm", {}, "icd10cm describes ICD-10-CM codes; the corpus is coded in ICD-9-CM"),
         (
@@ -130,9 +130,9 @@ def test_random_synonyms(folder):
         ),
     ],
 )
-def test_a_pool_of_another_revision_is_refused(folder, pool, data, said):
+def test_a_pool_of_another_revision_is_refused(folder, pool, data, message):
     set_params(synonyms__pools=[pool], **data)
-    with pytest.raises(InputError, match=said):
+    with pytest.raises(InputError, match=message):
         collect_synonyms.main()
 
 

@@ -20,20 +20,20 @@ def note(name: str = "a.txt", evidence: tuple[float, ...] = (0.0, 1.0, 0.3)) -> 
 
 
 def test_everything_is_escaped():
-    made = page([note(name=EVIL)], EVIL)
-    assert EVIL not in made
-    assert made.count("alert(") == made.count("&lt;script&gt;alert(")
-    assert made.count("<script>") == 1
+    html = page([note(name=EVIL)], EVIL)
+    assert EVIL not in html
+    assert html.count("alert(") == html.count("&lt;script&gt;alert(")
+    assert html.count("<script>") == 1
 
 
 def test_the_first_code_is_lit_without_a_script():
-    made = page([note()], "")
-    lit = re.findall(r'<span class="w l(\d)" data-l="([^"]*)">', made)
+    html = page([note()], "")
+    lit = re.findall(r'<span class="w l(\d)" data-l="([^"]*)">', html)
     assert lit == [("4", "0:4"), ("2", "0:2")]
-    assert '<span class="w" data-l="1:4">was</span>' in made
-    assert made.count('data-c="0" aria-pressed="true"') == 1
-    assert made.count('data-c="1" aria-pressed="false"') == 1
-    assert "http" not in made.replace("http-equiv", "")
+    assert '<span class="w" data-l="1:4">was</span>' in html
+    assert html.count('data-c="0" aria-pressed="true"') == 1
+    assert html.count('data-c="1" aria-pressed="false"') == 1
+    assert "http" not in html.replace("http-equiv", "")
 
 
 def test_levels_by_hand():

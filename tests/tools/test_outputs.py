@@ -27,14 +27,14 @@ def test_files(tmp_path):
 
 
 def test_folders(tmp_path):
-    mine, earlier = tmp_path / "mine", tmp_path / "earlier"
-    for folder, name in ((mine, "thesis.txt"), (earlier, "kit.json")):
+    users, earlier = tmp_path / "mine", tmp_path / "earlier"
+    for folder, name in ((users, "thesis.txt"), (earlier, "kit.json")):
         folder.mkdir()
         (folder / name).write_text("kept")
     (tmp_path / "link").symlink_to(earlier)
     assert check_folder(tmp_path / "new", ["kit.json"]) == tmp_path / "new"
     assert check_folder(tmp_path / "link", ["kit.json"]) == earlier  # written through
     with pytest.raises(InputError, match="would be lost"):
-        check_folder(mine, ["kit.json"])
+        check_folder(users, ["kit.json"])
     with pytest.raises(InputError, match="is a file"):
-        check_folder(mine / "thesis.txt", ["kit.json"])
+        check_folder(users / "thesis.txt", ["kit.json"])

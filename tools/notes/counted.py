@@ -12,8 +12,8 @@ from scipy.special import expit
 
 from stages.common import io, paths
 from stages.common.io import InputError
-from stages.common.predictions import Predicted, predictions_folder, read_predictions
 from stages.modeling.inference import predict
+from stages.modeling.predictions import Predicted, predictions_folder, read_predictions
 from stages.quantification import drift
 from stages.quantification.counting import bin_counts
 from stages.quantification.posterior import count_intervals

@@ -18,7 +18,6 @@ from dvc_data.index import DataIndexDirError
 from stages.common import io, outside, paths
 from stages.common.io import InputError
 from stages.common.lock import Record, md5_of_folder
-from stages.common.predictions import model_folder
 from stages.corpus import text
 from stages.corpus.corpora import CORPORA, title_of
 from stages.corpus.document import Subset
@@ -26,6 +25,7 @@ from stages.corpus.text import Cleaner
 from stages.encoder.tokenizer import load_tokenizer
 from stages.modeling.model import CodingModel, load_model, save_model
 from stages.modeling.model_type import ModelType
+from stages.modeling.predictions import model_folder
 from stages.open_codes.scoring import Fitted
 from stages.quantification.counting import Counting
 from tools.common.revisions import open_revision
