@@ -61,7 +61,7 @@ def main() -> None:
         kit.write(partial)
         io.write_text(partial / kits.CARD, card(kit, protected))
     if kit.open is not None:
-        size = sum(path.stat().st_size for path in (target / kits.OPEN).rglob("*"))
+        size = sum(path.stat().st_size for path in (target / kits.OPEN).rglob("*") if path.is_file())
         log.info("for codes that training has not seen: %.0f MB (--without-open-codes leaves them out)", size / 1e6)
     log.info("%s: model, tokenizer, %d codes, model card", options.folder, len(kit.codes))
 

@@ -74,7 +74,7 @@ def open_scorer(kit: Kit, also: str) -> Scorer:
     if kit.open is None or kit.encoder is None or not kit.encoder.is_dir():
         raise InputError(
             "this model does not score codes that training has not seen: set open.codes or data.withheld in "
-            "params.yaml, then `dvc repro`; an exported folder has it unless it was left out"
+            "params.yaml, then `dvc repro`; an exported folder has it unless it was left out, `--revision` never"
         )
     if not isinstance(kit.model.head, MsamHead):
         raise InputError(f"a {kit.type} model does not score codes that training has not seen: it needs an MSAM head")
