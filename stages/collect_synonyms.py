@@ -26,7 +26,7 @@ def main() -> None:
         first = ", ".join(without[:10]) + (", ..." if len(without) > 10 else "")
         log.warning("%d codes have no candidate and get the phrase `unknown`: %s", len(without), first)
     io.write_json(paths.CANDIDATES, candidates)
-    io.write_json(paths.POOL_STATISTICS, pools.pool_statistics(gathered, combined, candidates, SHARE_OF))
+    io.write_json(paths.POOL_STATISTICS, pools.pool_statistics(gathered, candidates, SHARE_OF))
 
 
 if __name__ == "__main__":

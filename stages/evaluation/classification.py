@@ -100,7 +100,7 @@ def harmonic_mean(first: np.ndarray | float, second: np.ndarray | float) -> np.n
 
 
 def decision_metrics(targets: np.ndarray | sp.csr_array, decisions: np.ndarray | sp.csr_array) -> dict[str, float]:
-    """Micro and macro precision, recall, F1 and accuracy, F1 macro in CAML's convention, and exact match.
+    """Micro and macro precision, recall, F1 and accuracy, and F1 macro in CAML's convention.
 
     Macro averages are over all C codes; a code that is neither true nor predicted counts as 0.
     """
@@ -110,13 +110,7 @@ def decision_metrics(targets: np.ndarray | sp.csr_array, decisions: np.ndarray |
         metrics[f"{name}_micro"] = float(metric(counts.pool()))
         metrics[f"{name}_macro"] = mean(metric(counts))
     metrics["f1_macro_mullenbach"] = f1_macro_mullenbach(counts)
-    metrics["exact_match"] = mean(exact_matches(counts_by_document(targets, decisions)))
     return metrics
-
-
-def exact_matches(counts: Counts) -> np.ndarray:
-    """Per document (N,): True where exactly the true codes were predicted."""
-    return counts.false_positives + counts.false_negatives == 0
 
 
 def code_aucs(targets: np.ndarray | sp.csr_array, probabilities: np.ndarray) -> np.ndarray:

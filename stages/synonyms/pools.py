@@ -13,7 +13,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from statistics import mean, median
+from typing import Any
 
 from stages.common import io, outside
 from stages.common.io import InputError
@@ -219,30 +219,14 @@ def draw(candidates: Pool, most: int, seed: int) -> Pool:
     return {code: drawn(code, phrases) for code, phrases in candidates.items()}
 
 
-def pool_statistics(pools: dict[str, Pool], combined: Pool, candidates: Pool, M: int) -> dict:
-    """For every pool and for all together: codes covered and the distribution of phrases over them.
-
-    `combined` is before the draw and `candidates` after it. Also the share of codes with at least M phrases.
-    """
-    return {
-        "pools": {name: _distribution([pool.get(code, []) for code in candidates]) for name, pool in pools.items()},
-        "candidates": _distribution(candidates.values()),
-        "codes": len(candidates),
-        "share_with_M": {
-            name: sum(len(pool.get(code, [])) >= M for code in candidates) / max(len(candidates), 1)
-            for name, pool in {**pools, "all": candidates}.items()
-        },
-        "codes_without_candidates": sum(not phrases for phrases in candidates.values()),
-        "codes_drawn_from": sum(len(combined[code]) > len(candidates[code]) for code in candidates),
-    }
-
-
-def _distribution(lists: Iterable[list[str]]) -> dict:
-    sizes = [len(phrases) for phrases in lists if phrases]
-    if not sizes:
-        return {"codes_covered": 0}
-    spread = {"min": min(sizes), "median": median(sizes), "mean": mean(sizes), "max": max(sizes)}
-    return {"codes_covered": len(sizes), "phrases": sum(sizes)} | spread
+def pool_statistics(pools: dict[str, Pool], candidates: Pool, M: int) -> dict[str, dict[str, Any]]:
+    """For every pool and for the candidates of all: codes covered, phrases, and the share of codes with M or more."""
+    statistics = {}
+    for name, pool in {**pools, "all": candidates}.items():
+        sizes = [len(pool.get(code, [])) for code in candidates]
+        share = sum(size >= M for size in sizes) / max(len(sizes), 1)
+        statistics[name] = {"codes_covered": sum(map(bool, sizes)), "phrases": sum(sizes), "share_with_M": share}
+    return statistics
 
 
 def _check_pool(content: object, path: Path) -> Pool:

@@ -67,12 +67,10 @@ def expected_diversity(distances: np.ndarray, M: int) -> float:
 
 
 def mean_diversity(problems: Problems, chosen: Mapping[str, Sequence[int]], M: int) -> dict[str, float]:
-    """Mean diversity over codes of the selection, of a random draw (expected), and of the first M candidates."""
-    first = {code: _repeat(len(distances), M)[:M] for code, distances in problems.items()}
+    """Mean diversity over codes of the selection, and of a random draw (expected)."""
     values = {
         "chosen": [diversity(distances, chosen[code]) for code, distances in problems.items()],
         "rand": [expected_diversity(distances, M) for distances in problems.values()],
-        "first": [diversity(distances, first[code]) for code, distances in problems.items()],
     }
     return {name: math.fsum(each) / max(len(each), 1) for name, each in values.items()}
 

@@ -49,7 +49,6 @@ def test_decision_metrics_by_hand(targets, decisions):
             "accuracy_micro": 3 / 5,
             "accuracy_macro": (2 / 3 + 0 + 1 / 2) / 3,
             "f1_macro_mullenbach": 2 * (5 / 9) * (1 / 2) / (5 / 9 + 1 / 2),
-            "exact_match": 2 / 4,
         }
     )
 
@@ -85,7 +84,6 @@ def test_agrees_with_scikit_learn(predictions):
     both = (targets.max(axis=0) == 1) & (targets.min(axis=0) == 0)
     assert measured["auc_micro"] == pytest.approx(sk.roc_auc_score(targets, probabilities, average="micro"), rel=1e-12)
     assert measured["auc_macro"] == pytest.approx(sk.roc_auc_score(targets[:, both], probabilities[:, both]), rel=1e-12)
-    assert measured["exact_match"] == sk.accuracy_score(targets, decisions)
     some = targets.any(axis=1)
     expected = sk.label_ranking_average_precision_score(targets[some], probabilities[some]) * some.mean()
     assert measured["mean_average_precision"] == pytest.approx(expected, rel=1e-12)
@@ -117,12 +115,4 @@ def test_degenerate_input_is_defined(targets, probabilities):
         metrics = c.decision_metrics(form, probabilities > 0.5) | c.ranking_metrics(form, probabilities, [2])
         assert all(math.isfinite(value) and 0 <= value <= 1 for value in metrics.values())
         if not targets.any():
-            assert not any(value for name, value in metrics.items() if name != "exact_match")
-
-
-def test_nothing_true_and_nothing_predicted_is_an_exact_match():
-    assert c.decision_metrics(np.zeros((2, 3)), np.zeros((2, 3)))["exact_match"] == 1
-
-
-def test_of_no_documents_nothing_is_claimed():
-    assert not any(c.decision_metrics(np.zeros((0, 3)), np.zeros((0, 3))).values())
+            assert not any(metrics.values())

@@ -142,15 +142,11 @@ def test_a_draw_keeps_the_order_and_knows_nothing_of_other_codes():
 
 def test_statistics():
     gathered = {"umls": {"1": ["a", "b"], "9": ["x"]}, "titles": {"1": ["t"], "2": ["t"]}}
-    combined = {"1": ["a", "b", "t"], "2": ["t"], "3": []}
-    candidates = {"1": ["a", "b"], "2": ["t"], "3": []}
-    result = pools.pool_statistics(gathered, combined, candidates, 2)
-    assert result["codes"] == 3
-    assert result["codes_without_candidates"] == 1
-    assert result["codes_drawn_from"] == 1
-    assert result["candidates"] == {"codes_covered": 2, "phrases": 3, "min": 1, "median": 1.5, "mean": 1.5, "max": 2}
-    assert result["pools"]["umls"]["codes_covered"] == 1
-    assert result["pools"]["titles"]["codes_covered"] == 2
+    assert pools.pool_statistics(gathered, {"1": ["a", "b"], "2": ["t"], "3": []}, 2) == {
+        "umls": {"codes_covered": 1, "phrases": 2, "share_with_M": pytest.approx(1 / 3)},
+        "titles": {"codes_covered": 2, "phrases": 2, "share_with_M": 0},
+        "all": {"codes_covered": 2, "phrases": 3, "share_with_M": pytest.approx(1 / 3)},
+    }
 
 
 @pytest.mark.parametrize(

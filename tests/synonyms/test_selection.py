@@ -47,8 +47,8 @@ def test_expected_diversity_is_the_mean_over_draws():
 def test_mean_diversity_by_hand():
     square = mdp.cosine_distances(np.array([[1.0, 0], [1, 0], [-1, 0], [0, 1]]))
     result = selection.mean_diversity({"a": square, "b": square[:1, :1]}, {"a": (0, 2), "b": (0, 0)}, 2)
-    # Of a: the chosen lie 2 apart, the first two 0, and the six pairs are 0, 2, 1, 2, 1, 1. Of b all is 0.
-    assert result == {"chosen": 1.0, "rand": pytest.approx(7 / 12), "first": 0.0}
+    # Of a: the chosen lie 2 apart, and the six pairs are 0, 2, 1, 2, 1, 1. Of b all is 0.
+    assert result == {"chosen": 1.0, "rand": pytest.approx(7 / 12)}
 
 
 def test_the_number_of_processes_changes_nothing(monkeypatch):
