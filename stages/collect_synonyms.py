@@ -10,8 +10,6 @@ from stages.synonyms import pools
 
 log = logging.getLogger("stages.collect_synonyms")
 
-SHARE_OF = 4  # log the share of codes with at least this many candidates (the most common M in the paper)
-
 
 def main() -> None:
     settings = params.load()
@@ -26,7 +24,7 @@ def main() -> None:
         first = ", ".join(without[:10]) + (", ..." if len(without) > 10 else "")
         log.warning("%d codes have no candidate and get the phrase `unknown`: %s", len(without), first)
     io.write_json(paths.CANDIDATES, candidates)
-    io.write_json(paths.POOL_STATISTICS, pools.pool_statistics(gathered, candidates, SHARE_OF))
+    io.write_json(paths.POOL_STATISTICS, pools.pool_statistics(gathered, candidates))
 
 
 if __name__ == "__main__":

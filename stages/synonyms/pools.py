@@ -26,6 +26,7 @@ Pool = dict[str, list[str]]
 
 FEW = 0.5  # warn about a pool that covers less than this share of the codes
 LONGEST = 512  # phrases of this many characters or more are dropped (the paper)
+ENOUGH = 4  # candidates of a code, for the statistics: the most common M in the paper
 
 # The order of the Wikipedia file's lines: sorted diagnoses of MIMIC-III-50, then procedures (two digits, dot).
 WIKIPEDIA_CODES = sorted(MIMIC_50, key=lambda code: (code.find(".") == 2, code))
@@ -219,13 +220,16 @@ def draw(candidates: Pool, most: int, seed: int) -> Pool:
     return {code: drawn(code, phrases) for code, phrases in candidates.items()}
 
 
-def pool_statistics(pools: dict[str, Pool], candidates: Pool, M: int) -> dict[str, dict[str, Any]]:
-    """For every pool and for the candidates of all: codes covered, phrases, and the share of codes with M or more."""
+def pool_statistics(pools: dict[str, Pool], candidates: Pool) -> dict[str, dict[str, Any]]:
+    """For every pool and for the candidates of all: codes covered, phrases, and the share of codes with `ENOUGH`."""
     statistics = {}
     for name, pool in {**pools, "all": candidates}.items():
         sizes = [len(pool.get(code, [])) for code in candidates]
-        share = sum(size >= M for size in sizes) / max(len(sizes), 1)
-        statistics[name] = {"codes_covered": sum(map(bool, sizes)), "phrases": sum(sizes), "share_with_M": share}
+        statistics[name] = {
+            "codes_covered": sum(map(bool, sizes)),
+            "phrases": sum(sizes),
+            f"share_with_{ENOUGH}": sum(size >= ENOUGH for size in sizes) / max(len(sizes), 1),
+        }
     return statistics
 
 

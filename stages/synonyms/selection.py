@@ -61,6 +61,7 @@ def diversity(distances: np.ndarray, chosen: Sequence[int] | np.ndarray) -> floa
 
 
 def expected_diversity(distances: np.ndarray, M: int) -> float:
+    """The expected `diversity` of M candidates that `draw` takes, from all distances (n, n)."""
     n = len(distances)
     pairs = n * (n - 1) if n >= M else n * n
     return float(distances.sum()) / pairs if M > 1 else 0.0

@@ -141,11 +141,11 @@ def test_a_draw_keeps_the_order_and_knows_nothing_of_other_codes():
 
 
 def test_statistics():
-    gathered = {"umls": {"1": ["a", "b"], "9": ["x"]}, "titles": {"1": ["t"], "2": ["t"]}}
-    assert pools.pool_statistics(gathered, {"1": ["a", "b"], "2": ["t"], "3": []}, 2) == {
-        "umls": {"codes_covered": 1, "phrases": 2, "share_with_M": pytest.approx(1 / 3)},
-        "titles": {"codes_covered": 2, "phrases": 2, "share_with_M": 0},
-        "all": {"codes_covered": 2, "phrases": 3, "share_with_M": pytest.approx(1 / 3)},
+    gathered = {"umls": {"1": ["a", "b", "c", "d"], "9": ["x"]}, "titles": {"1": ["t"], "2": ["t"]}}
+    assert pools.pool_statistics(gathered, {"1": ["a", "b", "c", "d", "t"], "2": ["t"], "3": []}) == {
+        "umls": {"codes_covered": 1, "phrases": 4, "share_with_4": pytest.approx(1 / 3)},
+        "titles": {"codes_covered": 2, "phrases": 2, "share_with_4": 0},
+        "all": {"codes_covered": 2, "phrases": 6, "share_with_4": pytest.approx(1 / 3)},
     }
 
 

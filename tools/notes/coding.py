@@ -71,7 +71,7 @@ def read_documents(kit: Kit, notes: Notes) -> tuple[list[str], Documents]:
 
 def open_scorer(kit: Kit, also: str) -> Scorer:
     """The scorer of open codes. Raises InputError if the model has none, or codes have no phrases."""
-    if kit.open is None or kit.encoder is None or not kit.encoder.is_dir():
+    if kit.open is None or not kit.encoder.is_dir():
         raise InputError(
             "this model does not score codes that training has not seen: set open.codes or data.withheld in "
             "params.yaml, then `dvc repro`; an exported folder has it unless it was left out, `--revision` never"

@@ -8,7 +8,7 @@ import json
 import math
 import shutil
 import tempfile
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -48,7 +48,7 @@ class Kit:
 
     accept, leave: the thresholds of promised precision and recall; by_code: those of codes with their own thresholds.
     about: the origin of its training data. open: how codes that it was not trained on are scored with the untrained
-    encoder in the folder `encoder`; None if not fitted or left out.
+    encoder in the folder `encoder`; None if not fitted or left out (there need be no such folder then).
     """
 
     model: CodingModel
@@ -64,8 +64,8 @@ class Kit:
     cleaning: str
     about: dict[str, Any]
     counting: Counting
-    open: Fitted | None = None
-    encoder: Path | None = None
+    open: Fitted | None
+    encoder: Path
 
     def clean(self, note: str) -> str:
         return text.document([CLEANERS[self.cleaning](note)], CLEANERS[self.cleaning])
@@ -99,7 +99,7 @@ class Kit:
         """Write the model and everything else to an existing folder, and the checksums of all files to kit.json."""
         save_model(self.model, folder)
         self.counting.save(folder / paths.COUNTING.name)
-        if self.open is not None and self.encoder is not None:
+        if self.open is not None:
             shutil.copytree(self.encoder, folder / OPEN / ENCODER)
             self.open.write(folder / OPEN)
         described = {entry.name: getattr(self, entry.name) for entry in fields(self) if entry.name not in OF_FILES}
@@ -136,8 +136,7 @@ def from_pipeline(root: Path = Path()) -> Kit:
         "cleaning": cleaning_of(origin),
         "about": origin | {"joint": folder.name == paths.JOINT_MODEL.name},
     }
-    kit = _assemble(folder, described, root / paths.COUNTING)
-    return replace(kit, open=Fitted.read(root / paths.OPEN), encoder=(root / paths.ENCODER).absolute())
+    return _assemble(folder, described, root / paths.COUNTING, root / paths.OPEN, (root / paths.ENCODER).absolute())
 
 
 def _check_one_run(root: Path, folder: Path) -> None:
@@ -189,8 +188,7 @@ def from_folder(folder: Path) -> Kit:
     for name, checksum in described.pop("files").items():
         if not (folder / name).exists() or io.digest(folder / name) != checksum:
             raise InputError(f"{folder / name} is missing, or not as it was exported; export again")
-    kit = _assemble(folder, described, folder / paths.COUNTING.name)
-    return replace(kit, open=Fitted.read(folder / OPEN), encoder=folder / OPEN / ENCODER)
+    return _assemble(folder, described, folder / paths.COUNTING.name, folder / OPEN, folder / OPEN / ENCODER)
 
 
 def exported_into(folder: Path) -> set[str]:
@@ -208,11 +206,12 @@ def _checksum(described: dict[str, Any]) -> str:
     return hashlib.sha256(json.dumps(described, sort_keys=True).encode()).hexdigest()
 
 
-def _assemble(folder: Path, described: dict[str, Any], counting: Path) -> Kit:
+def _assemble(folder: Path, described: dict[str, Any], counting: Path, open_codes: Path, encoder: Path) -> Kit:
     model = load_model(folder)
     if (n_scored := model.head.n_codes) != (n_codes := len(described["codes"])):
         raise InputError(f"{folder} scores {n_scored} codes, but lists {n_codes}; `dvc repro` makes them consistent")
     if not 0 <= described["threshold"] <= 1 or not 0 < described["temperature"] < math.inf:
         raise InputError(f"{folder}: unusable threshold or temperature; `dvc repro evaluate`")
     tokenizer = load_tokenizer(folder, model.architecture.lowercase_documents)
-    return Kit(model, tokenizer, **described, counting=Counting.load(counting))
+    fitted = Fitted.read(open_codes)
+    return Kit(model, tokenizer, **described, counting=Counting.load(counting), open=fitted, encoder=encoder)
