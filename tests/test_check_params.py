@@ -21,7 +21,9 @@ def repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         (tmp_path / folder).mkdir(parents=True)
         (tmp_path / folder / "README.md").write_text("x")
     (tmp_path / "data/pools/authored.yaml").write_text("'486': {synonyms: [pneumonia]}\n")
-    (tmp_path / "dvc.yaml").write_text("stages:\n  one:\n    cmd: echo\n    outs:\n      - made: {push: false}\n")
+    (tmp_path / "dvc.yaml").write_text(
+        "stages:\n  one:\n    cmd: echo\n    outs:\n      - made: {push: false}\n      - models/classifier\n"
+    )
     set_params(data__raw_dir=str(tmp_path / "raw"))
     git("add", "-A")
     git("commit", "-q", "-m", "first")
@@ -82,8 +84,21 @@ def test_the_projects_own_parameters_pass(repository: Path):
         ),
         ({"synonyms__solver": "simplex"}, "'simplex' is not one of 'cp_sat'"),
         ({"encoder__dropout": 1.0}, r"encoder\.dropout: 1\.0 should be less than 1"),
+        ({"data__raw_dir": " "}, r"data\.raw_dir: ' ' should be the folder of MIMIC-III's tables"),
         ({"train__start_from": "no-such-folder"}, r"train\.start_from: no-such-folder does not exist"),
+        ({"train__start_from": "data/pools"}, "data/pools has no provenance.json: it is not a trained classifier"),
+        ({"train__start_from": "models/classifier"}, "models/classifier is what the training itself writes"),
         ({"compute__launch": "torchrun-that-is-not-there"}, "begins with none of"),
+        (
+            {
+                "data__format": "codiesp",
+                "data__subset": "both",
+                "data__split": "official",
+                "open__codes": "no.json",
+                "synonyms__pools": ["titles"],
+            },
+            r"open\.codes: no\.json does not exist",
+        ),
     ],
 )
 def test_refused(repository: Path, change: dict, message: str):

@@ -12,7 +12,7 @@ from stages import evaluate
 from stages.common import io, paths
 from stages.common.io import InputError
 from stages.common.parts import UNCODED
-from stages.evaluation import calibration, classification, tuning
+from stages.evaluation import calibration, classification
 from stages.quantification.quantifiers import PrevalenceMLP, save_mlp
 from tests.project import set_params
 
@@ -103,20 +103,6 @@ def test_figures_change_by_a_screen_or_two(project: Path):
 
     evaluate.main()
     assert sum(count(without_intervals(json.loads(path.read_text()))) for path in Path("metrics").glob("*.json")) <= 150
-
-
-def test_what_is_tuned_on_validation_is_best_there(project: Path):
-    val = evaluate.load_part("val", paths.PREDICTIONS, len(CODES))
-
-    def f1(threshold: float | np.ndarray, name: str) -> float:
-        return classification.decision_metrics(val.targets, val.probabilities > threshold)[name]
-
-    assert f1(tuning.shared_threshold(val.targets, val.probabilities), "f1_micro") >= f1(0.5, "f1_micro")
-    assert f1(tuning.code_thresholds(val.targets, val.probabilities), "f1_macro") >= f1(0.5, "f1_macro")
-    temperature = tuning.fit_temperature(val.targets, val.logits)
-    recalibrated = val.recalibrate(lambda logits: logits / np.float32(temperature))
-    losses = [calibration.log_loss(val.targets, part.logits) for part in (val, recalibrated)]
-    assert losses[1] <= losses[0]
 
 
 def test_codes_of_the_plots(project: Path):

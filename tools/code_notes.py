@@ -28,7 +28,7 @@ SHOWN = ("code", "title", "kind", "probability", "calibrated", "assigned", "stat
 
 
 def table(note: CodedNote) -> str:
-    lines = [outside.printable(note.name)]
+    lines = [note.name]
     if note.n_read < note.n_tokens:
         lines.append(f"  the text is cut: the first {note.n_read} of {note.n_tokens} tokens were read")
     for code in note.codes:
@@ -37,8 +37,8 @@ def table(note: CodedNote) -> str:
         kind = "open" if code.open else code.kind
         lines.append(f"  {code.code:<9} {assigned}  {code.state:<9}  {figures}  {kind:<9}  {code.title}")
         if code.assigned:
-            lines += [f"            ... {outside.printable(snippet)} ..." for snippet in code.snippets]
-    return "\n".join(lines) + "\n"
+            lines += [f"            ... {snippet} ..." for snippet in code.snippets]
+    return "".join(f"{outside.printable(line)}\n" for line in lines)
 
 
 def at_least_one(text: str) -> int:

@@ -17,6 +17,7 @@ import sys
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
+from stages.common import outside
 from stages.common.io import InputError
 from stages.common.parts import SCORED
 from stages.common.runner import run
@@ -36,7 +37,7 @@ def table(counted: "Counted") -> str:
             f"{count.code:<9} {count.number:8.1f}  {f'{count.low} to {count.high}':<15} {100 * count.prevalence:5.1f}%"
             f" {100 * count.training:7.1f}% {count.assigned:9}  {count.title}{known}"
         )
-    return "\n".join(lines) + "\n"
+    return "".join(f"{outside.printable(line)}\n" for line in lines)
 
 
 def parse_arguments() -> argparse.Namespace:

@@ -100,11 +100,11 @@ def pack(indices: Indices, shapes: np.ndarray, chunk_budget: int, architecture: 
     passes: list[list[int]] = []
     rows = longest = 0
     for index in indices:
-        document_rows, length = (int(size) for size in shapes[index])
-        rows, longest = rows + document_rows, max(longest, length)
+        n_rows, length = (int(size) for size in shapes[index])
+        rows, longest = rows + n_rows, max(longest, length)
         if not passes or rows * longest > budget:
             passes.append([])
-            rows, longest = document_rows, length
+            rows, longest = n_rows, length
         passes[-1].append(int(index))
     return [np.array(part) for part in passes]
 

@@ -41,15 +41,6 @@ def test_equals_dense_banded_attention_with_padding(rows, tokens, reach, seed):
         torch.testing.assert_close(of_ours, of_expected, rtol=0, atol=1e-12)
 
 
-def test_a_window_wider_than_the_text_is_full_attention():
-    (query, key, value), _ = drawn(2, 9)
-    visible = torch.ones(2, 9, dtype=torch.bool)
-    full = torch.nn.functional.scaled_dot_product_attention(*(part.transpose(1, 2) for part in (query, key, value)))
-    torch.testing.assert_close(
-        sliding_window_attention(query, key, value, visible, 16), full.transpose(1, 2), rtol=0, atol=1e-12
-    )
-
-
 def test_memory_grows_linearly(largest_tensor):
     largest = []
     for tokens in (512, 1024):

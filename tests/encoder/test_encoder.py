@@ -119,16 +119,6 @@ def test_a_longformer_s_positions_are_not_repeated(longformer_folder, caplog):
     assert "was trained with a window of 8, model.window is 16" in caplog.text
 
 
-def test_a_window_as_wide_as_the_text_changes_nothing(folder):
-    wide = Architecture(encoder="LE", head="plain", padding="masked", window=64, max_positions=64)
-    ids, mask = tokens(2, 30)
-    full, _ = load_encoder(
-        folder, Architecture(encoder="CE", head="plain", padding="masked", chunk_length=32, max_tokens=64)
-    )
-    windowed, _ = load_encoder(folder, wide)
-    torch.testing.assert_close(states(windowed, ids, mask)[mask], states(full, ids, mask)[mask], rtol=0, atol=1e-5)
-
-
 @pytest.mark.parametrize("architecture", [CE, LE])
 def test_dropout_is_the_configuration_s_or_the_architecture_s(folder, architecture, tmp_path):
     """In training alone, and as well in a model that is built without its weights."""

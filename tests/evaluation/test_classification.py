@@ -89,16 +89,6 @@ def test_agrees_with_scikit_learn(predictions):
     assert measured["mean_average_precision"] == pytest.approx(expected, rel=1e-12)
 
 
-def test_permuting_codes_and_documents_changes_nothing(predictions):
-    targets, probabilities = predictions
-    rng = np.random.default_rng(0)
-    rows, columns = rng.permutation(len(targets)), rng.permutation(targets.shape[1])
-    for metrics in (c.ranking_metrics, lambda *given: c.decision_metrics(given[0], given[1] > 0.5)):
-        straight = metrics(targets, probabilities, [5, 8])
-        permuted = metrics(targets[rows][:, columns], probabilities[rows][:, columns], [5, 8])
-        assert permuted == pytest.approx(straight, rel=1e-12)
-
-
 @pytest.mark.parametrize(
     ("targets", "probabilities"),
     [

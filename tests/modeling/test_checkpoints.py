@@ -30,14 +30,6 @@ def test_it_comes_back_exactly(tmp_path):
     assert result.tensors["none"] == {}
 
 
-def test_the_newest_are_kept(tmp_path):
-    folder = CheckpointFolder(tmp_path)
-    for step in (9, 10, 100):
-        folder.save(step, checkpoint(step))
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["step-00000010", "step-00000100"]
-    assert folder.newest().state["value"] == pytest.approx(100.1)
-
-
 @pytest.mark.parametrize("name", ["state.json", "first.safetensors"])
 @pytest.mark.parametrize(
     "damage",

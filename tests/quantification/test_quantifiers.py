@@ -69,18 +69,6 @@ def test_the_network_learns_a_correction():
     assert np.abs(network.estimate(pcc) - prevalence).mean() < 0.03 < np.abs(pcc - prevalence).mean()
 
 
-def test_training_is_repeatable():
-    rng = np.random.default_rng(0)
-    pcc, prevalence = rng.random((50, 4)), rng.random((50, 4))
-    result = []
-    for _ in range(2):
-        torch.manual_seed(5)
-        network = PrevalenceMLP(4, 3)
-        fit_mlp(network, pcc, prevalence, shuffle_epochs(50, 7), epochs=3)
-        result.append(network.estimate(pcc))
-    np.testing.assert_array_equal(*result)
-
-
 def test_original_stopping_looks_at_the_training_loss_and_validation_at_the_held_out_samples():
     # What is held out contradicts what is trained on: learning makes it worse from the first epoch on.
     pcc = np.full((64, 2), 0.5)
@@ -125,13 +113,6 @@ def test_rates_by_hand():
         np.testing.assert_allclose(false_rate, [0.5, 0.2])
 
 
-def test_adjusted_inverts_the_rates():
-    prevalence = np.array([[0.0, 0.3, 1.0]])
-    true_rate, false_rate = np.array([0.9, 0.8, 0.6]), np.array([0.1, 0.2, 0.0])
-    seen = prevalence * true_rate + (1 - prevalence) * false_rate
-    np.testing.assert_allclose(adjust(seen, true_rate, false_rate), prevalence, atol=1e-15)
-
-
 def test_adjusted_cuts_and_leaves_what_it_cannot_solve():
     seen = np.array([[0.05, 0.95, 0.4, 0.4, 0.4]])
     true_rate = np.array([0.9, 0.9, np.nan, 0.5, 0.2])
@@ -161,29 +142,12 @@ def test_emq_is_the_fixed_point_of_the_published_iteration():
             assert result[row, code] == pytest.approx(expected, abs=1e-3)
 
 
-def test_emq_finds_a_shift_that_pcc_does_not():
-    """Calibrated at 20 %, seen at 60 %: PCC is pulled back to the prior, EMQ is not."""
-    rng = np.random.default_rng(1)
-    carries = rng.random(4000) < 0.6
-    evidence = rng.normal(np.where(carries, 1.0, -1.0), 1.0)  # log likelihood ratio 2 x
-    probabilities = expit(2 * evidence + logit(0.2))[:, None]
-    everyone = np.ones((1, 4000), dtype=bool)
-    assert group_means(everyone, probabilities)[0, 0] < 0.5
-    assert expectation_maximisation(everyone, probabilities, np.array([0.2]))[0, 0] == pytest.approx(0.6, abs=0.03)
-
-
 def test_emq_at_its_ends():
     everyone = np.ones((1, 3), dtype=bool)
     probabilities = np.array([[0.0, 1.0, 0.3, 0.3], [0.0, 1.0, 0.6, 0.6], [0.0, 1.0, 0.6, 0.6]])
     result = expectation_maximisation(everyone, probabilities, np.array([0.2, 0.2, 0.0, 1.0]))
     np.testing.assert_allclose(result[0, :2], [0.2 / 4, 3.2 / 4], rtol=1e-3)  # the prior is one document of four
     np.testing.assert_allclose(result[0, 2:], 0.5)  # no prior to start from: PCC
-
-
-def test_emq_keeps_the_prior_where_the_documents_say_nothing():
-    prior = np.array([0.02, 0.3])
-    groups = uniform_groups(10, 5, np.random.default_rng(0))
-    np.testing.assert_allclose(expectation_maximisation(groups, np.tile(prior, (10, 1)), prior), [prior] * 5, rtol=1e-3)
 
 
 def test_every_quantifier_is_exact_where_the_classifier_is():
@@ -195,16 +159,6 @@ def test_every_quantifier_is_exact_where_the_classifier_is():
     sizes, prior = group_sizes(groups)[:, None], labels.mean(axis=0)
     expected = (true * sizes + prior) / (sizes + 1)
     np.testing.assert_allclose(expectation_maximisation(groups, labels, prior), expected, atol=1e-4)
-
-
-def test_a_code_of_every_document_or_none_cannot_be_adjusted():
-    targets = sp.csr_array(np.array([[1, 0], [1, 0], [1, 0]], dtype=np.uint8))
-    values = np.array([[0.7, 0.1], [0.1, 0.3], [0.2, 0.7]])
-    true_rate, false_rate = rates(values, targets)
-    assert np.isnan(false_rate[0])
-    assert np.isnan(true_rate[1])
-    estimate = np.array([[0.4, 0.2]])
-    np.testing.assert_array_equal(adjust(estimate, true_rate, false_rate), estimate)
 
 
 def test_weights_that_are_no_numbers_are_named(tmp_path):

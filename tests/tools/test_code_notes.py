@@ -146,15 +146,16 @@ def test_every_source_gives_the_same_codes(pipeline, run, capsys):
     table = pd.read_csv("out.csv")
     assert table.probability.tolist() == pytest.approx([row["probability"] for row in result[0]])
     assert "title of 486" in Path("out.html").read_text()
+    (pipeline / "notes" / "2\x1b[2J.txt").write_text("w1")  # clears a terminal
     run("notes")
     shown = capsys.readouterr().out
-    assert "0.txt" in shown and "title of 401.9" in shown
+    assert "0.txt" in shown and "title of 401.9" in shown and "\x1b" not in shown
 
 
 def test_a_code_without_a_title_takes_the_classification_s():
     """Where the corpus is coded in ICD-10; an older code that looks like one is another code."""
-    titles = {"R50.9": [], "I10": ["own title"], "0FT44ZZ": []}
-    assert kits.add_titles(titles, in_icd10=True) == {"R50.9": "Fever, unspecified", "I10": "own title", "0FT44ZZ": ""}
+    titles = {"R50.9": [], "I10": ["own\x1b title"], "0FT44ZZ": []}
+    assert kits.add_titles(titles, in_icd10=True) == {"R50.9": "Fever, unspecified", "I10": "own� title", "0FT44ZZ": ""}
     assert kits.add_titles({"E85.0": []}, in_icd10=False) == {"E85.0": ""}
 
 

@@ -150,13 +150,13 @@ def _check_one_run(root: Path, folder: Path) -> None:
 
 
 def add_titles(titles: dict[str, list[str]], in_icd10: bool) -> dict[str, str]:
-    """The title of each code: the corpus's first one, otherwise ICD-10-CM's, otherwise none."""
+    """The title of each code, printable: the corpus's first one, otherwise ICD-10-CM's, otherwise none."""
     known: dict[str, str] = {}
     if in_icd10 and not all(titles.values()):
         import simple_icd_10_cm as icd10cm  # reads the whole classification: two seconds
 
         known = {code: icd10cm.get_description(code) for code in titles if icd10cm.is_valid_item(code)}
-    return {code: next(iter(listed), known.get(code, "")) for code, listed in titles.items()}
+    return {code: outside.printable(next(iter(listed), known.get(code, ""))) for code, listed in titles.items()}
 
 
 def from_revision(revision: str) -> Kit:
