@@ -1,30 +1,17 @@
 """Baselines on the test documents: a phrase lookup, and TF-IDF with logistic regression."""
 
 import logging
-from typing import Any
 
-import numpy as np
 import pandas as pd
-import scipy.sparse as sp
 
 from stages.common import io, params, paths
 from stages.common.parts import PARTS
 from stages.common.runner import run
 from stages.common.threads import limit
-from stages.evaluation import classification, lexical, tuning, uncertainty
+from stages.evaluation import lexical, tuning, uncertainty
 from stages.evaluation.scored import Resampling
 
 log = logging.getLogger("stages.baselines")
-
-REPORTED = ("f1_micro", "f1_macro", "precision_micro", "recall_micro")
-
-
-def score(targets: sp.csr_array, decisions: np.ndarray | sp.csr_array, resampling: Resampling) -> dict[str, Any]:
-    """The reported metrics of decisions (N, C), with intervals for F1."""
-    metrics = classification.decision_metrics(targets, decisions)
-    statistics = uncertainty.decision_statistics(targets, decisions)
-    statistics = {name: statistics[name] for name in REPORTED if name in statistics}
-    return {name: metrics[name] for name in REPORTED} | {"intervals": uncertainty.intervals(statistics, *resampling)}
 
 
 def main() -> None:
@@ -44,7 +31,10 @@ def main() -> None:
     documents = pd.read_parquet(paths.LABEL_DOCUMENTS, columns=["part", "subject_id"])
     patients = documents.subject_id[documents.part == "test"].to_numpy()
     resampling = Resampling(patients, settings.evaluate.bootstrap, settings.evaluate.seed)
-    measured = {name: score(targets["test"], decided, resampling) for name, decided in decisions.items()}
+    measured = {
+        name: uncertainty.figures(uncertainty.decision_statistics(targets["test"], decided), resampling)
+        for name, decided in decisions.items()
+    }
     io.write_json(paths.BASELINES, {"test": measured})
     for name, metrics in measured.items():
         log.info("%s: micro-F1 %.3f, macro-F1 %.3f", name, metrics["f1_micro"], metrics["f1_macro"])

@@ -23,7 +23,7 @@ from stages.quantification.quantifiers import load_mlp
 
 log = logging.getLogger("stages.evaluate")
 
-SHOWN_IN_PERCENT = (
+SHOWN = (
     *("auc_macro", "auc_micro", "f1_macro", "f1_macro_mullenbach", "f1_micro"),
     *(f"precision_at_{k}" for k in classification.KS),
 )
@@ -60,10 +60,10 @@ def main() -> None:
         for name, text in submission.items():
             (folder / name).write_text(text, encoding="utf-8")
     counting.save(paths.COUNTING)
-    io.write_json(paths.PAPER, paper_metrics(classified["test"], calibrated["test"], quantified["test"]))
+    io.write_json(paths.PAPER, paper_metrics(classified["test"], calibrated["test"], quantified))
     io.write_json(paths.CLASSIFICATION, classified)
     io.write_json(paths.CALIBRATION, calibrated)
-    io.write_json(paths.QUANTIFICATION, quantified)
+    io.write_json(paths.QUANTIFICATION, {"test": quantified})
     io.write_json(paths.SELECTIVE, {"test": selected})
     for name, plot in (plots | diagram | curve | errors).items():
         io.write_csv(paths.PLOTS / f"{name}.csv", plot)
@@ -94,7 +94,10 @@ def load_part(part: str, folder: Path, n_columns: int) -> Predictions:
 
 
 def classify(given: Given) -> tuple[Metrics, Plots]:
-    """Classification at 0.5, at thresholds tuned on validation, over present codes, and by code and band."""
+    """Classification at 0.5, at thresholds tuned on validation, over present codes, and by code and band.
+
+    The metrics are what tables show; the plot data `classification` has every figure at 0.5 on both parts.
+    """
     val, test, resampling = given.val, given.test, given.resampling
     shared = tuning.shared_threshold(val.targets, val.probabilities)
     by_code = tuning.code_thresholds(val.targets, val.probabilities)
@@ -108,18 +111,18 @@ def classify(given: Given) -> tuple[Metrics, Plots]:
         decided = uncertainty.decision_statistics(test.targets, test.probabilities > threshold)
         return uncertainty.figures(decided, resampling)
 
+    measured = {"val": measure_at_half(val), "test": measure_at_half(test)}
     metrics = {
-        "val": measure_at_half(val) | {"shared_threshold": {"threshold": shared}},
-        "test": measure_at_half(test)
+        "val": {"shared_threshold": {"threshold": shared}},
+        "test": {name: measured["test"][name] for name in SHOWN}
         | {
             "present": breakdowns.present_metrics(test.targets, test.probabilities, shared, resampling),
-            "shared_threshold": {"threshold": shared} | measure_at(shared),
+            "shared_threshold": measure_at(shared),
             "code_thresholds": measure_at(by_code),
-            "intervals": uncertainty.intervals(statistics, *resampling),
+            "intervals": uncertainty.intervals({name: statistics[name] for name in SHOWN}, *resampling),
         },
     }
-    n_documents, measured = len(test.patients), metrics["test"]
-    shown = n_documents, measured["f1_micro"], measured["f1_macro"]
+    shown = len(test.patients), *(measured["test"][name] for name in ("f1_micro", "f1_macro"))
     log.info("test: %d documents, micro-F1 %.3f, macro-F1 %.3f", *shown)
 
     known, bins = io.read_json(paths.CODES), given.settings.evaluate.bins
@@ -127,7 +130,9 @@ def classify(given: Given) -> tuple[Metrics, Plots]:
     training = classification.positives_by_code(given.training)
     cells = test.targets, test.probabilities
     table = breakdowns.code_table(*cells, given.codes, kinds, training, by_code, bins, resampling)
-    return metrics, {"codes": table, "bands": breakdowns.band_table(*cells, table, resampling)}
+    bands = breakdowns.band_table(*cells, table, resampling)
+    figures = pd.DataFrame(measured).rename_axis("figure").reset_index()
+    return metrics, {"classification": figures, "codes": table, "bands": bands}
 
 
 def calibrate(given: Given, platt: np.ndarray) -> tuple[Metrics, Plots]:
@@ -192,7 +197,7 @@ def quantify(given: Given, platt: np.ndarray) -> tuple[Metrics, Plots, Counting]
     )
     counting = replace(counting, method=comparison.best_method(compared.metrics["val"]))
     log.info("counting: %s has the lowest error in groups of validation documents", counting.method)
-    return compared.metrics, {"quantification_sizes": compared.by_size, "prevalence": compared.points}, counting
+    return compared.metrics["test"], {"quantification_sizes": compared.by_size, "prevalence": compared.points}, counting
 
 
 def score_officially(given: Given, threshold: float) -> tuple[dict[str, Metrics], dict[str, str]]:
@@ -222,7 +227,7 @@ def score_officially(given: Given, threshold: float) -> tuple[dict[str, Metrics]
 
 def paper_metrics(classified: Metrics, calibrated: Metrics, quantified: Metrics) -> dict[str, float]:
     """The test figures of the paper's tables in percent (RAE unscaled), AE and RAE by the model's own quantifier."""
-    figures = {name: classified[name] for name in SHOWN_IN_PERCENT}
+    figures = {name: classified[name] for name in SHOWN}
     errors = quantified["clq" if "clq" in quantified else "mlp"]
     figures |= {"mece": calibrated["mece"], "ae": errors["ae"]}
     return {name: round(100 * value, 2) for name, value in figures.items()} | {"rae": round(errors["rae"], 4)}

@@ -32,6 +32,7 @@ from stages.modeling.predictions import model_folder, predictions_folder, read_l
 log = logging.getLogger("stages.explain")
 
 RANDOM = "random"
+SHOWN = ("auprc", "iou", "top_token", "f1")  # in tables; all other figures of plausibility are plot data
 
 
 @dataclass(frozen=True)
@@ -102,27 +103,29 @@ def sample_documents(
 
 def measure_plausibility(
     explainer: Explainer, documents: pd.DataFrame, spans: pd.DataFrame, codes: list[str], settings: params.Params
-) -> tuple[dict[str, Any], int]:
+) -> tuple[dict[str, Any], dict[str, dict[str, float]], int]:
     """Each method's plausibility on test documents, at the best cut-off on validation, and their number.
 
-    Without annotated validation documents there is no cut-off and no figure that needs one.
+    First the figures that tables show, with intervals, then all. Without annotated validation documents there is no
+    cut-off and no figure that needs one.
     """
     pairs: dict[str, dict[str, list[Pair]]] = {}
     for part in SCORED:
         in_part = spans[spans["part"] == part]
         texts, resampling = sample_documents(documents, set(in_part["document_id"]), settings)
         pairs[part] = collect_pairs(explainer, texts, in_part, codes)
-    measured = {}
+    measured, details = {}, {}
     for method, test_pairs in pairs["test"].items():
         chosen_on = pairs["val"].get(method)
         cutoff = plausibility.best_cutoff(chosen_on) if chosen_on else 0
         statistics = plausibility.statistics(test_pairs, len(texts), cutoff)
         if not chosen_on:  # a cut-off chosen on test would be optimistic
             statistics = {name: it for name, it in statistics.items() if name not in plausibility.AT_CUTOFF}
-        measured[method] = uncertainty.figures(statistics, resampling)
+        measured[method] = uncertainty.figures({n: statistics[n] for n in SHOWN if n in statistics}, resampling)
+        details[method] = uncertainty.values(statistics, len(texts))
         if chosen_on:
-            measured[method]["cutoff"] = float(plausibility.CUTOFFS[cutoff])
-    return measured, len(texts)
+            details[method]["cutoff"] = float(plausibility.CUTOFFS[cutoff])
+    return measured, details, len(texts)
 
 
 def measure_faithfulness(
@@ -165,7 +168,7 @@ def count_traps(spans: pd.DataFrame, predicted: Mapping[str, np.ndarray], codes:
 def main() -> None:
     settings = params.load()
     if not settings.explain.documents:
-        io.write_json(paths.EXPLANATIONS, {"test": {}})
+        write({}, {})
         log.info("explain.documents is 0: nothing to do")
         return
     accelerator = devices.start(settings.compute, "float32")
@@ -184,9 +187,10 @@ def main() -> None:
     spans = pd.read_parquet(paths.EVIDENCE)
     spans = spans[spans["code"].isin(codes)]
     measured: dict[str, Any] = {}
+    details: dict[str, dict[str, float]] = {}
     annotated = spans[~spans["trap"]]
     if (annotated["part"] == "test").any():
-        plausible, n_documents = measure_plausibility(explainer, documents, annotated, codes, settings)
+        plausible, details, n_documents = measure_plausibility(explainer, documents, annotated, codes, settings)
         measured |= {"plausibility": plausible, "annotated_documents": n_documents}
         if len(parts[CHARTS]):
             measured["annotated_in"] = "MIMIC-III"
@@ -201,7 +205,14 @@ def main() -> None:
         log.info("%s: comprehensiveness %.3f, sufficiency %.3f", method, *shown)
     if spans["trap"].any():
         measured["traps"] = count_traps(spans, predicted, codes)
+    write(measured, details)
+
+
+def write(measured: dict[str, Any], details: Mapping[str, Mapping[str, float]]) -> None:
+    """Write the metrics, and all figures of plausibility as a row per attribution."""
     io.write_json(paths.EXPLANATIONS, {"test": measured})
+    rows = [{"attribution": method, **figures} for method, figures in details.items()]
+    io.write_csv(paths.PLAUSIBILITY, pd.DataFrame(rows, columns=None if rows else ["attribution", "auprc"]))
 
 
 if __name__ == "__main__":

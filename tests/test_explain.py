@@ -70,7 +70,7 @@ def test_the_random_floor_draws_once_a_word(explainer):
 
 def test_without_annotated_validation_documents_there_is_no_cutoff(explainer):
     spans = pd.DataFrame({"part": ["test"], "document_id": ["a"], "code": ["0"], "begin": [0], "end": [4]})
-    measured, n_documents = measure_plausibility(explainer, BOTH, spans, ["0", "1", "2", "3"], SETTINGS)
+    measured, details, n_documents = measure_plausibility(explainer, BOTH, spans, ["0", "1", "2", "3"], SETTINGS)
     assert n_documents == 1
-    for figures in measured.values():
-        assert "auprc" in figures and not {"f1", "precision", "recall", "cutoff"} & figures.keys()
+    assert all(figures.keys() == {"auprc", "iou", "top_token", "intervals"} for figures in measured.values())
+    assert not {"f1", "precision", "recall", "cutoff"} & {name for figures in details.values() for name in figures}

@@ -53,6 +53,7 @@ BASELINES = Path("metrics/baselines.json")
 OPEN_CODES = Path("metrics/open.json")
 PLOTS = Path("metrics/plots")
 OPEN_RELIABILITY = PLOTS / "reliability_open.csv"
+PLAUSIBILITY = PLOTS / "plausibility.csv"
 REPORT = Path("report")  # tables and plots across experiments; not a DVC output
 
 

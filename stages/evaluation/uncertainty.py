@@ -241,11 +241,14 @@ def intervals(
     }
 
 
+def values(statistics: Mapping[str, Statistic], n_documents: int) -> dict[str, float]:
+    return {name: float(statistic.at(np.ones((1, n_documents)))[0]) for name, statistic in statistics.items()}
+
+
 def figures(statistics: Mapping[str, Statistic], resampling: Resampling) -> dict[str, Any]:
     """The value of each statistic, and its interval under `intervals` (lists, which `dvc metrics diff` skips)."""
-    once = np.ones((1, len(resampling.patients)))
-    values = {name: float(statistic.at(once)[0]) for name, statistic in statistics.items()}
-    return values | {"intervals": intervals(statistics, *resampling)}
+    measured: dict[str, Any] = values(statistics, len(resampling.patients))
+    return measured | {"intervals": intervals(statistics, *resampling)}
 
 
 def f1_micro_interval(targets: sp.csr_array, decisions: np.ndarray, resampling: Resampling) -> dict[str, float]:

@@ -100,7 +100,7 @@ def jackknife_interval(estimate: float, replicates: Sequence[float] | np.ndarray
 
 @dataclass(frozen=True)
 class Comparison:
-    metrics: dict[str, dict[str, dict[str, Any]]]  # val, test -> method -> ae, ae_shifted; on test rae too
+    metrics: dict[str, dict[str, dict[str, Any]]]  # val, test -> method -> ae, rae, ae_shifted, rae_shifted
     by_size: pd.DataFrame  # method, documents (mean size in the band), samples, ae, rae: test, groups by size
     points: pd.DataFrame  # method, true, estimated: single groups and codes of test, drawn at random
 
@@ -139,7 +139,6 @@ def compare(
                     key = f"{error}{suffix}"
                     figures.setdefault("intervals", {})[key] = jackknife_interval(figures[key], values)
 
-    metrics["val"] = {name: {key: figures[key] for key in JUDGED} for name, figures in metrics["val"].items()}
     return Comparison(metrics, *(pd.concat(tables, ignore_index=True) for tables in (by_size, points)))
 
 
