@@ -43,9 +43,9 @@ class GroupSums:
         self.group += 1
         self.seen = 0
         self.sums = torch.zeros_like(self.sums)
-        self.size = self._draw()
+        self.size = self.draw_size()
 
-    def _draw(self) -> int:
+    def draw_size(self) -> int:
         return random.Random(f"{self.seed}/{self.process}/{self.epoch}/{self.group}").randint(1, self.n_documents)
 
     def add(self, probabilities: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
@@ -83,7 +83,7 @@ class GroupSums:
     def restore(self, state: Tensor) -> None:
         self.epoch, self.group, self.seen = (int(value) for value in state[:3])
         self.sums = state[3:].reshape(2, -1).float()
-        self.size = self._draw()
+        self.size = self.draw_size()
 
 
 class JointLoss(BinaryCrossEntropy):

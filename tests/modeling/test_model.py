@@ -1,3 +1,4 @@
+import copy
 import shutil
 from contextlib import nullcontext
 
@@ -109,8 +110,8 @@ def test_parts_side_by_side_change_neither_logits_nor_gradients(models, monkeypa
     monkeypatch.setattr(data, "GROUP_COST", 1)
     texts = [text(count, seed=count) for count in (50, 3, 21, 10)]
     offsets = np.cumsum([0, *map(len, texts)])
-    calls = []
-    monkeypatch.setattr(side_by_side, "_pool", lambda size, pool=side_by_side._pool: calls.append(size) or pool(size))
+    calls, in_threads = [], side_by_side.in_threads
+    monkeypatch.setattr(side_by_side, "in_threads", lambda *given: calls.append(len(given[1])) or in_threads(*given))
     for (name, kind, padding), model in models.items():
         special = special_ids(model.tokenizer)
         batch = Documents("abcd", np.concatenate(texts), offsets, None, model.architecture, special).batch(range(4))
@@ -122,7 +123,7 @@ def test_parts_side_by_side_change_neither_logits_nor_gradients(models, monkeypa
             with torch.inference_mode():
                 torch.testing.assert_close(model(batch), scored.detach(), rtol=0, atol=0)
             gradients = torch.autograd.grad(scored.square().sum(), [*model.parameters()], allow_unused=True)
-            assert calls == ([] if count == 1 else [len(batch.parts(count))] * 3)
+            assert calls == ([] if count == 1 else [len(batch.parts(count))] * 2)
             result.append([scored, *(gradient for gradient in gradients if gradient is not None)])
         for alone, two, again, three in zip(*result, strict=True):
             assert torch.equal(two, again)
@@ -133,7 +134,7 @@ def test_parts_side_by_side_change_neither_logits_nor_gradients(models, monkeypa
 
 def test_one_thread_where_parts_would_depend_on_each_other(models):
     torch.set_num_threads(3)
-    cpu, model = torch.device("cpu"), models["CE", "bert", "masked"]
+    cpu, model = torch.device("cpu"), copy.deepcopy(models["CE", "bert", "masked"])
     assert side_by_side.n_threads(model, cpu) == 3
     assert side_by_side.n_threads(model, torch.device("cuda")) == 1
     with torch.autocast("cpu", torch.bfloat16):
@@ -143,7 +144,6 @@ def test_one_thread_where_parts_would_depend_on_each_other(models):
     model.eval()
     model.encoder.compile()
     assert side_by_side.n_threads(model, cpu) == 1
-    model.encoder._compiled_call_impl = None
 
 
 def test_an_error_in_a_thread_is_that_of_the_pass(models):
@@ -191,9 +191,8 @@ def test_every_weight_is_trained_and_the_synonym_vectors_are_not(megatron_folder
 @pytest.mark.parametrize("padding", ["masked", "original"])
 @pytest.mark.parametrize("name", TYPES)
 def test_forward_and_backward_make_every_tensor_on_the_models_device(megatron_folder, monkeypatch, name, padding):
-    """On the meta device, which knows shapes, no values (hence every pair), and lets no tensor of another device in."""
+    """On the meta device, which knows shapes, no values, and lets no tensor of another device in."""
     monkeypatch.setitem(msam.BLOCK_SCORES, "meta", 2**9)
-    monkeypatch.setattr(msam, "_nonzero_pairs", lambda gradient, _: [every_pair(gradient)])
     monkeypatch.setattr(torch, "autocast", lambda *_, **__: nullcontext())
     model = built(megatron_folder, TYPES[name].model_copy(update={"padding": padding})).train().to("meta")
     ids = torch.empty(4, 12 if name.startswith("CE") else 32, dtype=torch.long, device="meta")
@@ -202,11 +201,6 @@ def test_forward_and_backward_make_every_tensor_on_the_models_device(megatron_fo
     loss(model(Batch(ids, torch.ones_like(ids), document, 3)), torch.empty(3, CODES, device="meta")).sum().backward()
     with pytest.raises(RuntimeError, match="device"):
         model(Batch(ids, torch.ones(ids.shape, dtype=torch.long), document, 3))
-
-
-def every_pair(gradient: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    rows, codes = (torch.arange(size, device=gradient.device) for size in gradient.shape)
-    return rows, codes.expand(len(rows), -1)
 
 
 @pytest.mark.parametrize("name", TYPES)

@@ -29,7 +29,7 @@ def joint(case, monkeypatch) -> JointLoss:
     quantifier = PrevalenceMLP(codes, hidden)
     quantifier.load_state_dict({ours: torch.from_numpy(case[f"mlp.{theirs}"]) for ours, theirs in WEIGHTS.items()})
     sizes = case["group_sizes"]
-    monkeypatch.setattr(GroupSums, "_draw", lambda groups: int(sizes[min(groups.group, len(sizes) - 1)]))
+    monkeypatch.setattr(GroupSums, "draw_size", lambda groups: int(sizes[min(groups.group, len(sizes) - 1)]))
     groups = GroupSums(len(case["logits"]), codes, seed=0)
     return JointLoss(quantifier, groups, float(case["quant_lambda"]), float(case["huber_delta"]))
 
