@@ -122,7 +122,7 @@ def measure_plausibility(
         if not chosen_on:  # a cut-off chosen on test would be optimistic
             statistics = {name: it for name, it in statistics.items() if name not in plausibility.AT_CUTOFF}
         measured[method] = uncertainty.figures({n: statistics[n] for n in SHOWN if n in statistics}, resampling)
-        details[method] = uncertainty.values(statistics, len(texts))
+        details[method] = uncertainty.point_values(statistics, len(texts))
         if chosen_on:
             details[method]["cutoff"] = float(plausibility.CUTOFFS[cutoff])
     return measured, details, len(texts)

@@ -241,13 +241,13 @@ def intervals(
     }
 
 
-def values(statistics: Mapping[str, Statistic], n_documents: int) -> dict[str, float]:
+def point_values(statistics: Mapping[str, Statistic], n_documents: int) -> dict[str, float]:
     return {name: float(statistic.at(np.ones((1, n_documents)))[0]) for name, statistic in statistics.items()}
 
 
 def figures(statistics: Mapping[str, Statistic], resampling: Resampling) -> dict[str, Any]:
     """The value of each statistic, and its interval under `intervals` (lists, which `dvc metrics diff` skips)."""
-    measured: dict[str, Any] = values(statistics, len(resampling.patients))
+    measured: dict[str, Any] = point_values(statistics, len(resampling.patients))
     return measured | {"intervals": intervals(statistics, *resampling)}
 
 

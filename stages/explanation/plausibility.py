@@ -10,7 +10,7 @@ from stages.evaluation.uncertainty import Statistic, document_ratio, from_column
 
 CUTOFFS = np.linspace(0, 0.1, 101)
 TOP = (1, 5, 10, 50)
-AT_CUTOFF = ("precision", "recall", "f1", "without_evidence")  # figures that depend on the cut-off
+AT_CUTOFF = ("precision", "recall", "f1", "no_token")  # figures that depend on the cut-off
 
 
 @dataclass(frozen=True)
@@ -82,5 +82,5 @@ def statistics(pairs: Sequence[Pair], n_documents: int, cutoff: int) -> dict[str
     for k in TOP:
         figures[f"recall_at_{k}"] = document_ratio(document, hits(k) / n_gold, n_documents)
     empty = np.array([not (pair.scores > CUTOFFS[cutoff]).any() for pair in pairs], dtype=float)
-    figures["without_evidence"] = document_ratio(document, empty, n_documents)
+    figures["no_token"] = document_ratio(document, empty, n_documents)
     return figures

@@ -105,9 +105,9 @@ def takes_effect(key: str, model: ModelType) -> bool:
     return all(condition(model) for beginning, condition in CONDITIONS.items() if key.startswith(beginning))
 
 
-def effective(params: Mapping[str, Any]) -> dict[str, Any]:
+def effective(settings: Mapping[str, Any]) -> dict[str, Any]:
     """The flat parameters of an experiment (`section.name` -> value) that affect its results."""
-    model = ModelType.parse(str(params.get("model.type", "")), str(params.get("encoder.source", "")))
-    rates = [params.get("encoder.dropout", 0), 0 if model.msam else params.get("model.dropout", 0)]
+    model = ModelType.parse(str(settings.get("model.type", "")), str(settings.get("encoder.source", "")))
+    rates = [settings.get("encoder.dropout", 0), 0 if model.msam else settings.get("model.dropout", 0)]
     model = replace(model, dropout=rates != [0, 0])  # null means the encoder's own rate, which is unknown here
-    return {key: value for key, value in params.items() if takes_effect(key, model)}
+    return {key: value for key, value in settings.items() if takes_effect(key, model)}

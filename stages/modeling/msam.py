@@ -1,4 +1,4 @@
-"""Multi-synonym attention (MSAM, section 3 of the paper): each synonym of a code looks for its own evidence in a text.
+"""Multi-synonym attention (MSAM, section 3 of the paper): each synonym of a code attends to a text on its own.
 
 For a chunk with token states H (T, d), code c, head z of Z, synonym s of S and token t, with vectors split into heads:
 

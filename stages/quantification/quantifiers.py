@@ -189,13 +189,13 @@ def expectation_maximisation(groups: np.ndarray, probabilities: np.ndarray, prio
     known = np.abs(logit(prior)) < FURTHEST
     start = np.where(known, prior, 0.5)
     start_odds = logit(start)
-    evidence = logit(np.clip(probabilities, 1e-7, 1 - 1e-7).astype(np.float32, copy=False))
+    log_odds = logit(np.clip(probabilities, 1e-7, 1 - 1e-7).astype(np.float32, copy=False))
 
     shifts = [share * (FURTHEST - np.sign(share) * start_odds) for share in LADDER]
     solution = np.tile(shifts[0], (len(groups), 1))  # if mean f(t) is below q from the start
     below, gap_below = shifts[0], np.full_like(solution, -1.0)
     for shift in progress_bar(shifts, desc="EMQ", leave=False):
-        moved = expit(evidence + shift.astype(np.float32))
+        moved = expit(log_odds + shift.astype(np.float32))
         expected = (sizes * group_means(groups, moved) + start) / (sizes + 1)
         gap = logit(expected) - (start_odds + shift)
         crosses = (gap_below > 0) & (gap <= 0)

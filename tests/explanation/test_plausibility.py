@@ -35,7 +35,7 @@ def test_by_hand():
     assert figure("precision", 0.05) == pytest.approx(2 / 4)
     assert figure("recall", 0.05) == pytest.approx(2 / 4)
     assert figure("f1", 0.05) == pytest.approx(2 * 2 / (2 * 2 + 2 + 2))
-    assert figure("without_evidence", 0.05) == pytest.approx(1 / 3)
+    assert figure("no_token", 0.05) == pytest.approx(1 / 3)
     # At 0.01 the first pair's fourth token is wrong too, and the second's first is found.
     assert figure("precision", 0.01) == pytest.approx(3 / 6)
     assert figure("recall", 0.01) == pytest.approx(3 / 4)
