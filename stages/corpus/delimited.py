@@ -129,7 +129,7 @@ def place(batch: pa.RecordBatch, index: int) -> str:
     """How to name a row to the user: by its ROW_ID if that looks like one, otherwise by its record number."""
     if "ROW_ID" in batch.schema.names and WHOLE_NUMBER.fullmatch(row := batch.column("ROW_ID")[index].as_py()):
         return f"the row with ROW_ID {row}"
-    return f"record {batch.column(RECORD)[index].as_py()} (counted from 1 behind the header)"
+    return f"record {batch.column(RECORD)[index].as_py()} (counted from 1 after the header)"
 
 
 def integers(path: Path, batch: pa.RecordBatch, column: str) -> list[int]:
