@@ -1,4 +1,4 @@
-"""The three stages, one after the other, in a folder of their own."""
+"""The stages that collect, embed and select synonyms, one after the other, in a folder of their own."""
 
 import json
 import logging
