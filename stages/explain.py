@@ -184,8 +184,7 @@ def main() -> None:
     above = expit(logits) > tuning.PAPER
     predicted = {document: np.flatnonzero(row) for document, row in zip(parts["test"].index, above, strict=True)}
 
-    spans = pd.read_parquet(paths.EVIDENCE)
-    spans = spans[spans["code"].isin(codes)]
+    spans = pd.read_parquet(paths.EVIDENCE).query("code in @codes")
     measured: dict[str, Any] = {}
     details: dict[str, dict[str, float]] = {}
     annotated = spans[~spans["trap"]]
