@@ -41,9 +41,10 @@ def test_a_temporary_experiment_runs_only_what_is_affected_and_goes_on_after_a_k
     assert ran == {"check_params"} | TRAINING
 
     long = ("dvc", "exp", "run", "--temp", "-S", "train.epochs=400", "-S", "train.patience=399")
-    killed = committed.start(*long)
     folder = committed.root / ".dvc" / "cache" / "checkpoints"
-    wait_for(lambda: any(not (step.parent / "finished").exists() for step in folder.glob("*/step-*")))
+    earlier = set(folder.iterdir())  # of finished runs, which the next one removes
+    killed = committed.start(*long)
+    wait_for(lambda: any(step.parent not in earlier for step in folder.glob("*/step-*")))
     os.killpg(killed.pid, signal.SIGKILL)
     killed.wait()
     again = committed.start(*long)
