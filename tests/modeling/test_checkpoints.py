@@ -1,6 +1,7 @@
 """Checkpoints: exact, whole or skipped, as many as asked for."""
 
 import json
+import shutil
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
@@ -68,7 +69,8 @@ def test_the_key_follows_the_stages_code_and_the_libraries(tmp_path, monkeypatch
     assert key != run_key({}, [], "train_classifier")
 
 
-def test_other_runs_are_counted_and_ended_ones_removed(tmp_path, caplog):
+def test_other_runs_are_counted_and_ended_ones_removed(tmp_path, monkeypatch, caplog):
+    """Also after a kill that came while an ended one was being removed."""
     folder = CheckpointFolder(tmp_path / "runs" / "own")
     folder.save(1, checkpoint(1))
     ended = CheckpointFolder(tmp_path / "runs" / "ended")
@@ -77,6 +79,16 @@ def test_other_runs_are_counted_and_ended_ones_removed(tmp_path, caplog):
     (tmp_path / "output").mkdir()
     ended.finish(tmp_path / "output")
     assert [path.name for path in ended.folder.glob("step-*")] == ["step-00000002"]
+    rmtree = shutil.rmtree
+
+    def remove_and_die(path: Path, **_) -> None:
+        rmtree(path)
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(shutil, "rmtree", remove_and_die)
+        folder.tidy()
+    assert [path.name for path in ended.folder.iterdir()] == [checkpoints.FINISHED]
     with caplog.at_level("INFO"):
         folder.tidy()
         assert caplog.text == ""
