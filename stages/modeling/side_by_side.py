@@ -11,6 +11,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
 
 
 @functools.cache
@@ -51,6 +52,7 @@ class _SideBySide(torch.autograd.Function):
         return torch.cat([result.detach() for result in ctx.results])
 
     @staticmethod
+    @once_differentiable
     def backward(ctx, gradient: Tensor):
         received = gradient.split([len(result) for result in ctx.results])
         differentiate = functools.partial(torch.autograd.grad, allow_unused=True)
