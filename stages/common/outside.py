@@ -91,12 +91,16 @@ def parse_yaml(text: str, where: Path | str) -> Any:
 
 
 def printable(text: str) -> str:
-    """`text` made safe for a terminal or a page: control and bidirectional characters become U+FFFD."""
+    """`text` made safe for a line of a terminal or a page, character by character.
+
+    White space becomes a space, control and bidirectional characters U+FFFD.
+    """
 
     def steers(character: str) -> bool:
         return unicodedata.category(character) in ("Cc", "Cs") or character in DIRECTIONS
 
-    return "".join("\N{REPLACEMENT CHARACTER}" if steers(character) else character for character in text)
+    spaced = (" " if character.isspace() else character for character in text)
+    return "".join("\N{REPLACEMENT CHARACTER}" if steers(character) else character for character in spaced)
 
 
 class _Refused(ValueError):

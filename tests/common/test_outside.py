@@ -71,6 +71,7 @@ def test_what_is_shown_steers_no_terminal_and_can_be_written(text):
     assert len(shown) == len(text)
     shown.encode()
     assert not any(ord(character) < 32 or 127 <= ord(character) < 160 for character in shown)
+    assert outside.printable("a\nb\x1b[2J") == "a b\ufffd[2J"
 
 
 def test_there_is_no_second_reader():
