@@ -31,6 +31,17 @@ def test_cold_run_runs_every_stage_and_ends_in_metrics_and_plots(project: Projec
     assert (project.root / "dvc_plots/index.html").exists()
 
 
+def test_figures_of_another_model_fill_two_screens(project: Project):
+    """What `dvc metrics diff` shows without a target; it skips lists."""
+
+    def count(content: dict) -> int:
+        return sum(count(it) if isinstance(it, dict) else not isinstance(it, list) for it in content.values())
+
+    classifier = paths.PAPER, paths.CLASSIFICATION, paths.CALIBRATION, paths.SELECTIVE, paths.EXPLANATIONS
+    changing = *classifier, paths.QUANTIFICATION, paths.SYNONYM_STATISTICS
+    assert sum(count(project.read(path)) for path in changing) <= 130
+
+
 def test_nothing_to_do(project: Project):
     assert project.repro() == set()
 
