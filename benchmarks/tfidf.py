@@ -16,8 +16,7 @@ def main() -> None:
     baselines.main()
     rows = io.read_json(paths.BASELINES)["test"]
     if paths.CLASSIFICATION.exists():
-        classifier = io.read_json(paths.CLASSIFICATION)["test"]
-        rows["classifier"] = classifier
+        rows["classifier"] = io.read_json(paths.CLASSIFICATION)["test"]
     shown = ("f1_micro", "f1_macro")
     print(f"{'test':<14}" + "".join(f"{name:>18}" for name in shown))
     for name, metrics in rows.items():

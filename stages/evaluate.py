@@ -23,7 +23,7 @@ from stages.quantification.quantifiers import load_mlp
 
 log = logging.getLogger("stages.evaluate")
 
-SHOWN = (
+SHOWN = (  # in the main tables of the paper and the report, in percent
     *("auc_macro", "auc_micro", "f1_macro", "f1_macro_mullenbach", "f1_micro"),
     *(f"precision_at_{k}" for k in classification.KS),
 )
@@ -96,7 +96,7 @@ def load_part(part: str, folder: Path, n_columns: int) -> Predictions:
 def classify(given: Given) -> tuple[Metrics, Plots]:
     """Classification at 0.5, at thresholds tuned on validation, over present codes, and by code and band.
 
-    The metrics are what tables show; the plot data `classification` has every figure at 0.5 on both parts.
+    The metrics are what the report shows; metrics/plots/classification.csv has all figures at 0.5 on both parts.
     """
     val, test, resampling = given.val, given.test, given.resampling
     shared = tuning.shared_threshold(val.targets, val.probabilities)

@@ -32,7 +32,7 @@ from stages.modeling.predictions import model_folder, predictions_folder, read_l
 log = logging.getLogger("stages.explain")
 
 RANDOM = "random"
-SHOWN = ("auprc", "iou", "top_token", "f1")  # in tables; all other figures of plausibility are plot data
+SHOWN = ("auprc", "iou", "top_token", "f1")  # in the report; metrics/plots/plausibility.csv has all figures
 
 
 @dataclass(frozen=True)
@@ -121,7 +121,8 @@ def measure_plausibility(
         statistics = plausibility.statistics(test_pairs, len(texts), cutoff)
         if not chosen_on:  # a cut-off chosen on test would be optimistic
             statistics = {name: it for name, it in statistics.items() if name not in plausibility.AT_CUTOFF}
-        measured[method] = uncertainty.figures({n: statistics[n] for n in SHOWN if n in statistics}, resampling)
+        shown = {name: statistics[name] for name in SHOWN if name in statistics}
+        measured[method] = uncertainty.figures(shown, resampling)
         details[method] = uncertainty.point_values(statistics, len(texts))
         if chosen_on:
             details[method]["cutoff"] = float(plausibility.CUTOFFS[cutoff])

@@ -126,8 +126,8 @@ class CheckpointFolder:
                 if not _try_lock(lock):
                     continue  # it is in progress
                 if (folder / FINISHED).exists():
-                    for content in folder.glob("*/"):  # the marker goes last, or a kill here leaves an unfinished run
-                        shutil.rmtree(content, ignore_errors=True)
+                    for inner in folder.glob("*/"):  # the marker last: a kill must not leave what looks unfinished
+                        shutil.rmtree(inner, ignore_errors=True)
                     shutil.rmtree(folder, ignore_errors=True)
                     _lock_of(folder).unlink(missing_ok=True)
                 else:
